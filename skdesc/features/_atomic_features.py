@@ -1,0 +1,135 @@
+"""``AtomicFeatures``: per-atom descriptors of many structures, with their derivatives on call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..utils.indexing import normalize_key, segments_to_indices
+
+
+class AtomicFeatures:
+    """Descriptors of the atoms of many structures.
+
+    Behaves as a sequence of structures: ``len`` and indexing count structures, so that
+    scikit-learn can split it. Derivatives are not stored: they are computed when asked for,
+    from the structures and the descriptor that are kept here.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_centers, n_features)
+        One row per center.
+    structures : Structures
+        The structures described.
+    centers : ndarray of shape (n_centers,)
+        Index of each center among all atoms of `structures`, ascending.
+    offsets : ndarray of shape (n_structures + 1,)
+        Structure `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``.
+    descriptor : object
+        Computes derivatives; has ``vjp(features, g)``, ``gradient_rows(features, Q, weights)``.
+
+    Attributes
+    ----------
+    values, structures, centers, offsets, descriptor
+        As given.
+    species : ndarray of shape (n_centers,)
+        Atomic number of each center.
+    """
+
+    def __init__(self, values, structures, centers, offsets, descriptor):
+        self.values = values
+        self.structures = structures
+        self.centers = np.asarray(centers, dtype=np.intp)
+        self.offsets = np.asarray(offsets, dtype=np.intp)
+        self.descriptor = descriptor
+        self.species = structures.numbers[self.centers]
+
+    @property
+    def shape(self):
+        """``(n_structures, n_features)``; scikit-learn slices what has a shape."""
+        return (len(self), self.values.shape[1])
+
+    @property
+    def ndim(self):
+        """Always 2."""
+        return 2
+
+    @property
+    def n_atoms(self):
+        """Number of atoms of each structure, ndarray of shape (n_structures,)."""
+        return self.structures.n_atoms
+
+    def __len__(self):
+        return self.offsets.shape[0] - 1
+
+    def __repr__(self):
+        n_centers, n_features = self.values.shape
+        return f"AtomicFeatures({len(self)} structures, {n_centers} centers, {n_features} features)"
+
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, key):
+        key = normalize_key(key, len(self))
+        if isinstance(key, int):
+            return self.values[self.offsets[key] : self.offsets[key + 1]]
+        if isinstance(key, slice):
+            rows = slice(self.offsets[key.start], self.offsets[key.stop])
+            offsets = self.offsets[key.start : key.stop + 1] - self.offsets[key.start]
+            centers = self.centers[rows] - self.structures.offsets[key.start]
+        else:
+            rows, offsets = segments_to_indices(self.offsets, key)
+            atoms, atom_offsets = segments_to_indices(self.structures.offsets, key)
+            local = self.centers[rows] - np.repeat(
+                self.structures.offsets[:-1][key], np.diff(offsets)
+            )
+            centers = local + np.repeat(atom_offsets[:-1], np.diff(offsets))
+        return AtomicFeatures(
+            self.values[rows], self.structures[key], centers, offsets, self.descriptor
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError(
+            "AtomicFeatures hold one block of rows per structure, which is no rectangular array; "
+            "take .values for the rows of all centers, or pooling='mean' or 'sum' in the "
+            "transformer for one row per structure"
+        )
+
+    def vjp(self, g):
+        """Contract the derivatives of the descriptors with a cotangent.
+
+        Parameters
+        ----------
+        g : ndarray of shape (n_centers, n_features)
+            Derivative of a scalar function E of the descriptors, dE/dp.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_atoms, 3)
+            dE/dr for every atom of `structures`; the forces are its negative.
+        strain_gradient : ndarray of shape (n_structures, 3, 3)
+            dE/d(strain), each structure's own; the virial is its negative.
+        """
+        return self.descriptor.vjp(self, g)
+
+    def gradient_rows(self, Q, weights):
+        """Derivatives of many linear functions of the descriptors at once.
+
+        For each m, the derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with
+        `weights` held fixed: the rows that forces and virials add to a sparse Gaussian
+        process.
+
+        Parameters
+        ----------
+        Q : ndarray of shape (n_rows, n_features)
+            Coefficients of the linear functions, such as sparse points.
+        weights : ndarray of shape (n_centers, n_rows)
+            Weight of each center; a center whose weights are all zero costs nothing.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_atoms, 3, n_rows)
+            Derivatives with respect to the positions.
+        strain_gradient : ndarray of shape (n_structures, 3, 3, n_rows)
+            Derivatives with respect to each structure's strain.
+        """
+        return self.descriptor.gradient_rows(self, Q, weights)

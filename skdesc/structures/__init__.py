@@ -1,0 +1,7 @@
+"""Atoms in, flat arrays out: the container, the only door for Atoms, and training targets."""
+
+from ._structures import Structures
+from ._targets import extract_targets
+from ._validation import as_column, check_structures
+
+__all__ = ["Structures", "as_column", "check_structures", "extract_targets"]

@@ -1,0 +1,185 @@
+"""``Structures``: many structures as a handful of flat arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+
+from ..utils.indexing import normalize_key, segments_to_indices
+
+
+class Structures:
+    """A sequence of atomic structures, stored as flat arrays.
+
+    A list of :class:`ase.Atoms` is slow to send to another process (pickling 2,000 molecules
+    takes longer than describing them), and NumPy takes it apart atom by atom. This container
+    holds the same content in contiguous arrays. It is indexed as scikit-learn indexes its
+    inputs: an integer gives an :class:`ase.Atoms`, a slice, mask or index array gives
+    `Structures`.
+
+    Calculators, constraints, momenta and the like are not kept; arrays named in
+    `extra_arrays` of :meth:`from_atoms` are.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3)
+        Positions of all atoms of all structures, in angstrom.
+    numbers : ndarray of shape (n_atoms,)
+        Atomic numbers.
+    cells : ndarray of shape (n_structures, 3, 3)
+        Cell vectors as rows, in angstrom.
+    pbc : ndarray of shape (n_structures, 3)
+        Periodic axes.
+    offsets : ndarray of shape (n_structures + 1,)
+        Structure `s` owns the atoms ``offsets[s]`` to ``offsets[s + 1]``.
+    arrays : dict of str to ndarray, default=None
+        Further per-atom arrays, with `n_atoms` rows each.
+
+    Examples
+    --------
+    >>> from ase.build import bulk, molecule
+    >>> from skdesc import Structures
+    >>> structures = Structures.from_atoms([molecule("H2O"), bulk("Si")])
+    >>> structures
+    Structures(2 structures, 5 atoms)
+    >>> structures[0].get_chemical_formula()
+    'H2O'
+    >>> structures[1:]
+    Structures(1 structures, 2 atoms)
+    """
+
+    def __init__(self, positions, numbers, cells, pbc, offsets, arrays=None):
+        self.positions = np.ascontiguousarray(positions, dtype=np.float64)
+        self.numbers = np.ascontiguousarray(numbers, dtype=np.intp)
+        self.cells = np.ascontiguousarray(cells, dtype=np.float64)
+        self.pbc = np.ascontiguousarray(pbc, dtype=np.bool_)
+        self.offsets = np.ascontiguousarray(offsets, dtype=np.intp)
+        self.arrays = dict(arrays or {})
+
+    @classmethod
+    def from_atoms(cls, frames, extra_arrays=()):
+        """Collect :class:`ase.Atoms` without any check of their content.
+
+        Parameters
+        ----------
+        frames : sequence of ase.Atoms
+            The structures; use :func:`check_structures` for input that nobody has checked.
+        extra_arrays : sequence of str, default=()
+            Names of further per-atom arrays (in ``atoms.arrays``) to keep.
+
+        Returns
+        -------
+        Structures
+            The flat container.
+        """
+        n_atoms = np.fromiter((len(atoms) for atoms in frames), np.intp, len(frames))
+        offsets = np.zeros(len(frames) + 1, dtype=np.intp)
+        np.cumsum(n_atoms, out=offsets[1:])
+
+        def concatenate(name, shape, dtype):
+            if not frames:
+                return np.empty(shape, dtype)
+            return np.concatenate([atoms.arrays[name] for atoms in frames])
+
+        return cls(
+            concatenate("positions", (0, 3), np.float64),
+            concatenate("numbers", (0,), np.intp),
+            np.array([atoms.cell.array for atoms in frames]).reshape(-1, 3, 3),
+            np.array([atoms.pbc for atoms in frames], dtype=np.bool_).reshape(-1, 3),
+            offsets,
+            {name: concatenate(name, (0,), np.float64) for name in extra_arrays},
+        )
+
+    @property
+    def shape(self):
+        """``(n_structures,)``; scikit-learn slices what has a shape and keeps its type."""
+        return (len(self),)
+
+    @property
+    def ndim(self):
+        """Always 1."""
+        return 1
+
+    @property
+    def n_atoms(self):
+        """Number of atoms of each structure, ndarray of shape (n_structures,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def structure_index(self):
+        """Structure of each atom, ndarray of shape (n_atoms,)."""
+        return np.repeat(np.arange(len(self)), self.n_atoms)
+
+    def __len__(self):
+        return self.offsets.shape[0] - 1
+
+    def __repr__(self):
+        return f"Structures({len(self)} structures, {self.positions.shape[0]} atoms)"
+
+    def __iter__(self):
+        return (self._atoms(index) for index in range(len(self)))
+
+    def __getitem__(self, key):
+        key = normalize_key(key, len(self))
+        if isinstance(key, int):
+            return self._atoms(key)
+        if isinstance(key, slice):
+            return self._range(key.start, key.stop)
+        atoms, offsets = segments_to_indices(self.offsets, key)
+        return Structures(
+            self.positions[atoms],
+            self.numbers[atoms],
+            self.cells[key],
+            self.pbc[key],
+            offsets,
+            {name: array[atoms] for name, array in self.arrays.items()},
+        )
+
+    def __array__(self, dtype=None, copy=None):
+        """Return a 1-D object array of Atoms (NumPy alone would take the Atoms apart)."""
+        array = np.empty(len(self), dtype=object)
+        for index, atoms in enumerate(self):
+            array[index] = atoms
+        return array
+
+    def with_positions(self, positions, cells=None):
+        """Return the same structures at other positions and in other cells.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_atoms, 3)
+            New positions, in angstrom.
+        cells : ndarray of shape (n_structures, 3, 3), default=None
+            New cells; the present ones by default.
+
+        Returns
+        -------
+        Structures
+            New container sharing all other arrays.
+        """
+        cells = self.cells if cells is None else cells
+        return Structures(positions, self.numbers, cells, self.pbc, self.offsets, self.arrays)
+
+    def _atoms(self, index):
+        start, stop = self.offsets[index], self.offsets[index + 1]
+        atoms = Atoms(
+            numbers=self.numbers[start:stop],
+            positions=self.positions[start:stop],
+            cell=self.cells[index],
+            pbc=self.pbc[index],
+        )
+        for name, array in self.arrays.items():
+            atoms.set_array(name, array[start:stop])
+        return atoms
+
+    def _range(self, start, stop):
+        """Structures start to stop, as views."""
+        atoms = slice(self.offsets[start], self.offsets[stop])
+        return Structures(
+            self.positions[atoms],
+            self.numbers[atoms],
+            self.cells[start:stop],
+            self.pbc[start:stop],
+            self.offsets[start : stop + 1] - self.offsets[start],
+            {name: array[atoms] for name, array in self.arrays.items()},
+        )

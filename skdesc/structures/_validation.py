@@ -1,0 +1,169 @@
+"""The only door for Atoms: every container users pass, checked once and by name."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+
+from ._structures import Structures
+
+MIN_DISTANCE = 1e-3
+"""Atoms closer than this, in angstrom, are taken for a mistake."""
+
+
+def check_structures(X, *, name="X", extra_arrays=()):
+    """Check a collection of atomic structures and return it as `Structures`.
+
+    Parameters
+    ----------
+    X : sequence of ase.Atoms
+        A list, a tuple, a 1-D or (n, 1) object array, a pandas Series, a one-column
+        DataFrame, or `Structures`.
+    name : str, default="X"
+        How error messages call the argument.
+    extra_arrays : sequence of str, default=()
+        Names of per-atom arrays that every structure must have and that are kept.
+
+    Returns
+    -------
+    Structures
+        The same structures, with finite positions and cells and at least one atom each.
+
+    Raises
+    ------
+    TypeError
+        If `X` is a bare `Atoms`, not a sequence, or holds anything but `Atoms`.
+    ValueError
+        If `X` or one of its structures is empty, positions or cells are not finite, a
+        periodic axis has a zero cell vector, or periodic cell vectors are coplanar.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> from skdesc import check_structures
+    >>> check_structures([molecule("H2O"), molecule("CH4")])
+    Structures(2 structures, 8 atoms)
+    """
+    if isinstance(X, Structures):
+        structures = X
+        for key in extra_arrays:
+            if key not in structures.arrays:
+                raise ValueError(
+                    f"{name} has no per-atom array {key!r}; build it with "
+                    f"Structures.from_atoms(frames, extra_arrays=[{key!r}])"
+                )
+    else:
+        frames = _as_list(X, name)
+        for index, atoms in enumerate(frames):
+            for key in extra_arrays:
+                if key not in atoms.arrays:
+                    raise ValueError(f"{name}[{index}] has no per-atom array {key!r}; "
+                                     f"set it with atoms.set_array({key!r}, ...)")
+        structures = Structures.from_atoms(frames, extra_arrays)
+    _check_content(structures, name)
+    return structures
+
+
+def as_column(frames):
+    """Put structures into an object array of shape (n, 1).
+
+    Some tools around scikit-learn (TPOT, FLAML, ColumnTransformer) insist on two axes.
+
+    Parameters
+    ----------
+    frames : sequence of ase.Atoms
+        Any container that :func:`check_structures` takes.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, 1)
+        Object array with one Atoms per row.
+    """
+    frames = list(frames) if isinstance(frames, Structures) else _as_list(frames, "frames")
+    column = np.empty((len(frames), 1), dtype=object)
+    for index, atoms in enumerate(frames):
+        column[index, 0] = atoms
+    return column
+
+
+def _as_list(X, name):
+    """List of Atoms from any of the accepted containers; never through np.asarray."""
+    if isinstance(X, Atoms):
+        raise TypeError(
+            f"{name} is a single Atoms of {len(X)} atoms, but a sequence of structures is "
+            f"needed; pass [{name}]"
+        )
+    if hasattr(X, "iloc"):  # pandas
+        X = X.to_numpy(dtype=object)
+    if isinstance(X, np.ndarray):
+        if X.ndim == 2 and X.shape[1] == 1:
+            X = X[:, 0]
+        if X.ndim != 1:
+            raise TypeError(
+                f"{name} has shape {X.shape}, but one structure per row is needed; "
+                "np.asarray takes Atoms apart, so pass the list itself or skdesc.as_column(list)"
+            )
+    elif not isinstance(X, (list, tuple)):
+        raise TypeError(
+            f"{name} is of type {type(X).__name__}, but a sequence of ase.Atoms is needed: a "
+            "list, tuple, object array, Series, one-column DataFrame or skdesc.Structures"
+        )
+    for index, atoms in enumerate(X):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(
+                f"{name}[{index}] is of type {type(atoms).__name__}, but every element must be "
+                "an ase.Atoms"
+            )
+    return list(X)
+
+
+def _check_content(structures, name):
+    """Refuse what no later stage could handle."""
+    if len(structures) == 0:
+        raise ValueError(f"{name} holds 0 structures, but a minimum of 1 is required")
+    empty = np.flatnonzero(structures.n_atoms == 0)
+    if empty.size:
+        raise ValueError(f"{name}[{empty[0]}] has no atoms; remove empty structures")
+    _check_positions(structures, name)
+    _check_cells(structures, name)
+
+
+def _check_positions(structures, name):
+    # one pass without a temporary of the same size; the slow path only names the culprit
+    if np.isfinite(structures.positions.sum()) and np.isfinite(structures.cells.sum()):
+        return
+    bad = ~np.isfinite(structures.positions).all(axis=1)
+    if bad.any():
+        atom = int(np.flatnonzero(bad)[0])
+        index = int(np.searchsorted(structures.offsets, atom, side="right")) - 1
+        raise ValueError(
+            f"{name}[{index}] has a NaN or infinite position at atom "
+            f"{atom - structures.offsets[index]}: {structures.positions[atom]}; "
+            "remove the structure or mend the position"
+        )
+    bad = ~np.isfinite(structures.cells).all(axis=(1, 2))
+    if bad.any():
+        index = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"{name}[{index}] has a NaN or infinite cell: "
+                         f"{structures.cells[index].tolist()}")
+
+
+def _check_cells(structures, name):
+    periodic = structures.pbc
+    if not periodic.any():
+        return
+    zero = periodic & ~structures.cells.any(axis=2)
+    if zero.any():
+        index, axis = (int(value) for value in np.argwhere(zero)[0])
+        raise ValueError(
+            f"{name}[{index}] is periodic along axis {axis}, but its cell vector there is zero; "
+            "set the cell, or pbc=False along that axis"
+        )
+    for index in np.flatnonzero(periodic.any(axis=1)):
+        vectors = structures.cells[index][periodic[index]]
+        volume = np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0))
+        if volume < 1e-8 * np.prod(np.linalg.norm(vectors, axis=1)):
+            raise ValueError(
+                f"{name}[{index}] has linearly dependent periodic cell vectors "
+                f"{vectors.tolist()}; mend the cell"
+            )

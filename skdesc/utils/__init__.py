@@ -1,0 +1,1 @@
+"""Helpers without physics: indexing, threads, memory, compatibility."""

@@ -1,0 +1,80 @@
+"""Indexing of containers that hold one variable-length segment per structure."""
+
+import operator
+
+import numpy as np
+
+
+def normalize_key(key, length):
+    """Reduce what scikit-learn and users index with to int, unit-step slice or index array.
+
+    Parameters
+    ----------
+    key : int, slice, mask, index array, or tuple (key, Ellipsis)
+        scikit-learn indexes what has a shape by ``X[key, ...]``.
+    length : int
+        Length of the indexed axis.
+
+    Returns
+    -------
+    int, slice with explicit start and stop and step 1, or ndarray of intp
+        The same selection.
+    """
+    if isinstance(key, tuple):
+        if len(key) != 2 or not (key[1] is Ellipsis or key[1] == slice(None)):
+            raise IndexError(
+                f"got the index {key!r}, but the only axis is that of the structures; "
+                "index with an int, a slice, a mask or an array of integers"
+            )
+        key = key[0]
+    if isinstance(key, slice):
+        start, stop, step = key.indices(length)
+        if step == 1:
+            return slice(start, max(start, stop))
+        return np.arange(start, stop, step, dtype=np.intp)
+    if np.ndim(key) == 0 and not isinstance(key, (bool, np.bool_)):
+        index = operator.index(key)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} is out of range for {length} structures")
+        return index % length
+    key = np.asarray(key)
+    if key.dtype == np.bool_:
+        if key.shape != (length,):
+            raise IndexError(f"a mask of shape {key.shape} does not fit {length} structures")
+        return np.flatnonzero(key)
+    if key.size == 0:
+        return np.empty(0, dtype=np.intp)
+    if key.ndim != 1 or key.dtype.kind not in "iu":
+        raise IndexError(
+            f"got an index of shape {key.shape} and dtype {key.dtype}; "
+            "index with an int, a slice, a mask or a 1-D array of integers"
+        )
+    if key.min() < -length or key.max() >= length:
+        raise IndexError(f"indices reach from {key.min()} to {key.max()}, "
+                         f"but there are {length} structures")
+    return key.astype(np.intp) % length
+
+
+def segments_to_indices(offsets, selected):
+    """Rows of the selected segments, and the offsets of the result.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n_segments + 1,)
+        Segment `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``.
+    selected : ndarray of intp
+        Segments to take, in this order.
+
+    Returns
+    -------
+    rows : ndarray of intp
+        Row indices, segment after segment.
+    new_offsets : ndarray of shape (n_selected + 1,)
+        Offsets of the segments in `rows`.
+    """
+    starts = offsets[:-1][selected]
+    lengths = np.diff(offsets)[selected]
+    new_offsets = np.zeros(len(selected) + 1, dtype=np.intp)
+    np.cumsum(lengths, out=new_offsets[1:])
+    rows = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
+    return rows, new_offsets

@@ -1,0 +1,5 @@
+"""Search of hyper-parameters; knows scikit-learn's estimators and no physics."""
+
+from ._search import TwoStagePSOSearchCV
+
+__all__ = ["TwoStagePSOSearchCV"]

@@ -1,0 +1,140 @@
+"""Evaluations kept in a file, so that a search that was killed continues where it was.
+
+Nothing of the swarm is stored: it is deterministic, so a search that runs again asks for the
+same candidates, and finds those evaluated before in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator
+
+_FORMAT = 1
+
+
+class Checkpoint:
+    """Evaluations by candidate, with the seed of the search and a fingerprint.
+
+    Parameters
+    ----------
+    path : str, path-like or None
+        The file; None keeps nothing.
+    fingerprint : dict of str to str
+        Hashes of all that an evaluation depends on. A file with others is refused.
+    seed : int
+        Used unless the file has one.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the search that began the file.
+    evaluations : dict of str to dict
+        What earlier runs have computed.
+    """
+
+    def __init__(self, path, fingerprint, seed):
+        self._path = None if path is None else Path(path)
+        self._fingerprint = fingerprint
+        self.seed = seed
+        self.evaluations = {}
+        if self._path is not None and self._path.exists():
+            self._read()
+
+    def _read(self):
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            known = content["format"] == _FORMAT
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"checkpoint={str(self._path)!r} exists but is no checkpoint of a search; name "
+                "another file"
+            )
+        known = content["search"]
+        other = [part for part, value in self._fingerprint.items() if known.get(part) != value]
+        if other:
+            raise ValueError(
+                f"checkpoint={str(self._path)!r} belongs to another search: {', '.join(other)} "
+                "differ; name another file, or delete it to start anew. Folds of a shuffled cv "
+                "repeat only if it has an integer random_state"
+            )
+        self.seed = content["seed"]
+        self.evaluations = content["evaluations"]
+
+    def add(self, evaluations):
+        """Keep more evaluations; the file is replaced at once or not at all.
+
+        Parameters
+        ----------
+        evaluations : dict of str to dict
+            By candidate.
+        """
+        self.evaluations.update(evaluations)
+        if self._path is None or not evaluations:
+            return
+        content = {
+            "format": _FORMAT,
+            "search": self._fingerprint,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+        }
+        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name, suffix="~")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self._path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+            raise
+
+
+def fingerprint(**parts):
+    """Hash named objects so that equal content gives equal hashes in another process.
+
+    Parameters
+    ----------
+    **parts : object
+        Anything.
+
+    Returns
+    -------
+    dict of str to str
+        One hash per part.
+    """
+    return {name: joblib.hash(_describe(value)) for name, value in parts.items()}
+
+
+def _describe(value):
+    """Reduce to what pickles the same in every process: no functions, no generators."""
+    if isinstance(value, BaseEstimator):
+        return [_name(type(value)), _describe(value.get_params(deep=False))]
+    if isinstance(value, dict):
+        return [[str(key), _describe(value[key])] for key in sorted(value, key=str)]
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, *map(_describe, value)]
+    if hasattr(value, "dist") and hasattr(value, "kwds"):
+        return ["distribution", value.dist.name, _describe(value.args), _describe(value.kwds)]
+    if isinstance(value, np.random.RandomState):
+        return ["RandomState", value.get_state(legacy=True)]
+    if hasattr(value, "__qualname__"):
+        return _name(value)
+    try:
+        joblib.hash(value)
+    except Exception:  # pickling runs foreign code, which may raise anything
+        return _name(type(value))
+    return value
+
+
+def _name(value):
+    return f"{value.__module__}.{value.__qualname__}"

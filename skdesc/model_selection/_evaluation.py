@@ -1,0 +1,269 @@
+"""Evaluation of one candidate: features once, folds sliced from them."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from traceback import format_exc
+from typing import Any
+
+import sklearn
+from sklearn.base import clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+from threadpoolctl import threadpool_limits
+
+from ._objectives import UnsuitableEstimatorError, compute_objective
+
+# objectives that every candidate has besides its scores; the smaller, the better
+TIMES = ("fit_time", "score_time")
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """All that a worker needs to evaluate a candidate.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Never changed; candidates are set on clones.
+    X, y : object
+        Data of all folds.
+    fit_params : dict
+        Metadata by the names the user gave, for the estimator and the scorers.
+    splits : list of (train, test)
+        The folds.
+    scoring : str, callable, list, tuple, dict or None
+        As in :func:`sklearn.model_selection.cross_validate`.
+    error_score : "raise" or float
+        Score of a fold that fails.
+    return_train_score : bool
+        Whether to score the training folds too.
+    cache_features : bool
+        Whether stateless leading steps are applied to the whole of `X`, once.
+    n_threads : int or None
+        Limit for libraries with threads of their own; None for none.
+    frozen : frozenset of str
+        Names of leading steps that `X` has passed already.
+    """
+
+    estimator: Any
+    X: Any
+    y: Any
+    fit_params: dict
+    splits: list
+    scoring: Any
+    error_score: Any
+    return_train_score: bool
+    cache_features: bool = True
+    n_threads: int | None = None
+    frozen: frozenset = frozenset()
+    main_process: int = field(default_factory=os.getpid)
+
+    def __call__(self, objective, params):
+        """Evaluate a candidate.
+
+        Parameters
+        ----------
+        objective : {"cv", "alignment", "loo"} or callable
+            What to compute.
+        params : dict of str to object
+            Parameters of the whole estimator.
+
+        Returns
+        -------
+        dict
+            JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
+            "feature_time"; then "folds", a list with one dict per fold, or "score".
+        """
+        counts = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
+        try:
+            with self._limited_threads():
+                estimator = self._configured(params)
+                if objective == "cv":
+                    counts["folds"] = self._cross_validate(estimator, counts)
+                else:
+                    counts["score"] = self._objective(objective, estimator, params, counts)
+        except Exception as error:
+            if self.error_score == "raise" or isinstance(error, UnsuitableEstimatorError):
+                raise
+            counts["error"] = format_exc()
+        return counts
+
+    def count_frozen_steps(self, params, names):
+        """Count the leading steps that candidates of a stage have in common.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Parameters of the whole estimator.
+        names : iterable of str
+            Those of them that differ between candidates.
+
+        Returns
+        -------
+        int
+            Stateless steps before the first that any name belongs to.
+        """
+        if not self.cache_features:
+            return 0
+        estimator = self._configured(params)
+        searched = {step_of(name) for name in names}
+        n_stateless = count_stateless_steps(estimator)
+        for index in range(n_stateless):
+            if estimator.steps[index][0] in searched:
+                return index
+        return n_stateless
+
+    def freeze(self, params, n_steps):
+        """Evaluator on the features of fixed leading steps, computed now.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Parameters of the whole estimator.
+        n_steps : int
+            Number of steps to leave behind.
+
+        Returns
+        -------
+        Evaluator
+            Ignores parameters of those steps.
+        """
+        estimator = self._configured(params)
+        rest, Z, fit_params = self._apply(estimator, n_steps, {"n_features": 0})
+        names = frozenset(name for name, _ in estimator.steps[:n_steps])
+        return replace(self, estimator=rest, X=Z, fit_params=fit_params, frozen=names)
+
+    def _configured(self, params):
+        params = {name: value for name, value in params.items() if step_of(name) not in self.frozen}
+        return clone(self.estimator).set_params(**clone(params, safe=False))
+
+    def _cross_validate(self, estimator, counts):
+        n_steps = count_stateless_steps(estimator) if self.cache_features else 0
+        rest, Z, params = self._apply(estimator, n_steps, counts)
+        counts["n_models"] = len(self.splits)
+        if has_leading_steps(rest):
+            counts["n_features"] += len(self.splits) * (2 + self.return_train_score)
+        result = cross_validate(
+            rest,
+            Z,
+            self.y,
+            cv=self.splits,
+            scoring=self.scoring,
+            params=self._metadata_for_folds(rest, params),
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+        )
+        return [
+            {key: float(values[index]) for key, values in result.items()}
+            for index in range(len(self.splits))
+        ]
+
+    def _objective(self, objective, estimator, params, counts):
+        # there are no folds here, so that even fitted transformers are applied just once
+        n_steps = len(estimator.steps) - 1 if isinstance(estimator, Pipeline) else 0
+        rest, Z, fit_params = self._apply(estimator, n_steps, counts)
+        if objective == "loo":
+            counts["n_models"] = 1
+        if routing_enabled():
+            fit_params = _requested(rest, "fit", fit_params)
+        return float(compute_objective(objective, rest, Z, self.y, params, fit_params))
+
+    def _apply(self, estimator, n_steps, counts):
+        """Apply leading steps; return the other steps, the features, what metadata is left."""
+        if n_steps == 0:
+            return estimator, self.X, self.fit_params
+        leading, rest = estimator[:n_steps], estimator[n_steps:]
+        if routing_enabled():
+            taken = _requested(leading, "fit_transform", self.fit_params)
+            left = self.fit_params
+        else:
+            names = {name for name, _ in leading.steps}
+            taken = {k: v for k, v in self.fit_params.items() if step_of(k) in names}
+            left = {k: v for k, v in self.fit_params.items() if k not in taken}
+        start = time.perf_counter()
+        Z = leading.fit_transform(self.X, self.y, **taken)
+        counts["feature_time"] = time.perf_counter() - start
+        counts["n_features"] += 1
+        return rest, Z, left
+
+    def _metadata_for_folds(self, estimator, params):
+        if not routing_enabled():
+            return params
+        scorer = check_scoring(estimator, scoring=self.scoring)
+        return _requested(estimator, "fit", params) | _requested(scorer, "score", params)
+
+    def _limited_threads(self):
+        # in the main process the limit is set around the whole batch: threads that set and
+        # reset a global limit at their own pace would leave it at any value
+        if self.n_threads is None or os.getpid() == self.main_process:
+            return nullcontext()
+        return threadpool_limits(self.n_threads)
+
+
+def _requested(consumer, method, params):
+    """Metadata that a method of an estimator or scorer has requested, under the user's names."""
+    names = get_routing_for_object(consumer).consumes(method, params)
+    return {name: value for name, value in params.items() if name in names}
+
+
+def step_of(name):
+    """First component of the name of a parameter."""
+    return name.partition("__")[0]
+
+
+def has_leading_steps(estimator):
+    """Whether an estimator is a pipeline with anything before its last step."""
+    return isinstance(estimator, Pipeline) and any(
+        not _is_passthrough(step) for _, step in estimator.steps[:-1]
+    )
+
+
+def count_stateless_steps(estimator):
+    """Count the leading steps of a pipeline that learn nothing from the samples.
+
+    A step is stateless if its tag ``requires_fit`` is False, as for
+    :class:`sklearn.preprocessing.FunctionTransformer`, or if it has a true attribute
+    ``_stateless_given_parameters``. Such a step may be applied to the whole data set before
+    it is split into folds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Anything but a Pipeline has no leading steps.
+
+    Returns
+    -------
+    int
+        The last step never counts.
+    """
+    if not isinstance(estimator, Pipeline):
+        return 0
+    count = 0
+    for _, step in estimator.steps[:-1]:
+        if not _is_stateless(step):
+            break
+        count += 1
+    return count
+
+
+def _is_stateless(step):
+    if _is_passthrough(step):
+        return True
+    stateless = getattr(step, "_stateless_given_parameters", None)
+    return not get_tags(step).requires_fit if stateless is None else bool(stateless)
+
+
+def _is_passthrough(step):
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def routing_enabled():
+    """Whether scikit-learn routes metadata by request."""
+    return sklearn.get_config()["enable_metadata_routing"]

@@ -1,0 +1,133 @@
+"""Objectives of the first stage that need fewer models than cross-validation, or none."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import is_classifier
+
+
+class UnsuitableEstimatorError(TypeError):
+    """No candidate of this estimator can be scored; raised whatever `error_score` says."""
+
+
+def compute_objective(objective, estimator, Z, y, params, fit_params):
+    """Score the features of a candidate; the larger, the better.
+
+    Parameters
+    ----------
+    objective : {"alignment", "loo"} or callable
+        A callable is called as ``objective(estimator, Z, y, params)``.
+    estimator : estimator
+        What follows the transformers, not fitted.
+    Z : object
+        Features of all samples.
+    y : array-like
+        Targets.
+    params : dict
+        All parameters of the candidate.
+    fit_params : dict
+        Metadata for the estimator's fit.
+
+    Returns
+    -------
+    float
+        The score.
+    """
+    if objective == "alignment":
+        return kernel_target_alignment(Z, y, classes=is_classifier(estimator))
+    if objective == "loo":
+        return -leave_one_out_error(estimator, Z, y, fit_params)
+    return objective(estimator, Z, y, params)
+
+
+def kernel_target_alignment(Z, y, *, classes=False):
+    """Centered alignment between the kernel of features and that of targets.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_features) or container of ragged features
+        A container has rows ``values`` and ``offsets``, the range of rows of each sample.
+        Its rows are normalised and averaged over each sample, and since a target then is a
+        sum over rows, it is divided by their number. Where the container labels its rows
+        (``species``), what a linear model of the numbers of each label explains is
+        subtracted from the targets first: it takes no features to know that.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Numbers, or labels of classes.
+    classes : bool, default=False
+        Whether `y` holds labels.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    References
+    ----------
+    C. Cortes, M. Mohri, A. Rostamizadeh, J. Mach. Learn. Res. 13, 795 (2012).
+    """
+    rows, targets = _rows_and_targets(Z, _one_hot(y) if classes else _columns(y))
+    rows = rows - rows.mean(axis=0)
+    targets = targets - targets.mean(axis=0)
+    # |K|_F is that of the smaller of both Gram matrices
+    gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
+    norm = np.linalg.norm(gram) * np.linalg.norm(targets.T @ targets)
+    return float(np.sum((rows.T @ targets) ** 2) / norm) if norm > 0 else 0.0
+
+
+def leave_one_out_error(estimator, Z, y, fit_params):
+    """Fit once and return the root mean square of the fitted leave-one-out residuals.
+
+    Parameters
+    ----------
+    estimator : estimator
+        After fit its last step has ``loo_``, the residual of each sample (or output) under
+        the model that has not seen it.
+    Z, y : object
+        Features and targets.
+    fit_params : dict
+        Metadata for fit.
+
+    Returns
+    -------
+    float
+        The error.
+    """
+    fitted = estimator.fit(Z, y, **fit_params)
+    last = fitted.steps[-1][1] if hasattr(fitted, "steps") else fitted
+    if not hasattr(last, "loo_"):
+        raise UnsuitableEstimatorError(
+            f"stage_one_objective is 'loo', but {type(last).__name__} has no `loo_` after fit; "
+            "use 'cv' or 'alignment'"
+        )
+    return float(np.sqrt(np.mean(np.square(last.loo_))))
+
+
+def _rows_and_targets(Z, targets):
+    if not (hasattr(Z, "values") and hasattr(Z, "offsets")):
+        rows = Z.toarray() if sparse.issparse(Z) else np.asarray(Z, dtype=np.float64)
+        return rows.reshape(len(rows), -1), targets
+    counts = np.diff(Z.offsets)
+    norms = np.linalg.norm(Z.values, axis=1, keepdims=True)
+    unit = Z.values / np.where(norms > 0, norms, 1.0)
+    sample = np.repeat(np.arange(len(counts)), counts)
+    membership = sparse.csr_array(
+        (np.ones(len(sample)), (sample, np.arange(len(sample)))), shape=(len(counts), len(sample))
+    )
+    per_row = np.maximum(counts, 1)[:, np.newaxis]
+    labels = getattr(Z, "species", None)
+    if labels is not None:
+        present, code = np.unique(labels, return_inverse=True)
+        composition = membership @ np.eye(len(present))[code]
+        targets = targets - composition @ np.linalg.lstsq(composition, targets, rcond=None)[0]
+    return (membership @ unit) / per_row, targets / per_row
+
+
+def _one_hot(y):
+    labels, code = np.unique(np.asarray(y), return_inverse=True)
+    return np.eye(len(labels))[code.reshape(-1)]
+
+
+def _columns(y):
+    y = np.asarray(y, dtype=np.float64)
+    return y.reshape(len(y), -1)

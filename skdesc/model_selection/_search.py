@@ -1,0 +1,479 @@
+"""``TwoStagePSOSearchCV``: tune the transformer first, the regressor on its features second."""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import joblib
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ..structures import as_column, check_structures
+from ..utils._sklearn_compat import BaseSearchCV
+from ._checkpoint import Checkpoint, fingerprint
+from ._evaluation import TIMES, Evaluator, has_leading_steps, routing_enabled
+from ._pareto import is_non_dominated, knee_point
+from ._stages import StagedSearch
+from ._validation import check_settings, make_stages
+
+
+def _base_offers(name):
+    """Available where the base class's method is, which depends on the estimator."""
+
+    def check(self):
+        getattr(super(TwoStagePSOSearchCV, self), name)
+        return True
+
+    return check
+
+
+class TwoStagePSOSearchCV(BaseSearchCV):
+    """Particle swarm search over a pipeline: transformer first, regressor second.
+
+    The first swarm searches the parameters of the transformers with the present parameters
+    of the last step. The second searches those of the last step on the features of the best
+    transformer, which are computed once. This trains far fewer models, on far fewer sets of
+    features, than one swarm over all parameters, and the parameters of a descriptor and of a
+    regressor depend on each other little enough for that to work, as long as the regressor
+    starts from sensible values; `n_cycles` repairs what dependence there is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline of transformers and a last step; any other estimator with a single space.
+    transformer_space : dict of str to list or distribution
+        Space of the steps before the last, in the vocabulary of
+        :class:`~sklearn.model_selection.RandomizedSearchCV`: lists of values, or
+        distributions of ``scipy.stats`` (the swarm moves in their quantiles, so that
+        ``loguniform`` gives a logarithmic axis and ``randint`` integers).
+    regressor_space : dict of str to list or distribution
+        Space of the last step. If empty, `transformer_space` may name any parameter and is
+        searched in one stage.
+    n_particles : int, default=12
+        Candidates per iteration, evaluated side by side.
+    n_iterations : int, default=15
+        Iterations of each stage.
+    n_cycles : int, default=1
+        How many times both stages are run in turn, each from the best so far.
+    strategy : {"two-stage", "joint"}, default="two-stage"
+        "joint" searches both spaces in one stage, by cross-validation.
+    stage_one_objective : {"cv", "alignment", "loo"} or callable, default="cv"
+        Objective of the first stage.
+
+        - "cv": the cross-validated score.
+        - "alignment": centered alignment between the kernel of the features and the targets.
+          Trains no model.
+        - "loo": minus the root mean square of the attribute ``loo_`` of the last step, the
+          leave-one-out residuals that some models know in closed form. One model each.
+        - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
+          fitted, features of all samples, targets, and all parameters of the candidate; the
+          larger, the better.
+    objective : str or list of str, default=None
+        The metric that the swarms look at, if `scoring` has several; that of `refit` by
+        default. With a list they look for trade-offs: see `pareto_front_`. Besides metrics,
+        "fit_time" and "score_time" may be named, which are minimised.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in :class:`~sklearn.model_selection.GridSearchCV`. Scorers are called as
+        ``scorer(rest, Z, y)``, where `Z` are the features after the stateless leading steps
+        and `rest` the steps that follow, see Notes.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds, the same for all candidates.
+    refit : bool, str or callable, default=True
+        As in :class:`~sklearn.model_selection.GridSearchCV`.
+    n_jobs : int, default=None
+        Candidates evaluated at once. The backend is joblib's, so
+        ``joblib.parallel_config`` moves the search to a cluster.
+    error_score : "raise" or number, default=np.nan
+        Score of what fails. NaN never attracts a particle.
+    random_state : int, RandomState instance or None, default=None
+        Source of the swarms' randomness.
+    init : list of dict, default=None
+        Parameters of further first particles; the first of all starts at the estimator's
+        present parameters, as far as they lie in the space.
+    topology : {"star", "ring"}, default="star"
+        Whether particles follow the best of all or the best of their nearest neighbors.
+    swarm : {"pso", "ppso"} or dict, default="pso"
+        Rules of movement: "ppso" are those of the program of [1]_. A dict may have "inertia"
+        (a number, or a pair for a linear schedule), "cognitive", "social", "velocity_clamp"
+        (in (0, 1], or None), "bounds" ("reflective", "nearest" or "redraw"), "leader"
+        ("best" or "iteration") and "stratified".
+    early_stopping : int, default=None
+        End a stage after so many iterations without a better candidate.
+    max_time : float, default=None
+        Seconds after which no iteration is begun, shared evenly between the stages.
+    checkpoint : str or path-like, default=None
+        File that keeps evaluations. A search that was killed continues from it when run
+        again, to the same result; one with more iterations extends it.
+    cache_features : bool, default=True
+        Whether stateless leading steps are applied once to all samples, see Notes.
+    verbose : int, default=0
+        Whether to show progress.
+    return_train_score : bool, default=False
+        Whether `cv_results_` has training scores.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        As that of :class:`~sklearn.model_selection.GridSearchCV`, one entry per candidate
+        that was cross-validated, with "stage", "cycle", "iteration", "particle" and
+        "feature_time" besides.
+    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+    refit_time_, multimetric_ : object
+        As in :class:`~sklearn.model_selection.GridSearchCV`. Of several objectives the knee
+        of the front is the best candidate.
+    stage_results_ : list of dict
+        What each stage has found, why it stopped, and what it cost.
+    history_ : list of dict
+        Positions in the unit cube, parameters and scores of all particles, by iteration.
+    pareto_front_ : list of dict
+        Candidates that no other beats in all objectives: "params", "scores" and "index" in
+        `cv_results_`.
+    n_models_trained_ : int
+        Models fitted, that of `refit` included, those inside a callable objective not.
+    n_feature_evaluations_ : int
+        How many times the steps before the last were applied to data.
+
+    See Also
+    --------
+    sklearn.model_selection.RandomizedSearchCV : Independent candidates from the same spaces.
+
+    Notes
+    -----
+    A leading step is stateless if its tag ``requires_fit`` is False, or if it has a true
+    attribute ``_stateless_given_parameters``: its output for a sample depends on its
+    parameters and on that sample alone. Leading stateless steps are applied to all samples
+    once per candidate, or once per stage where they do not vary, and the folds are slices of
+    their output. Steps from the first other one on are fitted on each training fold. Set
+    ``cache_features=False`` if a scorer needs the original samples.
+
+    Candidates are equal if their parameters are, and are then evaluated once. Results do not
+    depend on `n_jobs` or the backend, except for what multithreaded linear algebra rounds.
+
+    What the first stage optimises in [1]_ could not be read; the objectives here are this
+    package's own.
+
+    References
+    ----------
+    .. [1] S. K. Natarajan, M. A. Caro, "Particle swarm based hyper-parameter optimization for
+       machine learned interatomic potentials", arXiv:2101.00049 (2021).
+    .. [2] J. Kennedy, R. Eberhart, "Particle swarm optimization", Proceedings of the
+       International Conference on Neural Networks, 1942-1948 (1995).
+    .. [3] C. A. Coello Coello, G. T. Pulido, M. S. Lechuga, "Handling multiple objectives with
+       particle swarm optimization", IEEE Trans. Evol. Comput. 8, 256-279 (2004).
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.kernel_approximation import Nystroem
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skdesc import TwoStagePSOSearchCV
+    >>> X, y = make_regression(n_samples=80, n_features=4, random_state=0)
+    >>> search = TwoStagePSOSearchCV(
+    ...     make_pipeline(Nystroem(n_components=40, random_state=0), Ridge(0.1)),
+    ...     {"nystroem__gamma": loguniform(1e-4, 1)},
+    ...     {"ridge__alpha": loguniform(1e-6, 10)},
+    ...     n_particles=4, n_iterations=5, cv=3, random_state=0,
+    ... ).fit(X, y)
+    >>> [stage["objective"] for stage in search.stage_results_]
+    ['cv', 'cv']
+    >>> bool(search.best_score_ > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        estimator,
+        transformer_space,
+        regressor_space,
+        *,
+        n_particles=12,
+        n_iterations=15,
+        n_cycles=1,
+        strategy="two-stage",
+        stage_one_objective="cv",
+        objective=None,
+        scoring=None,
+        cv=None,
+        refit=True,
+        n_jobs=None,
+        error_score=np.nan,
+        random_state=None,
+        init=None,
+        topology="star",
+        swarm="pso",
+        early_stopping=None,
+        max_time=None,
+        checkpoint=None,
+        cache_features=True,
+        verbose=0,
+        return_train_score=False,
+    ):
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.transformer_space = transformer_space
+        self.regressor_space = regressor_space
+        self.n_particles = n_particles
+        self.n_iterations = n_iterations
+        self.n_cycles = n_cycles
+        self.strategy = strategy
+        self.stage_one_objective = stage_one_objective
+        self.objective = objective
+        self.random_state = random_state
+        self.init = init
+        self.topology = topology
+        self.swarm = swarm
+        self.early_stopping = early_stopping
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.cache_features = cache_features
+
+    def fit(self, X, y=None, **params):
+        """Search, and fit the best candidate to all data.
+
+        Parameters
+        ----------
+        X : sequence
+            Samples, of any kind the estimator takes.
+        y : array-like, default=None
+            Targets.
+        **params : object
+            Metadata for the estimator's fit, the folds (`groups`) and the scorers; what has
+            one entry per sample is split with the folds. With metadata routing disabled,
+            names are those of the pipeline, such as ``gap__forces``.
+
+        Returns
+        -------
+        TwoStagePSOSearchCV
+            The search itself.
+        """
+        settings = check_settings(self)
+        stages, start = make_stages(self)
+        self._check_target(y, stages)
+        scorers, _ = self._get_scorers()
+        Z = _pack_structures(X, self.estimator)
+        Z, y = indexable(Z, y)
+        routed = self._get_routed_params_for_fit(params)
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        splits = list(cv.split(Z, y, **routed.splitter.split))
+        evaluator = Evaluator(
+            estimator=clone(self.estimator),
+            X=Z,
+            y=y,
+            fit_params=params if routing_enabled() else routed.estimator.fit,
+            splits=splits,
+            scoring=self.scoring,
+            error_score=self.error_score,
+            return_train_score=self.return_train_score,
+            cache_features=self.cache_features,
+            n_threads=_inner_threads(self.n_jobs),
+        )
+        search = StagedSearch(
+            stages, evaluator, start, settings, self._open_checkpoint(evaluator), self.n_jobs
+        )
+        search.run()
+        self._collect(search, splits, scorers, settings.metrics)
+        if self.refit:
+            self._refit(X, y, routed.estimator.fit)
+        return self
+
+    @available_if(_base_offers("predict"))
+    def predict(self, X, **params):
+        """Predict with the best estimator.
+
+        Parameters
+        ----------
+        X : sequence
+            Samples.
+        **params : object
+            Further arguments of its ``predict``, such as ``return_std=True``.
+
+        Returns
+        -------
+        ndarray or tuple
+            What the best estimator returns.
+        """
+        if not params:
+            return super().predict(X)
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X, **params)
+
+    def _check_refit_for_multimetric(self, scores):
+        # the knee of a front is a choice that needs no metric's name
+        if self.refit is True and isinstance(self.objective, (list, tuple)):
+            return
+        super()._check_refit_for_multimetric(scores)
+
+    def _check_target(self, y, stages):
+        if y is not None:
+            return
+        last = self.estimator
+        if isinstance(last, Pipeline):
+            last = last.steps[-1][1]
+        needing = [stage.objective for stage in stages if stage.objective in ("alignment", "loo")]
+        if needing or (hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required):
+            what = f"stage_one_objective={needing[0]!r}" if needing else type(last).__name__
+            raise ValueError(f"{what} requires y to be passed, but the target y is None")
+
+    def _open_checkpoint(self, evaluator):
+        seed = self.random_state
+        if not isinstance(seed, (int, np.integer)):
+            seed = int(check_random_state(seed).randint(2**31 - 1))
+        if self.checkpoint is None:
+            return Checkpoint(None, {}, int(seed))
+        # all that decides on the candidates and their values, but not how many there will be
+        parts = {
+            "estimator": self.estimator,
+            "spaces": [self.transformer_space, self.regressor_space],
+            "X": evaluator.X,
+            "y": evaluator.y,
+            "metadata": evaluator.fit_params,
+            "folds": evaluator.splits,
+            "scoring": [self.scoring, self.error_score, self.return_train_score],
+            "search": [
+                self.n_particles,
+                self.strategy,
+                self.stage_one_objective,
+                self.objective,
+                self.init,
+                self.topology,
+                self.swarm,
+                self.cache_features,
+                seed if isinstance(self.random_state, (int, np.integer)) else None,
+            ],
+        }
+        return Checkpoint(self.checkpoint, fingerprint(**parts), int(seed))
+
+    def _collect(self, search, splits, scorers, metrics):
+        """Set the attributes of a finished search."""
+        failed = [row["error"] is not None for row in search.rows]
+        message = (
+            f"{len(search.errors)} of {search.n_evaluated} candidates failed; the first error "
+            f"was\n{search.errors[0]}"
+            if search.errors
+            else ""
+        )
+        if all(failed):
+            raise ValueError(f"No candidate could be cross-validated: {message}")
+        self.n_splits_ = len(splits)
+        # scikit-learn's wrapper of several scorers keeps them as a dict
+        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        self.stage_results_ = search.stage_results
+        self.history_ = search.history
+        self.n_models_trained_ = search.n_models
+        self.n_feature_evaluations_ = search.n_features
+        self.cv_results_ = self._make_results(search.rows)
+        self._select(metrics)
+        if message:
+            warnings.warn(message, FitFailedWarning, stacklevel=3)
+
+    def _make_results(self, rows):
+        """Format candidates as cv_results_."""
+        done = next(row["folds"][0] for row in rows if row["error"] is None)
+        names = [key.removeprefix("test_") for key in done if key.startswith("test_")]
+        self.multimetric_ = names != ["score"] or isinstance(self.scoring, (list, tuple, dict, set))
+        failed = {key: 0.0 if key in TIMES else self.error_score for key in done}
+        folds = []
+        for row in rows:
+            for fold in row.get("folds", [failed] * self.n_splits_):
+                entry = {key: fold[key] for key in TIMES}
+                for kind in ("test", "train") if self.return_train_score else ("test",):
+                    scores = {name: fold[f"{kind}_{name}"] for name in names}
+                    entry[f"{kind}_scores"] = scores if self.multimetric_ else scores["score"]
+                folds.append(entry)
+        columns = ("stage", "cycle", "iteration", "particle", "feature_time")
+        return self._format_results(
+            [row["params"] for row in rows],
+            self.n_splits_,
+            folds,
+            {column: [row[column] for row in rows] for column in columns},
+        )
+
+    def _select(self, metrics):
+        """Set the front and the best candidate."""
+        results = self.cv_results_
+        costs = np.column_stack(
+            [
+                results[f"mean_{metric}"] if metric in TIMES else -results[f"mean_test_{metric}"]
+                for metric in metrics
+            ]
+        )
+        front = np.flatnonzero(is_non_dominated(costs))
+        if front.size == 0:
+            raise ValueError(
+                f"{' and '.join(metrics)} is NaN or infinite for each of {len(costs)} candidates; "
+                "look at the scorer, the targets and the folds (R2 of a single sample is NaN)"
+            )
+        self.pareto_front_ = [
+            {
+                "params": results["params"][index],
+                "scores": dict(zip(metrics, -costs[index], strict=True)),
+                "index": int(index),
+            }
+            for index in front
+        ]
+        if not self.refit and self.multimetric_:
+            return
+        if self.refit is True and isinstance(self.objective, (list, tuple)):
+            self.best_index_ = int(front[knee_point(costs[front])])
+            metric = metrics[0]
+        else:
+            metric = self.refit if self.multimetric_ else "score"
+            self.best_index_ = self._select_best_index(self.refit, metric, results)
+        self.best_params_ = results["params"][self.best_index_]
+        if not callable(self.refit):
+            key = f"mean_{metric}" if metric in TIMES else f"mean_test_{metric}"
+            self.best_score_ = results[key][self.best_index_]
+
+    def _refit(self, X, y, fit_params):
+        estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        start = time.time()
+        # without targets, estimators that know no y are not given one
+        self.best_estimator_ = estimator.fit(X, *([] if y is None else [y]), **fit_params)
+        self.refit_time_ = time.time() - start
+        self.n_models_trained_ += 1
+        self.n_feature_evaluations_ += has_leading_steps(estimator)
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+def _inner_threads(n_jobs):
+    """Threads that each of several workers may use; None leaves a single one alone."""
+    n_workers = joblib.effective_n_jobs(n_jobs)
+    return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)
+
+
+def _pack_structures(X, estimator):
+    """Turn Atoms into one container, which reaches workers a hundred times faster.
+
+    Only for this package's descriptors, which alone are known to take it; per-atom arrays
+    that all structures have are kept.
+    """
+    first_step = estimator.steps[0][1] if isinstance(estimator, Pipeline) else None
+    if not hasattr(type(first_step), "_stateless_given_parameters"):
+        return X
+    structures = check_structures(X)
+    if structures is X:
+        return X
+    frames = as_column(X)[:, 0]
+    for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
+        blocks = [atoms.arrays[name] for atoms in frames]
+        if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
+            structures.arrays[name] = np.concatenate(blocks)
+    return structures

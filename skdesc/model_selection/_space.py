@@ -1,0 +1,204 @@
+"""Search spaces: scikit-learn's vocabulary on one side, the unit cube on the other."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# A swarm may reach the faces of the cube, where ``ppf`` is infinite for unbounded
+# distributions and one below the support for discrete ones.
+_EDGE = 1e-9
+
+
+class _Choice:
+    """A list of values without an order that matters; equal shares of [0, 1)."""
+
+    def __init__(self, values):
+        self.values = values
+        self.n_values = len(values)
+
+    def decode(self, u):
+        return self.values[min(int(u * self.n_values), self.n_values - 1)]
+
+    def encode(self, value):
+        """Middle of the share of `value`, None if it is not in the list."""
+        index = self._index(value)
+        return None if index is None else (index + 0.5) / self.n_values
+
+    def token(self, value):
+        index = self._index(value)
+        return _token(value) if index is None else f"#{index}"
+
+    def _index(self, value):
+        for index, item in enumerate(self.values):
+            if item is value or (_is_plain(item) and _is_plain(value) and item == value):
+                return index
+        return None
+
+
+class _Distribution:
+    """A scipy.stats distribution, decoded by its quantile function."""
+
+    def __init__(self, distribution):
+        self.distribution = distribution
+        self.discrete = hasattr(distribution, "pmf")
+        low, high = distribution.ppf(_EDGE), distribution.ppf(1.0 - _EDGE)
+        self.n_values = 1 if low == high else np.inf
+
+    def decode(self, u):
+        value = float(self.distribution.ppf(min(max(u, _EDGE), 1.0 - _EDGE)))
+        return int(value) if self.discrete and value.is_integer() else value
+
+    def encode(self, value):
+        """Position of `value`, None if the distribution never gives it."""
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            return None
+        if self.discrete:
+            mass = self.distribution.pmf(value)
+            return float(self.distribution.cdf(value) - 0.5 * mass) if mass > 0 else None
+        low, high = self.distribution.support()
+        return float(self.distribution.cdf(value)) if low <= value <= high else None
+
+    def token(self, value):
+        return _token(value)
+
+
+class SearchSpace:
+    """Named dimensions, each a list of values or a scipy.stats distribution.
+
+    Dimensions with a single value are constants: the swarm never sees them.
+
+    Parameters
+    ----------
+    space : dict of str to list or distribution
+        As in :class:`sklearn.model_selection.RandomizedSearchCV`.
+    argument : str
+        How error messages call the space.
+
+    Attributes
+    ----------
+    names : list of str
+        All parameters, sorted, so that the order of the dict has no influence.
+    free : list of str
+        Those with more than one value: the axes of the cube.
+    """
+
+    def __init__(self, space, argument="space"):
+        if not isinstance(space, Mapping):
+            raise TypeError(
+                f"{argument} is of type {type(space).__name__}, but a dict from parameter "
+                "names to lists or scipy.stats distributions is needed"
+            )
+        self.names = sorted(space)
+        self._dimensions = {
+            name: _make_dimension(space[name], f"{argument}[{name!r}]") for name in self.names
+        }
+        self.free = [name for name in self.names if self._dimensions[name].n_values > 1]
+
+    @property
+    def n_dims(self):
+        """Number of axes of the cube."""
+        return len(self.free)
+
+    def decode(self, position):
+        """Turn a point of the unit cube into parameters.
+
+        Parameters
+        ----------
+        position : ndarray of shape (n_dims,)
+            The point.
+
+        Returns
+        -------
+        dict of str to object
+            One value for every name, constants included.
+        """
+        coordinates = dict(zip(self.free, position, strict=True))
+        return {
+            name: self._dimensions[name].decode(coordinates.get(name, 0.5)) for name in self.names
+        }
+
+    def encode(self, params):
+        """Turn parameters into a point of the unit cube.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            May lack names, have others, and have values outside the space.
+
+        Returns
+        -------
+        ndarray of shape (n_dims,)
+            NaN along every axis whose value is missing or outside the space.
+        """
+        position = np.full(self.n_dims, np.nan)
+        for axis, name in enumerate(self.free):
+            value = self._dimensions[name].encode(params[name]) if name in params else None
+            if value is not None:
+                position[axis] = value
+        return position
+
+    def restrict(self, params):
+        """Those of the parameters that this space can give.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            Any parameters.
+
+        Returns
+        -------
+        dict of str to object
+            Exactly the given values.
+        """
+        return {
+            name: params[name]
+            for name in self.names
+            if name in params and self._dimensions[name].encode(params[name]) is not None
+        }
+
+    def token(self, name, value):
+        """A string that is equal for equal values of the parameter `name`."""
+        return self._dimensions[name].token(value)
+
+
+def _make_dimension(values, where):
+    if hasattr(values, "ppf"):
+        return _make_distribution(values, where)
+    if hasattr(values, "rvs"):
+        raise TypeError(
+            f"{where} is {values!r}, which draws values but has no quantile function `ppf`; "
+            "use a scipy.stats distribution or a list"
+        )
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(
+            f"{where} is {values!r}, but a list of values or a scipy.stats distribution is "
+            f"needed; for a single value pass [{values!r}]"
+        )
+    if len(values) == 0:
+        raise ValueError(f"{where} is empty, but at least one value is needed; remove the name")
+    return _Choice(list(values))
+
+
+def _make_distribution(distribution, where):
+    if not np.all(np.isfinite(distribution.ppf([_EDGE, 0.5, 1.0 - _EDGE]))):
+        raise ValueError(
+            f"{where} is a distribution whose quantiles are not finite numbers; check its "
+            "parameters (scipy's uniform takes the lower end and the width, randint excludes "
+            "its upper end)"
+        )
+    return _Distribution(distribution)
+
+
+def _is_plain(value):
+    return value is None or isinstance(value, (str, numbers.Number, np.bool_))
+
+
+def _token(value):
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return repr(float(value))
+    return repr(value)

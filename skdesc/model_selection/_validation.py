@@ -1,0 +1,253 @@
+"""Checks of a search's parameters, all of them before anything is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from ._evaluation import TIMES, has_leading_steps, step_of
+from ._space import SearchSpace
+from ._stages import Settings, Stage
+from ._swarm import PRESETS, SwarmRules
+
+_CHOICES = {
+    "topology": ("star", "ring"),
+    "strategy": ("two-stage", "joint"),
+}
+_STAGE_ONE = ("cv", "alignment", "loo")
+
+
+def check_settings(search):
+    """Check all parameters of a search but estimator, spaces and folds.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        The search.
+
+    Returns
+    -------
+    Settings
+        What the loop needs.
+    """
+    for name in ("n_particles", "n_iterations", "n_cycles"):
+        _check_number(name, getattr(search, name), numbers.Integral, 1)
+    if search.early_stopping is not None:
+        _check_number("early_stopping", search.early_stopping, numbers.Integral, 1)
+    if search.max_time is not None:
+        _check_number("max_time", search.max_time, numbers.Real, 0)
+    for name, choices in _CHOICES.items():
+        if getattr(search, name) not in choices:
+            raise ValueError(f"{name} is {getattr(search, name)!r}, but must be one of {choices}")
+    objective = search.stage_one_objective
+    if objective not in _STAGE_ONE and not callable(objective):
+        raise ValueError(
+            f"stage_one_objective is {objective!r}, but must be one of {_STAGE_ONE} or a callable"
+        )
+    if search.error_score != "raise" and not isinstance(search.error_score, numbers.Real):
+        raise ValueError(f"error_score is {search.error_score!r}, but must be 'raise' or a number")
+    return Settings(
+        rules=_make_rules(search.swarm),
+        topology=search.topology,
+        n_particles=search.n_particles,
+        n_iterations=search.n_iterations,
+        init=_check_init(search.init, search.n_particles),
+        metrics=_make_metrics(search),
+        early_stopping=search.early_stopping,
+        max_time=search.max_time,
+        error_score=search.error_score,
+        verbose=search.verbose,
+    )
+
+
+def make_stages(search):
+    """Check the spaces of a search and lay out its stages.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        The search.
+
+    Returns
+    -------
+    stages : list of Stage
+        In order.
+    start : dict of str to object
+        Present values of all parameters searched.
+    """
+    spaces = {
+        name: SearchSpace(getattr(search, name), name)
+        for name in ("transformer_space", "regressor_space")
+    }
+    transformer, regressor = spaces.values()
+    if not transformer.names and not regressor.names:
+        raise ValueError(
+            "transformer_space and regressor_space are both empty, but at least one parameter "
+            "must be searched; name one, such as {'step__parameter': [1, 2, 3]}"
+        )
+    common = sorted({*transformer.names} & {*regressor.names})
+    if common:
+        raise ValueError(
+            f"{common} are in transformer_space and in regressor_space, but each parameter "
+            "belongs to one; remove it from the other"
+        )
+    start = _present_values(search.estimator, spaces)
+    if search.strategy == "joint" or not transformer.names or not regressor.names:
+        plan = [_single_stage(search, transformer, regressor)]
+    else:
+        _check_division(search.estimator, transformer, regressor)
+        plan = [(1, transformer, search.stage_one_objective), (2, regressor, "cv")]
+    stages = [
+        Stage(number, cycle, space, objective)
+        for cycle in range(search.n_cycles)
+        for number, space, objective in plan
+    ]
+    _check_init_names(search.init or [], spaces)
+    return stages, start
+
+
+def _single_stage(search, transformer, regressor):
+    if not regressor.names and search.strategy == "two-stage":
+        last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
+        unseen = [name for name in transformer.names if step_of(name) == last]
+        if search.stage_one_objective == "alignment" and unseen:
+            raise ValueError(
+                f"stage_one_objective='alignment' trains no model, so it cannot see {unseen} in "
+                "transformer_space; move them to regressor_space, or use 'cv'"
+            )
+        return 1, transformer, search.stage_one_objective
+    if not transformer.names:
+        return 2, regressor, "cv"
+    merged = {**search.transformer_space, **search.regressor_space}
+    return 1, SearchSpace(merged), "cv"
+
+
+def _check_division(estimator, transformer, regressor):
+    """In two stages, the first space is that of the leading steps, the second of the last."""
+    if not has_leading_steps(estimator):
+        raise ValueError(
+            f"estimator {type(estimator).__name__} has no transformer before its last step, but "
+            "transformer_space searches one; pass a Pipeline, or strategy='joint'"
+        )
+    last = estimator.steps[-1][0]
+    for argument, names, of_last in (
+        ("transformer_space", transformer.names, False),
+        ("regressor_space", regressor.names, True),
+    ):
+        wrong = [name for name in names if (step_of(name) == last) != of_last]
+        if wrong:
+            place = "the last step" if of_last else "the steps before the last"
+            other = "transformer_space" if of_last else "regressor_space"
+            raise ValueError(
+                f"{argument} holds {wrong}, but is for parameters of {place} (the last step is "
+                f"{last!r}); move them to {other}, or use strategy='joint'"
+            )
+
+
+def _present_values(estimator, spaces):
+    known = estimator.get_params(deep=True)
+    searched = {name for space in spaces.values() for name in space.names}
+    for argument, space in spaces.items():
+        for name in space.names:
+            # parameters of a step that is itself searched may come with one of its values
+            if name not in known and step_of(name) not in searched - {name}:
+                near = get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(
+                    f"{argument} names {name!r}, which is no parameter of the estimator{hint} "
+                    "See estimator.get_params()"
+                )
+    return {name: known[name] for name in sorted(searched) if name in known}
+
+
+def _make_rules(swarm):
+    if isinstance(swarm, str) and swarm in PRESETS:
+        return PRESETS[swarm]
+    if not isinstance(swarm, Mapping):
+        raise ValueError(
+            f"swarm is {swarm!r}, but must be one of {tuple(PRESETS)} or a dict of options"
+        )
+    options = {option.name for option in dataclasses.fields(SwarmRules)}
+    unknown = sorted(set(swarm) - options)
+    if unknown:
+        raise ValueError(f"swarm has unknown options {unknown}; known are {sorted(options)}")
+    rules = SwarmRules(**swarm)
+    for name, choices in {
+        "bounds": ("reflective", "nearest", "redraw"),
+        "leader": ("best", "iteration"),
+    }.items():
+        if getattr(rules, name) not in choices:
+            raise ValueError(
+                f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be one of {choices}"
+            )
+    if np.shape(rules.inertia) not in ((), (2,)):
+        raise ValueError(f"swarm['inertia'] is {rules.inertia!r}, but must be a number or a pair")
+    clamp = rules.velocity_clamp
+    if clamp is not None and not 0 < clamp <= 1:
+        raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
+    return rules
+
+
+def _check_init(init, n_particles):
+    if init is None:
+        return []
+    if isinstance(init, Mapping) or not isinstance(init, Sequence) or isinstance(init, str):
+        raise TypeError(f"init is {init!r}, but must be a list of dicts of parameters")
+    if len(init) >= n_particles:
+        raise ValueError(
+            f"init has {len(init)} candidates, which with the estimator's own parameters is more "
+            f"than n_particles={n_particles}; raise n_particles"
+        )
+    return [dict(seed) for seed in init]
+
+
+def _check_init_names(init, spaces):
+    space_of = {name: space for space in spaces.values() for name in space.names}
+    for index, seed in enumerate(init):
+        for name, value in seed.items():
+            if name not in space_of:
+                raise ValueError(
+                    f"init[{index}] names {name!r}, which is in neither space; remove it"
+                )
+            if not space_of[name].restrict({name: value}):
+                raise ValueError(
+                    f"init[{index}] has {name}={value!r}, which is outside its space; widen the "
+                    "space or change the value"
+                )
+
+
+def _make_metrics(search):
+    """Names of the metrics that the swarm looks at."""
+    scoring, objective = search.scoring, search.objective
+    if callable(scoring) or scoring is None or isinstance(scoring, str):
+        names = None if callable(scoring) else ["score"]
+    else:
+        names = list(scoring)
+    if objective is None:
+        if isinstance(search.refit, str):
+            objective = search.refit
+        elif names is None or names == ["score"]:
+            objective = "score"
+        else:
+            raise ValueError(
+                f"scoring has the metrics {names}, but neither objective nor refit names the one "
+                "to search by; set objective"
+            )
+    metrics = [objective] if isinstance(objective, str) else list(objective)
+    unknown = [] if names is None else [name for name in metrics if name not in [*names, *TIMES]]
+    if unknown or not metrics:
+        raise ValueError(
+            f"objective is {objective!r}, but must name one or more of {[*names, *TIMES]}"
+        )
+    return metrics
+
+
+def _check_number(name, value, kind, least):
+    if not isinstance(value, kind) or isinstance(value, bool) or not value >= least:
+        what = "an integer" if kind is numbers.Integral else "a number"
+        raise ValueError(f"{name} is {value!r}, but must be {what} of at least {least}")

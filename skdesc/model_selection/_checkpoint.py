@@ -44,7 +44,13 @@ class Checkpoint:
         self._fingerprint = fingerprint
         self.seed = seed
         self.evaluations = {}
-        if self._path is not None and self._path.exists():
+        if self._path is None:
+            return
+        if not self._path.parent.is_dir():
+            raise ValueError(
+                f"checkpoint={str(path)!r} cannot be written, the folder does not exist; make it"
+            )
+        if self._path.exists():
             self._read()
 
     def _read(self):

@@ -21,7 +21,7 @@ from ._checkpoint import Checkpoint, fingerprint
 from ._evaluation import TIMES, Evaluator, has_leading_steps, routing_enabled
 from ._pareto import is_non_dominated, knee_point
 from ._stages import StagedSearch
-from ._validation import check_settings, make_stages
+from ._validation import check_metadata, check_settings, make_stages
 
 
 def _base_offers(name):
@@ -91,7 +91,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Candidates evaluated at once. The backend is joblib's, so
         ``joblib.parallel_config`` moves the search to a cluster.
     error_score : "raise" or number, default=np.nan
-        Score of what fails. NaN never attracts a particle.
+        Score of what fails, in `cv_results_`. Particles never follow a failed candidate.
     random_state : int, RandomState instance or None, default=None
         Source of the swarms' randomness.
     init : list of dict, default=None
@@ -270,6 +270,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Z = _pack_structures(X, self.estimator)
         Z, y = indexable(Z, y)
         routed = self._get_routed_params_for_fit(params)
+        check_metadata(self.estimator, routed.estimator.fit)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(Z, y, **routed.splitter.split))
         evaluator = Evaluator(
@@ -363,12 +364,13 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""
         failed = [row["error"] is not None for row in search.rows]
-        message = (
-            f"{len(search.errors)} of {search.n_evaluated} candidates failed; the first error "
-            f"was\n{search.errors[0]}"
-            if search.errors
-            else ""
-        )
+        message = ""
+        if search.errors:
+            first = search.errors[0].strip()
+            message = (
+                f"{len(search.errors)} of {search.n_evaluated} candidates failed, the first with "
+                f"{first.splitlines()[-1]}\n{first}"
+            )
         if all(failed):
             raise ValueError(f"No candidate could be cross-validated: {message}")
         self.n_splits_ = len(splits)

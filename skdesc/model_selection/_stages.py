@@ -48,7 +48,6 @@ class Settings:
     metrics: list
     early_stopping: int | None
     max_time: float | None
-    error_score: object
     verbose: int
 
 
@@ -260,19 +259,21 @@ class StagedSearch:
     def _scores(self, stage, evaluation):
         """Scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
-            n_metrics = len(self.settings.metrics) if stage.objective == "cv" else 1
-            return np.full(n_metrics, self.settings.error_score)
+            # whatever error_score says: nothing should follow what does not work
+            return np.full(len(self.settings.metrics) if stage.objective == "cv" else 1, np.nan)
         if stage.objective != "cv":
             return np.array([evaluation["score"]])
-        folds = evaluation["folds"]
-        return np.array(
-            [
-                -np.mean([fold[metric] for fold in folds])
-                if metric in TIMES
-                else np.mean([fold[f"test_{metric}"] for fold in folds])
-                for metric in self.settings.metrics
-            ]
-        )
+        return np.array([self._mean(evaluation["folds"], name) for name in self.settings.metrics])
+
+    def _mean(self, folds, metric):
+        if metric in TIMES:
+            return -np.mean([fold[metric] for fold in folds])
+        if f"test_{metric}" not in folds[0]:
+            given = [key.removeprefix("test_") for key in folds[0] if key.startswith("test_")]
+            raise ValueError(
+                f"objective is {metric!r}, but scoring gave {given}; set objective to one of them"
+            )
+        return np.mean([fold[f"test_{metric}"] for fold in folds])
 
     def _record(self, stage, iteration, positions, candidates, scores, front):
         self.history.append(

@@ -111,9 +111,7 @@ class ParticleSwarm:
             generate_velocity(n_particles, n_dims, self._clamp),
             options={"c1": rules.cognitive, "c2": rules.social, "w": self._inertia()},
         )
-        # set here, so that a first iteration without a single finite cost is no special case
         self._swarm.pbest_pos = position.copy()
-        self._swarm.best_pos = position[0].copy()
         self._swarm.pbest_cost = None
         self._archive = None
 
@@ -139,6 +137,10 @@ class ParticleSwarm:
             self._follow_best(costs)
         self._iteration += 1
         swarm.options["w"] = self._inertia()
+        if not np.isfinite(swarm.pbest_cost).any():
+            # nobody knows where to go, and following each other would only narrow the search
+            swarm.position = self._draw(*swarm.position.shape)
+            return
         swarm.velocity = self._compute_velocity(swarm, self._clamp, self._unmodified)
         if self._handler is not None:
             swarm.position = self._compute_position(swarm, self._cube, self._handler)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from ._evaluation import TIMES, has_leading_steps, step_of
+from ._evaluation import TIMES, has_leading_steps, routing_enabled, step_of
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._swarm import PRESETS, SwarmRules
@@ -60,7 +60,6 @@ def check_settings(search):
         metrics=_make_metrics(search),
         early_stopping=search.early_stopping,
         max_time=search.max_time,
-        error_score=search.error_score,
         verbose=search.verbose,
     )
 
@@ -109,6 +108,28 @@ def make_stages(search):
     ]
     _check_init_names(search.init or [], spaces)
     return stages, start
+
+
+def check_metadata(estimator, params):
+    """Check the names of what is passed to fit where they name steps.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline, or anything.
+    params : dict
+        Arguments of fit.
+    """
+    if routing_enabled() or not isinstance(estimator, Pipeline):
+        return
+    steps = [name for name, _ in estimator.steps]
+    wrong = [name for name in params if "__" not in name or step_of(name) not in steps]
+    if wrong:
+        raise ValueError(
+            f"fit got {wrong}, but with metadata routing disabled names must be those of a step "
+            f"and of an argument of its fit, such as '{steps[-1]}__{wrong[0].split('__')[-1]}'; "
+            f"the steps are {steps}"
+        )
 
 
 def _single_stage(search, transformer, regressor):

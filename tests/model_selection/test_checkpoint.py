@@ -1,0 +1,183 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform, randint
+from sklearn.base import clone
+from sklearn.datasets import make_regression
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skdesc import TwoStagePSOSearchCV
+
+DATA = make_regression(60, 6, n_informative=4, noise=3.0, random_state=0)
+
+
+def _search(path=None, **changes):
+    search = TwoStagePSOSearchCV(
+        make_pipeline(FunctionTransformer(), PCA(), Ridge()),
+        {"pca__n_components": randint(1, 7), "pca__whiten": [False, True]},
+        {"ridge__alpha": loguniform(1e-4, 10)},
+        n_particles=4, n_iterations=4, cv=KFold(3), random_state=0, checkpoint=path,
+    )  # fmt: skip
+    return search.set_params(**changes)
+
+
+def _outcome(search):
+    results = {
+        key: np.ma.filled(values).tolist() if key != "params" else values
+        for key, values in search.cv_results_.items()
+        if "time" not in key
+    }
+    return {
+        "results": results,
+        "best": search.best_params_,
+        "models": search.n_models_trained_,
+        "features": search.n_feature_evaluations_,
+        "scores": [entry["scores"].tolist() for entry in search.history_],
+    }
+
+
+def test_a_finished_search_repeats_without_any_work(tmp_path, monkeypatch):
+    path = tmp_path / "search.json"
+    first = _search(path).fit(*DATA)
+    monkeypatch.setattr("skdesc.model_selection._evaluation.cross_validate", None)
+    again = _search(path).fit(*DATA)
+    assert _outcome(again) == _outcome(first) == _outcome(_search_without_file())
+    # times are those of the run that did the work
+    np.testing.assert_array_equal(
+        again.cv_results_["mean_fit_time"], first.cv_results_["mean_fit_time"]
+    )
+    assert [entry.name for entry in tmp_path.iterdir()] == ["search.json"]
+
+
+def _search_without_file():
+    from sklearn.model_selection import cross_validate
+
+    import skdesc.model_selection._evaluation as module
+
+    replaced, module.cross_validate = module.cross_validate, cross_validate
+    try:
+        return _search().fit(*DATA)
+    finally:
+        module.cross_validate = replaced
+
+
+CHILD = """
+import sys
+from model_selection import test_checkpoint as t
+import time, skdesc.model_selection._evaluation as e
+fast = e.cross_validate
+def slow(*args, **kwargs):
+    time.sleep(0.02)
+    return fast(*args, **kwargs)
+e.cross_validate = slow
+t._search(sys.argv[1]).fit(*t.DATA)
+print("finished")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with a signal")
+@pytest.mark.parametrize("n_iterations_done", [1, 5])
+def test_killed_and_run_again_is_the_same_as_uninterrupted(tmp_path, n_iterations_done):
+    path = tmp_path / "search.json"
+    root = Path(__file__).parents[1]
+    places = [str(root), str(root.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path)], env=environment, stdout=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if path.exists() and len(json.loads(path.read_text())["evaluations"]) > n_iterations_done:
+            break
+        time.sleep(0.005)
+    child.send_signal(signal.SIGKILL)
+    assert child.communicate()[0] == b""
+    assert child.returncode == -signal.SIGKILL
+    done = len(json.loads(path.read_text())["evaluations"])
+    resumed = _search(path).fit(*DATA)
+    assert 0 < done < len(json.loads(path.read_text())["evaluations"])
+    assert _outcome(resumed) == _outcome(_search().fit(*DATA))
+
+
+def test_more_iterations_extend_a_search(tmp_path):
+    path = tmp_path / "search.json"
+    constant = {"swarm": {"inertia": 0.5}}
+    first = _search(path, **constant).fit(*DATA)
+    longer = _search(path, n_iterations=6, **constant).fit(*DATA)
+    assert _outcome(longer) == _outcome(_search(n_iterations=6, **constant).fit(*DATA))
+    assert longer.best_score_ >= first.best_score_
+
+
+def test_an_unseeded_search_keeps_its_seed(tmp_path):
+    path = tmp_path / "search.json"
+    first = _search(path, random_state=None).fit(*DATA)
+    again = _search(path, random_state=None).fit(*DATA)
+    assert _outcome(first) == _outcome(again)
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "part"),
+    [
+        ({"estimator__ridge__fit_intercept": False}, DATA, "estimator"),
+        ({"regressor_space": {"ridge__alpha": loguniform(1e-3, 10)}}, DATA, "spaces"),
+        ({"cv": KFold(4)}, DATA, "folds"),
+        ({"scoring": "neg_mean_absolute_error"}, DATA, "scoring"),
+        ({"random_state": 1}, DATA, "search"),
+        ({"n_particles": 5}, DATA, "search"),
+        ({}, (DATA[0] + 1, DATA[1]), "X"),
+        ({}, (DATA[0], -DATA[1]), "y"),
+    ],
+)
+def test_another_search_is_refused(tmp_path, changes, data, part):
+    path = tmp_path / "search.json"
+    _search(path).fit(*DATA)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"belongs to another search: {part} differ"):
+        _search(path).set_params(**changes).fit(*data)
+    assert path.read_bytes() == before
+
+
+def test_folds_without_a_seed_are_refused(tmp_path):
+    path = tmp_path / "search.json"
+    search = _search(path, cv=ShuffleSplit(2))
+    search.fit(*DATA)
+    with pytest.raises(ValueError, match=r"folds differ.*integer random_state"):
+        clone(search).fit(*DATA)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "3"])
+def test_other_files_are_refused(tmp_path, content):
+    path = tmp_path / "search.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="is no checkpoint of a search"):
+        _search(path).fit(*DATA)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(ValueError, match="the folder does not exist"):
+        _search(tmp_path / "nowhere" / "search.json").fit(*DATA)
+
+
+def test_failures_are_kept(tmp_path):
+    path = tmp_path / "search.json"
+    space = {"regressor_space": {"ridge__alpha": [-1.0, 1.0]}}
+    outcomes = []
+    for _ in range(2):
+        with (
+            pytest.warns(UserWarning, match="non-finite"),
+            pytest.warns(RuntimeWarning, match="candidates failed"),
+        ):
+            search = _search(path, **space).fit(*DATA)
+        outcomes.append(json.dumps(_outcome(search)))
+    assert outcomes[0] == outcomes[1]

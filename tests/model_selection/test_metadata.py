@@ -1,0 +1,148 @@
+"""Forces and other metadata reach the estimator, the folds and the scorers."""
+
+import numpy as np
+import pytest
+import sklearn
+from ase.build import molecule
+from model_selection.toys import ForcesRidge, PairCounts
+from scipy.stats import uniform
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.linear_model import Ridge
+from sklearn.metrics import get_scorer, mean_absolute_error
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from skdesc import TwoStagePSOSearchCV
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.RandomState(0)
+    frames = [molecule(name) for name in ("H2O", "CH4", "NH3", "C2H6") * 5]
+    for atoms in frames:
+        atoms.rattle(0.1, rng=rng)
+    y = np.array([atoms.get_all_distances().sum() for atoms in frames])
+    return frames, y, [atoms.positions for atoms in frames]
+
+
+def _search(*before, objective="cv", **options):
+    pipeline = Pipeline([("pairs", PairCounts()), *before, ("ridge", ForcesRidge())])
+    pipeline.set_params(ridge__need_forces=True)
+    settings = {"n_particles": 2, "n_iterations": 2, "cv": 4, "random_state": 0, **options}
+    return TwoStagePSOSearchCV(
+        pipeline,
+        {"pairs__cutoff": uniform(1, 2)},
+        {"ridge__alpha": [1e-3, 1e-2]},
+        stage_one_objective=objective,
+        error_score="raise",
+        **settings,
+    )
+
+
+class _NoScaling(StandardScaler):
+    """Keeps the number of atoms, which the toy regressor looks at, and needs a fit."""
+
+    def __init__(self):
+        super().__init__(with_mean=False, with_std=False)
+
+
+@pytest.mark.parametrize("objective", ["cv", "alignment", "loo"])
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("before", [[], [("keep", _NoScaling())]], ids=["cached", "fitted"])
+def test_forces_are_split_with_the_folds(data, routing, objective, before):
+    X, y, forces = data
+    with sklearn.config_context(enable_metadata_routing=routing):
+        name = "forces" if routing else "ridge__forces"
+        search = _search(*before, objective=objective).fit(X, y, **{name: forces})
+        assert search.best_score_ > 0.5
+        assert search.predict(X).shape == (20,)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_without_forces_the_toy_complains(data, routing):
+    with (
+        sklearn.config_context(enable_metadata_routing=routing),
+        pytest.raises(TypeError, match="no forces have arrived"),
+    ):
+        _search().fit(data[0], data[1])
+
+
+def test_names_of_steps_are_checked(data):
+    X, y, forces = data
+    for name in ("wrong__forces", "forces"):
+        with pytest.raises(ValueError, match=f"fit got .'{name}'.*such as 'ridge__forces'"):
+            _search().fit(X, y, **{name: forces})
+    with (
+        sklearn.config_context(enable_metadata_routing=True),
+        pytest.raises(TypeError, match="virials"),
+    ):
+        _search().fit(X, y, forces=forces, virials=forces)
+
+
+def test_nested_with_forces(data):
+    X, y, forces = data
+    scores = cross_validate(_search(), X, y, cv=2, params={"ridge__forces": forces})
+    assert np.isfinite(scores["test_score"]).all()
+    with sklearn.config_context(enable_metadata_routing=True):
+        routed = cross_validate(_search(), X, y, cv=2, params={"forces": forces})
+        np.testing.assert_array_equal(scores["test_score"], routed["test_score"])
+        outer = GridSearchCV(_search(), {"topology": ["star", "ring"]}, cv=2)
+        assert outer.fit(X, y, forces=forces).best_score_ > 0.5
+
+
+class _ForcesScorer:
+    """Sees only as many forces as there are samples in its fold."""
+
+    def get_metadata_routing(self):
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="forces", alias=True)
+        return request
+
+    def __call__(self, estimator, X, y, forces=None):
+        assert [len(block) for block in forces] == X[:, 0].astype(int).tolist()
+        return -mean_absolute_error(y, estimator.predict(X))
+
+
+def test_scorers_get_their_share(data):
+    X, y, forces = data
+    groups = np.arange(20) % 4
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = _search(cv=GroupKFold(4), scoring=_ForcesScorer())
+        search.fit(X, y, forces=forces, groups=groups)
+        assert search.n_splits_ == 4
+        several = _search(scoring={"mine": _ForcesScorer(), "r2": "r2"}, refit="mine")
+        assert several.fit(X, y, forces=forces).best_score_ < 0
+
+
+@pytest.mark.parametrize("strategy", ["two-stage", "joint"])
+def test_sample_weight_is_routed(strategy):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 3))
+    y, weight = X[:, 0] + rng.normal(size=40), rng.randint(0, 3, size=40)
+
+    def search(requested):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        ridge = Ridge().set_fit_request(sample_weight=requested)
+        scorer = get_scorer("r2").set_score_request(sample_weight=requested)
+        return TwoStagePSOSearchCV(
+            Pipeline([("scale", scaler), ("ridge", ridge)]),
+            {"scale__with_std": [True, False]},
+            {"ridge__alpha": [0.1, 1.0, 10.0]},
+            scoring=scorer, strategy=strategy, n_particles=3, n_iterations=2, cv=3, random_state=0,
+        )  # fmt: skip
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        fitted = search(True).fit(X, y, sample_weight=weight)
+        params = [{k: [v] for k, v in p.items()} for p in fitted.cv_results_["params"]]
+        expected = GridSearchCV(fitted.estimator, params, scoring=fitted.scoring, cv=3)
+        expected.fit(X, y, sample_weight=weight)
+        np.testing.assert_array_equal(
+            fitted.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
+        )
+        np.testing.assert_array_equal(
+            fitted.best_estimator_[-1].coef_, expected.best_estimator_[-1].coef_
+        )
+        with pytest.raises((UnsetMetadataPassedError, TypeError), match="sample_weight"):
+            search(None).fit(X, y, sample_weight=weight)

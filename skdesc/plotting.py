@@ -1,0 +1,385 @@
+"""Pictures of searches and of predictions, in the style of scikit-learn's displays."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+__all__ = ["ParityDisplay", "SearchDisplay"]
+
+
+class SearchDisplay:
+    """Course and result of a search.
+
+    Make one with :meth:`from_search`.
+
+    Parameters
+    ----------
+    stages : list of dict
+        One per stage: "label", and "scores", an array (n_iterations, n_particles).
+    params : dict of str to list
+        Values of each parameter that varied, by candidate that was cross-validated.
+    scores : dict of str to ndarray
+        Their mean test scores, by metric.
+    front : ndarray of int
+        Candidates that no other beats.
+    best_index : int or None
+        The best candidate.
+
+    Attributes
+    ----------
+    axes_ : ndarray of matplotlib Axes
+        Panels of the last plot.
+    figure_ : matplotlib Figure
+        Their figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skdesc import TwoStagePSOSearchCV
+    >>> from skdesc.plotting import SearchDisplay
+    >>> search = TwoStagePSOSearchCV(
+    ...     make_pipeline(PCA(), Ridge()),
+    ...     {"pca__n_components": [1, 2, 3]}, {"ridge__alpha": [0.1, 1.0, 10.0]},
+    ...     n_particles=3, n_iterations=3, random_state=0,
+    ... ).fit(*make_regression(n_features=4, random_state=0))
+    >>> display = SearchDisplay.from_search(search)
+    >>> [ax.get_title() for ax in display.axes_]
+    ['stage 1: cv', 'stage 2: cv']
+    """
+
+    def __init__(self, stages, params, scores, front, best_index):
+        self.stages = stages
+        self.params = params
+        self.scores = scores
+        self.front = front
+        self.best_index = best_index
+
+    @classmethod
+    def from_search(cls, search, *, kind="convergence", metric=None, ax=None):
+        """Plot a fitted search.
+
+        Parameters
+        ----------
+        search : TwoStagePSOSearchCV
+            A fitted search.
+        kind, metric, ax : object
+            See :meth:`plot`.
+
+        Returns
+        -------
+        SearchDisplay
+            The display.
+        """
+        if not hasattr(search, "history_"):
+            raise ValueError(
+                f"search is a {type(search).__name__} without history_; fit a TwoStagePSOSearchCV"
+            )
+        results = search.cv_results_
+        cycles = {entry["cycle"] for entry in search.history_}
+        stages = []
+        for stage in search.stage_results_:
+            where = stage["stage"], stage["cycle"]
+            label = f"stage {where[0]}: {stage['objective']}"
+            if len(cycles) > 1:
+                label = f"cycle {where[1]}, {label}"
+            scores = [
+                np.reshape(entry["scores"], (len(entry["params"]), -1))
+                for entry in search.history_
+                if (entry["stage"], entry["cycle"]) == where
+            ]
+            if scores:
+                stages.append({"label": label, "scores": np.array(scores)})
+        params = {}
+        for key, values in results.items():
+            if key.startswith("param_") and len({repr(value) for value in values}) > 1:
+                params[key.removeprefix("param_")] = list(values)
+        scores = {
+            key.removeprefix("mean_test_"): values
+            for key, values in results.items()
+            if key.startswith("mean_test_")
+        }
+        front = np.array([point["index"] for point in search.pareto_front_])
+        display = cls(stages, params, scores, front, getattr(search, "best_index_", None))
+        return display.plot(kind=kind, metric=metric, ax=ax)
+
+    def plot(self, *, kind="convergence", metric=None, ax=None):
+        """Draw the search.
+
+        Parameters
+        ----------
+        kind : {"convergence", "parameters", "parallel", "pareto"}, default="convergence"
+            Best score and the middle 80 % of the swarm by iteration, stage by stage; values
+            of each parameter in the order of evaluation; candidates as lines across all
+            parameters; two metrics and the front of their trade-offs.
+        metric : str or pair of str, default=None
+            Which metric colors candidates, or which two make the front. The first ones by
+            default. The convergence shows what the swarm looked at.
+        ax : matplotlib Axes, default=None
+            Where to draw; it is divided if there is more than one panel.
+
+        Returns
+        -------
+        SearchDisplay
+            The display itself.
+        """
+        draw = {
+            "convergence": self._plot_convergence,
+            "parameters": self._plot_parameters,
+            "parallel": self._plot_parallel,
+            "pareto": self._plot_pareto,
+        }
+        if kind not in draw:
+            raise ValueError(f"kind is {kind!r}, but must be one of {tuple(draw)}")
+        draw[kind](metric, ax)
+        self.figure_ = self.axes_[0].figure
+        return self
+
+    def _plot_convergence(self, metric, ax):
+        self.axes_ = _panels(ax, len(self.stages))
+        for panel, stage in zip(self.axes_, self.stages, strict=True):
+            scores = stage["scores"][:, :, 0]
+            # failed candidates have no place on the axis, nor do iterations of nothing else
+            scores = np.where(np.isfinite(scores), scores, np.nan)
+            known = np.isfinite(scores).any(axis=1)
+            if known.any():
+                iterations, scores = 1 + np.flatnonzero(known), scores[known]
+                low, middle, high = np.nanpercentile(scores, [10, 50, 90], axis=1)
+                panel.fill_between(iterations, low, high, alpha=0.25, label="swarm, 80 %")
+                panel.plot(iterations, middle, "--", label="swarm, median")
+                best = np.maximum.accumulate(np.nanmax(scores, axis=1))
+                panel.plot(iterations, best, "k-", label="best so far")
+                panel.legend()
+            panel.set(xlabel="iteration", title=stage["label"])
+            panel.xaxis.get_major_locator().set_params(integer=True)
+        self.axes_[0].set_ylabel("score")
+
+    def _plot_parameters(self, metric, ax):
+        score = self._score(metric)
+        self.axes_ = _panels(ax, max(1, len(self.params)))
+        for panel, (name, values) in zip(self.axes_, self.params.items(), strict=False):
+            heights, ticks, log = _axis_of(values)
+            panel.scatter(np.arange(len(heights)), heights, c=score, s=12)
+            if self.best_index is not None:
+                panel.plot(self.best_index, heights[self.best_index], "r*", ms=12)
+            if log:
+                panel.set_yscale("log")
+            if ticks:
+                panel.set_yticks(range(len(ticks)), ticks)
+            panel.set(xlabel="candidate", title=name)
+
+    def _plot_parallel(self, metric, ax):
+        import matplotlib as mpl
+
+        score = self._score(metric)
+        self.axes_ = _panels(ax, 1)
+        panel = self.axes_[0]
+        columns = []
+        for values in self.params.values():
+            heights, _, log = _axis_of(values)
+            heights = np.log(heights) if log else heights
+            low, high = np.nanmin(heights), np.nanmax(heights)
+            columns.append((heights - low) / (high - low or 1.0))
+        norm = mpl.colors.Normalize(np.nanmin(score), np.nanmax(score))
+        colormap = mpl.colormaps["viridis"]
+        # the best on top
+        for index in np.argsort(np.nan_to_num(score, nan=-np.inf)):
+            if np.isfinite(score[index]):
+                line = [column[index] for column in columns]
+                panel.plot(line, color=colormap(norm(score[index])), alpha=0.7)
+        panel.set_xticks(range(len(self.params)), list(self.params), rotation=20)
+        panel.set_yticks([])
+        mappable = mpl.cm.ScalarMappable(norm, colormap)
+        panel.figure.colorbar(mappable, ax=panel, label=self._metrics(metric, 1)[0])
+
+    def _plot_pareto(self, metric, ax):
+        first, second = self._metrics(metric, 2)
+        self.axes_ = _panels(ax, 1)
+        panel = self.axes_[0]
+        x, y = self.scores[first], self.scores[second]
+        panel.scatter(x, y, s=10, color="0.7", label="candidates")
+        order = self.front[np.argsort(x[self.front])]
+        panel.plot(x[order], y[order], "o-", label="front")
+        if self.best_index is not None:
+            panel.plot(x[self.best_index], y[self.best_index], "r*", ms=12, label="best")
+        panel.set(xlabel=first, ylabel=second)
+        panel.legend()
+
+    def _score(self, metric):
+        return self.scores[self._metrics(metric, 1)[0]]
+
+    def _metrics(self, metric, count):
+        known = list(self.scores)
+        chosen = known[:count] if metric is None else [metric] if count == 1 else list(metric)
+        if len(chosen) != count or not set(chosen) <= set(known):
+            raise ValueError(
+                f"metric is {metric!r}, but {count} of the metrics {known} must be named"
+            )
+        return chosen
+
+
+class ParityDisplay:
+    """Predicted against true values, with the errors in the legend.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_values,)
+        What is drawn: energies per atom, or all components of all forces.
+    quantity : {"energy", "forces"}
+        What the values are.
+
+    Attributes
+    ----------
+    rmse, mae : float
+        Errors, in the unit of the values.
+    ax_ : matplotlib Axes
+        Axes of the last plot.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skdesc.plotting import ParityDisplay
+    >>> display = ParityDisplay.from_predictions([-2.0, -6.0], [-2.2, -6.0], n_atoms=[1, 2])
+    >>> display.ax_.get_legend().get_texts()[0].get_text()
+    'RMSE 141 meV/atom, MAE 100 meV/atom'
+    """
+
+    _labels = {"energy": ("energy", "eV/atom"), "forces": ("force", "eV/Å")}
+
+    def __init__(self, y_true, y_pred, quantity):
+        self.y_true = y_true
+        self.y_pred = y_pred
+        self.quantity = quantity
+
+    @property
+    def rmse(self):
+        """Root mean square error."""
+        return float(np.sqrt(np.mean((self.y_pred - self.y_true) ** 2)))
+
+    @property
+    def mae(self):
+        """Mean absolute error."""
+        return float(np.mean(np.abs(self.y_pred - self.y_true)))
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, *, n_atoms=None, quantity="energy", name=None, ax=None, **kwargs
+    ):
+        """Plot predictions.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like, or list of arrays of shape (n_atoms, 3)
+            Energies in eV, one per structure, or forces in eV/angstrom, one block each.
+        n_atoms : array-like of int, default=None
+            Atoms of each structure: energies are divided by it. None if they are per atom
+            already.
+        quantity : {"energy", "forces"}, default="energy"
+            What the values are.
+        name : str, default=None
+            Goes before the errors in the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; on the same axes again, displays share the diagonal.
+        **kwargs : object
+            For :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        ParityDisplay
+            The display.
+        """
+        if quantity not in cls._labels:
+            raise ValueError(f"quantity is {quantity!r}, but must be one of {tuple(cls._labels)}")
+        y_true, y_pred = (_flat(values, quantity) for values in (y_true, y_pred))
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"y_true has {y_true.size} values and y_pred {y_pred.size}, but they must match"
+            )
+        if n_atoms is not None:
+            n_atoms = np.asarray(n_atoms)
+            if quantity != "energy" or n_atoms.shape != y_true.shape:
+                raise ValueError(
+                    f"n_atoms has shape {n_atoms.shape}, but must have one entry per energy, and "
+                    "none for forces"
+                )
+            y_true, y_pred = y_true / n_atoms, y_pred / n_atoms
+        return cls(y_true, y_pred, quantity).plot(ax=ax, name=name, **kwargs)
+
+    def plot(self, *, ax=None, name=None, **kwargs):
+        """Draw the values and the diagonal.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        name : str, default=None
+            Goes before the errors in the legend.
+        **kwargs : object
+            For :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        ParityDisplay
+            The display itself.
+        """
+        self.ax_ = _panels(ax, 1)[0]
+        self.figure_ = self.ax_.figure
+        what, unit = self._labels[self.quantity]
+        errors = f"RMSE {1e3 * self.rmse:.3g} m{unit}, MAE {1e3 * self.mae:.3g} m{unit}"
+        label = errors if name is None else f"{name}: {errors}"
+        self.ax_.scatter(
+            self.y_true, self.y_pred, **{"s": 8, "alpha": 0.6, "label": label, **kwargs}
+        )
+        if not any(line.get_gid() == "diagonal" for line in self.ax_.lines):
+            self.ax_.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0, gid="diagonal")
+            # the line is infinite; the values decide on the limits
+            values = np.concatenate([self.y_true, self.y_pred])
+            margin = 0.05 * (np.ptp(values) or 1.0)
+            self.ax_.set(
+                xlim=(values.min() - margin, values.max() + margin),
+                ylim=(values.min() - margin, values.max() + margin),
+            )
+        self.ax_.set(xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})")
+        self.ax_.legend()
+        return self
+
+
+def _panels(ax, count):
+    """Axes in a row: new ones, or in the place of those given."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, axes = plt.subplots(
+            1, count, squeeze=False, figsize=(max(4.8, 3.2 * count), 3.6), layout="constrained"
+        )
+        return axes[0]
+    if count == 1:
+        return np.array([ax], dtype=object)
+    ax.set_axis_off()
+    places = ax.get_subplotspec().subgridspec(1, count)
+    return np.array([ax.figure.add_subplot(place) for place in places], dtype=object)
+
+
+def _axis_of(values):
+    """Heights of values on an axis, labels of its ticks, and whether it is logarithmic."""
+    if all(isinstance(value, numbers.Real) and not isinstance(value, bool) for value in values):
+        heights = np.asarray(values, dtype=float)
+        return heights, None, bool(heights.min() > 0 and heights.max() > 30 * heights.min())
+    labels = [str(value) for value in values]
+    ticks = sorted(set(labels))
+    return np.array([ticks.index(label) for label in labels], dtype=float), ticks, False
+
+
+def _flat(values, quantity):
+    if quantity == "forces":
+        return np.concatenate([np.ravel(block) for block in values]).astype(float)
+    return np.ravel(np.asarray(values, dtype=float))

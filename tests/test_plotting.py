@@ -1,0 +1,153 @@
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from scipy.stats import loguniform, randint
+from sklearn.datasets import make_regression
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from skdesc import TwoStagePSOSearchCV
+from skdesc.plotting import ParityDisplay, SearchDisplay
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def searches():
+    data = make_regression(60, 6, n_informative=4, noise=3.0, random_state=0)
+    search = TwoStagePSOSearchCV(
+        make_pipeline(PCA(), Ridge()),
+        {"pca__n_components": randint(1, 7), "pca__whiten": [False, True]},
+        {"ridge__alpha": loguniform(1e-4, 10)},
+        n_particles=4, n_iterations=4, cv=3, random_state=0,
+    )  # fmt: skip
+    cycles = TwoStagePSOSearchCV(**{**search.get_params(deep=False), "n_cycles": 2})
+    cycles.set_params(stage_one_objective="alignment")
+    metrics = {"r2": "r2", "mae": "neg_mean_absolute_error"}
+    several = TwoStagePSOSearchCV(**search.get_params(deep=False))
+    several.set_params(scoring=metrics, objective=["r2", "mae"])
+    return {
+        name: each.fit(*data)
+        for name, each in {"plain": search, "cycles": cycles, "several": several}.items()
+    }
+
+
+def test_convergence(searches):
+    display = SearchDisplay.from_search(searches["plain"])
+    assert [ax.get_title() for ax in display.axes_] == ["stage 1: cv", "stage 2: cv"]
+    for ax, stage in zip(display.axes_, searches["plain"].stage_results_, strict=True):
+        best = ax.lines[-1].get_ydata()
+        assert (np.diff(best) >= 0).all()
+        assert best[-1] == stage["best_score"]
+        (band,) = ax.collections
+        assert len(band.get_paths()[0].vertices) >= 2 * 4
+    assert display.figure_ is display.axes_[0].figure
+    titles = [ax.get_title() for ax in SearchDisplay.from_search(searches["cycles"]).axes_]
+    assert titles[2] == "cycle 1, stage 1: alignment"
+
+
+@pytest.mark.parametrize("name", ["plain", "cycles", "several"])
+@pytest.mark.parametrize("kind", ["convergence", "parameters", "parallel"])
+def test_every_kind_is_drawn(searches, kind, name):
+    display = SearchDisplay.from_search(searches[name], kind=kind)
+    display.figure_.canvas.draw()
+    if kind == "parameters":
+        assert {ax.get_title() for ax in display.axes_} <= {
+            "pca__n_components", "pca__whiten", "ridge__alpha",
+        }  # fmt: skip
+        assert display.axes_[-1].get_yscale() == "log"
+
+
+def test_pareto(searches):
+    display = SearchDisplay.from_search(searches["several"], kind="pareto")
+    (ax,) = display.axes_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("r2", "mae")
+    swapped = display.plot(kind="pareto", metric=["mae", "r2"])
+    assert swapped.axes_[0].get_xlabel() == "mae"
+
+
+def test_given_axes_are_used(searches):
+    figure, (left, right) = plt.subplots(1, 2)
+    display = SearchDisplay.from_search(searches["plain"], ax=left)
+    assert display.figure_ is figure
+    assert len(display.axes_) == 2
+    assert SearchDisplay.from_search(searches["plain"], kind="parallel", ax=right).axes_[0] is right
+
+
+def test_failed_candidates_have_no_place():
+    scores = np.full((3, 2, 1), np.nan)
+    display = SearchDisplay([{"label": "all", "scores": scores}], {}, {}, [], None).plot()
+    assert not display.axes_[0].lines
+    scores[1, 1], scores[2, 0] = 1.0, -np.inf
+    display.plot()
+    assert display.axes_[0].lines[-1].get_ydata().tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"kind": "pie"}, "kind is 'pie'"),
+        ({"kind": "pareto"}, "2 of the metrics"),
+        ({"kind": "parallel", "metric": "mae"}, "metric is 'mae'"),
+    ],
+)
+def test_bad_search_options(searches, options, match):
+    with pytest.raises(ValueError, match=match):
+        SearchDisplay.from_search(searches["plain"], **options)
+
+
+def test_not_a_fitted_search():
+    with pytest.raises(ValueError, match="search is a Ridge without history_"):
+        SearchDisplay.from_search(Ridge())
+
+
+def test_parity_of_energies():
+    display = ParityDisplay.from_predictions(
+        [-10.0, -4.0], [-10.2, -4.0], n_atoms=[2, 4], name="test", color="C1"
+    )
+    assert display.rmse == pytest.approx(0.1 / np.sqrt(2))
+    assert display.mae == pytest.approx(0.05)
+    (text,) = display.ax_.get_legend().get_texts()
+    assert text.get_text() == "test: RMSE 70.7 meV/atom, MAE 50 meV/atom"
+    assert display.ax_.get_xlim() == display.ax_.get_ylim()
+    ParityDisplay.from_predictions([-4.9], [-4.8], ax=display.ax_)
+    assert len(display.ax_.lines) == 1
+    assert len(display.ax_.get_legend().get_texts()) == 2
+
+
+def test_parity_of_forces():
+    rng = np.random.RandomState(0)
+    true = [rng.normal(size=(n, 3)) for n in (2, 3)]
+    display = ParityDisplay.from_predictions(true, [f + 0.01 for f in true], quantity="forces")
+    assert display.y_true.shape == (15,)
+    assert display.rmse == pytest.approx(0.01)
+    assert "meV/Å" in display.ax_.get_legend().get_texts()[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "match"),
+    [
+        (([1.0], [1.0]), {"quantity": "charge"}, "quantity is 'charge'"),
+        (([1.0], [1.0, 2.0]), {}, "y_true has 1 values and y_pred 2"),
+        (([1.0], [1.0]), {"n_atoms": [1, 2]}, "one entry per energy"),
+    ],
+)
+def test_bad_parity_options(arguments, options, match):
+    with pytest.raises(ValueError, match=match):
+        ParityDisplay.from_predictions(*arguments, **options)
+
+
+def test_matplotlib_is_imported_when_drawing():
+    code = "import sys, skdesc.plotting; assert 'matplotlib' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

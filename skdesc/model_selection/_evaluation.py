@@ -9,15 +9,18 @@ from dataclasses import dataclass, field, replace
 from traceback import format_exc
 from typing import Any
 
+import joblib
+import numpy as np
 import sklearn
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import cross_validate
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import get_routing_for_object
 from threadpoolctl import threadpool_limits
 
+from ..structures import as_column, check_structures
 from ._objectives import UnsuitableEstimatorError, compute_objective
 
 # objectives that every candidate has besides its scores; the smaller, the better
@@ -253,15 +256,74 @@ def count_stateless_steps(estimator):
     return count
 
 
+def pack_structures(X, estimator):
+    """Turn Atoms into one container, which reaches workers a hundred times faster.
+
+    Parameters
+    ----------
+    X : sequence
+        Samples.
+    estimator : estimator
+        Only where a pipeline begins with descriptors of this package is it known that they
+        take the container, and that samples are Atoms.
+
+    Returns
+    -------
+    Structures or object
+        `X` itself if it is anything else. Per-atom arrays that all structures have are kept.
+    """
+    first = _leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
+    if not all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first):
+        return X
+    structures = check_structures(X)
+    if structures is X:
+        return X
+    frames = as_column(X)[:, 0]
+    for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
+        blocks = [atoms.arrays[name] for atoms in frames]
+        if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
+            structures.arrays[name] = np.concatenate(blocks)
+    return structures
+
+
+def inner_threads(n_jobs):
+    """Threads that each of several workers may use.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Candidates evaluated at once.
+
+    Returns
+    -------
+    int or None
+        None does not limit a single one.
+    """
+    n_workers = joblib.effective_n_jobs(n_jobs)
+    return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)
+
+
 def _is_stateless(step):
+    return all(_is_leaf_stateless(leaf) for leaf in _leaves(step))
+
+
+def _is_leaf_stateless(step):
     if _is_passthrough(step):
         return True
     stateless = getattr(step, "_stateless_given_parameters", None)
     return not get_tags(step).requires_fit if stateless is None else bool(stateless)
 
 
+def _leaves(step):
+    """Transformers inside pipelines and unions."""
+    parts = {Pipeline: "steps", FeatureUnion: "transformer_list"}.get(type(step))
+    if parts is None:
+        return [step]
+    return [leaf for _, part in getattr(step, parts) for leaf in _leaves(part)]
+
+
 def _is_passthrough(step):
-    return step is None or (isinstance(step, str) and step == "passthrough")
+    return step is None or (isinstance(step, str) and step in ("passthrough", "drop"))
 
 
 def routing_enabled():

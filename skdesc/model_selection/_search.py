@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 import warnings
+from copy import copy
 
-import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
-from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..structures import as_column, check_structures
 from ..utils._sklearn_compat import BaseSearchCV
 from ._checkpoint import Checkpoint, fingerprint
-from ._evaluation import TIMES, Evaluator, has_leading_steps, routing_enabled
-from ._pareto import is_non_dominated, knee_point
+from ._evaluation import (
+    TIMES,
+    Evaluator,
+    has_leading_steps,
+    inner_threads,
+    pack_structures,
+    routing_enabled,
+)
+from ._pareto import knee_point
+from ._results import describe_failures, find_front, list_folds, metric_names
 from ._stages import StagedSearch
-from ._validation import check_metadata, check_settings, make_stages
+from ._validation import check_metadata, check_settings, check_target, make_stages
 
 
 def _base_offers(name):
@@ -151,7 +157,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     parameters and on that sample alone. Leading stateless steps are applied to all samples
     once per candidate, or once per stage where they do not vary, and the folds are slices of
     their output. Steps from the first other one on are fitted on each training fold. Set
-    ``cache_features=False`` if a scorer needs the original samples.
+    ``cache_features=False`` if a scorer needs the original samples. Without folds, for
+    "alignment", "loo" and a callable, all steps before the last are fitted to all samples.
 
     Candidates are equal if their parameters are, and are then evaluated once. Results do not
     depend on `n_jobs` or the backend, except for what multithreaded linear algebra rounds.
@@ -265,10 +272,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         """
         settings = check_settings(self)
         stages, start = make_stages(self)
-        self._check_target(y, stages)
+        check_target(self.estimator, y, stages)
         scorers, _ = self._get_scorers()
-        Z = _pack_structures(X, self.estimator)
-        Z, y = indexable(Z, y)
+        Z, y = indexable(pack_structures(X, self.estimator), y)
         routed = self._get_routed_params_for_fit(params)
         check_metadata(self.estimator, routed.estimator.fit)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -283,7 +289,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             error_score=self.error_score,
             return_train_score=self.return_train_score,
             cache_features=self.cache_features,
-            n_threads=_inner_threads(self.n_jobs),
+            n_threads=inner_threads(self.n_jobs),
         )
         search = StagedSearch(
             stages, evaluator, start, settings, self._open_checkpoint(evaluator), self.n_jobs
@@ -315,22 +321,37 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         check_is_fitted(self)
         return self.best_estimator_.predict(X, **params)
 
+    def score(self, X, y=None, **params):
+        """Score the best estimator.
+
+        Parameters
+        ----------
+        X : sequence
+            Samples.
+        y : array-like, default=None
+            Targets.
+        **params : object
+            Metadata for the scorer.
+
+        Returns
+        -------
+        float
+            By the metric of `refit`, or the first of several objectives.
+        """
+        if not (getattr(self, "multimetric_", False) and self._is_knee_chosen()):
+            return super().score(X, y, **params)
+        named = copy(self)
+        named.refit = next(name for name in self.objective if name in self.scorer_)
+        return named.score(X, y, **params)
+
+    def _is_knee_chosen(self):
+        return self.refit is True and isinstance(self.objective, (list, tuple))
+
     def _check_refit_for_multimetric(self, scores):
         # the knee of a front is a choice that needs no metric's name
-        if self.refit is True and isinstance(self.objective, (list, tuple)):
+        if self._is_knee_chosen():
             return
         super()._check_refit_for_multimetric(scores)
-
-    def _check_target(self, y, stages):
-        if y is not None:
-            return
-        last = self.estimator
-        if isinstance(last, Pipeline):
-            last = last.steps[-1][1]
-        needing = [stage.objective for stage in stages if stage.objective in ("alignment", "loo")]
-        if needing or (hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required):
-            what = f"stage_one_objective={needing[0]!r}" if needing else type(last).__name__
-            raise ValueError(f"{what} requires y to be passed, but the target y is None")
 
     def _open_checkpoint(self, evaluator):
         seed = self.random_state
@@ -363,16 +384,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
 
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""
-        failed = [row["error"] is not None for row in search.rows]
-        message = ""
-        if search.errors:
-            first = search.errors[0].strip()
-            message = (
-                f"{len(search.errors)} of {search.n_evaluated} candidates failed, the first with "
-                f"{first.splitlines()[-1]}\n{first}"
-            )
-        if all(failed):
-            raise ValueError(f"No candidate could be cross-validated: {message}")
+        failures = describe_failures(search)
+        if all(row["error"] is not None for row in search.rows):
+            raise ValueError(f"No candidate could be cross-validated: {failures}")
         self.n_splits_ = len(splits)
         # scikit-learn's wrapper of several scorers keeps them as a dict
         self.scorer_ = getattr(scorers, "_scorers", scorers)
@@ -382,23 +396,15 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_feature_evaluations_ = search.n_features
         self.cv_results_ = self._make_results(search.rows)
         self._select(metrics)
-        if message:
-            warnings.warn(message, FitFailedWarning, stacklevel=3)
+        if failures:
+            warnings.warn(failures, FitFailedWarning, stacklevel=3)
 
     def _make_results(self, rows):
         """Format candidates as cv_results_."""
-        done = next(row["folds"][0] for row in rows if row["error"] is None)
-        names = [key.removeprefix("test_") for key in done if key.startswith("test_")]
+        names = metric_names(rows)
         self.multimetric_ = names != ["score"] or isinstance(self.scoring, (list, tuple, dict, set))
-        failed = {key: 0.0 if key in TIMES else self.error_score for key in done}
-        folds = []
-        for row in rows:
-            for fold in row.get("folds", [failed] * self.n_splits_):
-                entry = {key: fold[key] for key in TIMES}
-                for kind in ("test", "train") if self.return_train_score else ("test",):
-                    scores = {name: fold[f"{kind}_{name}"] for name in names}
-                    entry[f"{kind}_scores"] = scores if self.multimetric_ else scores["score"]
-                folds.append(entry)
+        kinds = ["test", "train"] if self.return_train_score else ["test"]
+        folds = list_folds(rows, self.n_splits_, names, self.multimetric_, self.error_score, kinds)
         columns = ("stage", "cycle", "iteration", "particle", "feature_time")
         return self._format_results(
             [row["params"] for row in rows],
@@ -410,30 +416,19 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     def _select(self, metrics):
         """Set the front and the best candidate."""
         results = self.cv_results_
-        costs = np.column_stack(
-            [
-                results[f"mean_{metric}"] if metric in TIMES else -results[f"mean_test_{metric}"]
-                for metric in metrics
-            ]
-        )
-        front = np.flatnonzero(is_non_dominated(costs))
-        if front.size == 0:
-            raise ValueError(
-                f"{' and '.join(metrics)} is NaN or infinite for each of {len(costs)} candidates; "
-                "look at the scorer, the targets and the folds (R2 of a single sample is NaN)"
-            )
+        front, costs = find_front(results, metrics)
         self.pareto_front_ = [
             {
                 "params": results["params"][index],
-                "scores": dict(zip(metrics, -costs[index], strict=True)),
+                "scores": dict(zip(metrics, -cost, strict=True)),
                 "index": int(index),
             }
-            for index in front
+            for index, cost in zip(front, costs, strict=True)
         ]
         if not self.refit and self.multimetric_:
             return
-        if self.refit is True and isinstance(self.objective, (list, tuple)):
-            self.best_index_ = int(front[knee_point(costs[front])])
+        if self._is_knee_chosen():
+            self.best_index_ = int(front[knee_point(costs)])
             metric = metrics[0]
         else:
             metric = self.refit if self.multimetric_ else "score"
@@ -453,29 +448,3 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_feature_evaluations_ += has_leading_steps(estimator)
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
-
-
-def _inner_threads(n_jobs):
-    """Threads that each of several workers may use; None leaves a single one alone."""
-    n_workers = joblib.effective_n_jobs(n_jobs)
-    return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)
-
-
-def _pack_structures(X, estimator):
-    """Turn Atoms into one container, which reaches workers a hundred times faster.
-
-    Only for this package's descriptors, which alone are known to take it; per-atom arrays
-    that all structures have are kept.
-    """
-    first_step = estimator.steps[0][1] if isinstance(estimator, Pipeline) else None
-    if not hasattr(type(first_step), "_stateless_given_parameters"):
-        return X
-    structures = check_structures(X)
-    if structures is X:
-        return X
-    frames = as_column(X)[:, 0]
-    for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
-        blocks = [atoms.arrays[name] for atoms in frames]
-        if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
-            structures.arrays[name] = np.concatenate(blocks)
-    return structures

@@ -33,7 +33,7 @@ class Stage:
         """Name of the objective in results and in the keys of evaluations."""
         if isinstance(self.objective, str):
             return self.objective
-        return getattr(self.objective, "__name__", type(self.objective).__name__)
+        return getattr(self.objective, "__name__", type(self.objective).__name__) + "()"
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,8 @@ class StagedSearch:
             try:
                 evaluations = self._evaluate(stage, shared, candidates, iteration)
             except KeyboardInterrupt:
+                if not self.history:
+                    raise
                 stopped_by = "interrupt"
                 break
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])

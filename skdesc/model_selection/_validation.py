@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from ._evaluation import TIMES, has_leading_steps, routing_enabled, step_of
 from ._space import SearchSpace
@@ -108,6 +109,27 @@ def make_stages(search):
     ]
     _check_init_names(search.init or [], spaces)
     return stages, start
+
+
+def check_target(estimator, y, stages):
+    """Check that targets are there where they are needed.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline, or anything.
+    y : array-like or None
+        Targets.
+    stages : list of Stage
+        What is to be done.
+    """
+    if y is not None:
+        return
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    needing = [stage.objective for stage in stages if stage.objective in ("alignment", "loo")]
+    if needing or (hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required):
+        what = f"stage_one_objective={needing[0]!r}" if needing else type(last).__name__
+        raise ValueError(f"{what} requires y to be passed, but the target y is None")
 
 
 def check_metadata(estimator, params):

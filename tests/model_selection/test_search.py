@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_score
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skdesc import Structures, TwoStagePSOSearchCV
@@ -178,6 +178,21 @@ class _Spy(PairCounts):
         return _Spy(self.packed, self.cutoff, self.width)
 
 
+def test_unions_and_pipelines_of_stateless_steps_are_stateless(frames):
+    X, y = frames
+    union = FeatureUnion([("near", PairCounts()), ("far", make_pipeline(PairCounts(3.0)))])
+    pipeline = Pipeline([("union", union), ("ridge", ForcesRidge())])
+    PairCounts.calls.clear()
+    search = TwoStagePSOSearchCV(
+        pipeline,
+        {"union__near__cutoff": uniform(0.5, 2)},
+        {"ridge__alpha": [1e-3, 1e-2, 1e-1]},
+        n_particles=3, n_iterations=2, cv=3, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert set(PairCounts.calls[:-2]) == {(len(X), "Structures")}
+    assert len(PairCounts.calls) == 2 * search.n_feature_evaluations_
+
+
 @pytest.mark.parametrize("topology", ["star", "ring"])
 @pytest.mark.parametrize("swarm", ["pso", "ppso", {"inertia": 0.7, "bounds": "nearest"}])
 def test_same_seed_same_result(data, topology, swarm):
@@ -309,6 +324,8 @@ def test_several_objectives(data):
     assert (np.diff(values[order, 1]) < 0).all()
     assert search.best_index_ in [point["index"] for point in front]
     assert search.best_params_ in [point["params"] for point in front]
+    assert search.best_score_ == search.cv_results_["mean_test_r2"][search.best_index_]
+    assert search.score(*data) == pytest.approx(search.best_estimator_.score(*data))
     timed = _pca_search(objective=["score", "score_time"]).fit(*data)
     assert timed.pareto_front_[0]["scores"]["score_time"] < 0
 
@@ -411,6 +428,14 @@ def test_interrupt_keeps_the_best(data):
     assert search.stage_results_[-1]["stopped_by"] == "interrupt"
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
     assert hasattr(search, "best_estimator_")
+
+
+def test_interrupt_before_anything_is_known(data):
+    def scoring(estimator, X, y):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _pca_search(scoring=scoring).fit(*data)
 
 
 def test_interrupt_before_any_cross_validation_still_scores_the_best(frames):

@@ -1,0 +1,115 @@
+"""What a finished search has found, in the form of scikit-learn's searches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._evaluation import TIMES
+from ._pareto import is_non_dominated
+
+
+def describe_failures(search):
+    """Say how many candidates failed, and how the first did.
+
+    Parameters
+    ----------
+    search : StagedSearch
+        A search that has run.
+
+    Returns
+    -------
+    str
+        Empty if none failed.
+    """
+    if not search.errors:
+        return ""
+    first = search.errors[0].strip()
+    return (
+        f"{len(search.errors)} of {search.n_evaluated} candidates failed, the first with "
+        f"{first.splitlines()[-1]}\n{first}"
+    )
+
+
+def metric_names(rows):
+    """Names of the metrics of cross-validated candidates.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Candidates, at least one of which has not failed.
+
+    Returns
+    -------
+    list of str
+        "score" stands for the only one.
+    """
+    fold = next(row["folds"][0] for row in rows if row["error"] is None)
+    return [key.removeprefix("test_") for key in fold if key.startswith("test_")]
+
+
+def list_folds(rows, n_splits, names, multimetric, error_score, kinds):
+    """List the folds of all candidates as scikit-learn's own loop would have.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Candidates.
+    n_splits : int
+        Folds of each.
+    names : list of str
+        Metrics.
+    multimetric : bool
+        Whether scores are dicts.
+    error_score : float
+        Scores of candidates that failed.
+    kinds : list of {"test", "train"}
+        Which scores there are.
+
+    Returns
+    -------
+    list of dict
+        Candidate by candidate, fold by fold.
+    """
+    failed = dict.fromkeys(TIMES, 0.0)
+    failed |= {f"{kind}_{name}": error_score for kind in kinds for name in names}
+    folds = []
+    for row in rows:
+        for fold in row.get("folds", [failed] * n_splits):
+            entry = {key: fold[key] for key in TIMES}
+            for kind in kinds:
+                scores = {name: fold[f"{kind}_{name}"] for name in names}
+                entry[f"{kind}_scores"] = scores if multimetric else scores["score"]
+            folds.append(entry)
+    return folds
+
+
+def find_front(results, metrics):
+    """Find the candidates that no other beats.
+
+    Parameters
+    ----------
+    results : dict
+        As ``cv_results_``.
+    metrics : list of str
+        What is compared: metrics, or times, which are better if small.
+
+    Returns
+    -------
+    front : ndarray of int
+        Their indices.
+    costs : ndarray of shape (n_front, n_metrics)
+        Negative scores, and times.
+    """
+    costs = np.column_stack(
+        [
+            results[f"mean_{metric}"] if metric in TIMES else -results[f"mean_test_{metric}"]
+            for metric in metrics
+        ]
+    )
+    front = np.flatnonzero(is_non_dominated(costs))
+    if front.size == 0:
+        raise ValueError(
+            f"{' and '.join(metrics)} is NaN or infinite for each of {len(costs)} candidates; "
+            "look at the scorer, the targets and the folds (R2 of a single sample is NaN)"
+        )
+    return front, costs[front]

@@ -12,6 +12,7 @@ from typing import Any
 import joblib
 import numpy as np
 import sklearn
+from ase import Atoms
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import cross_validate
@@ -264,8 +265,8 @@ def pack_structures(X, estimator):
     X : sequence
         Samples.
     estimator : estimator
-        Only where a pipeline begins with descriptors of this package is it known that they
-        take the container, and that samples are Atoms.
+        Only of this package's descriptors at the head of a pipeline is it known that they
+        take the container.
 
     Returns
     -------
@@ -273,17 +274,26 @@ def pack_structures(X, estimator):
         `X` itself if it is anything else. Per-atom arrays that all structures have are kept.
     """
     first = _leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
-    if not all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first):
+    known = all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first)
+    if not known or not isinstance(_first_sample(X), Atoms):
         return X
     structures = check_structures(X)
-    if structures is X:
-        return X
     frames = as_column(X)[:, 0]
     for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
         blocks = [atoms.arrays[name] for atoms in frames]
         if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
             structures.arrays[name] = np.concatenate(blocks)
     return structures
+
+
+def _first_sample(X):
+    if isinstance(X, Atoms):  # not a sequence of samples, as check_structures will say
+        return X
+    if hasattr(X, "iloc"):
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray):
+        return next(iter(X.flat), None)
+    return X[0] if isinstance(X, (list, tuple)) and X else None
 
 
 def inner_threads(n_jobs):

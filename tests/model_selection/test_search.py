@@ -1,6 +1,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from ase.build import molecule
 from model_selection.toys import ForcesRidge, PairCounts, Picky
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdesc import Structures, TwoStagePSOSearchCV
+from skdesc import Structures, TwoStagePSOSearchCV, as_column
 
 SPACES = (
     {"pca__n_components": randint(1, 7), "pca__whiten": [False, True]},
@@ -511,3 +512,37 @@ def test_an_iteration_that_fails_entirely_is_survived(data):
         search.fit(*data)
     assert np.isnan(search.history_[0]["scores"]).all()
     assert search.best_params_["picky__level"] >= -5
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "array", "column", "series", "frame"])
+def test_every_container_of_atoms_is_packed(frames, kind):
+    X, y = frames
+    column = as_column(X)
+    given = {
+        "list": X,
+        "tuple": tuple(X),
+        "array": column[:, 0],
+        "column": column,
+        "series": pd.Series(list(column[:, 0])),
+        "frame": pd.DataFrame({"atoms": list(column[:, 0])}),
+    }[kind]
+    PairCounts.calls.clear()
+    search = _pair_search(refit=False).fit(given, y)
+    assert {name for _, name in PairCounts.calls} == {"Structures"}
+    assert search.best_params_ == _pair_search().fit(X, y).best_params_
+
+
+def test_a_single_atoms_is_refused(frames):
+    with pytest.raises(TypeError, match="X is a single Atoms of 3 atoms"):
+        _pair_search().fit(frames[0][0], [1.0, 2.0, 3.0])
+
+
+def test_other_samples_of_stateless_steps_are_left_alone():
+    class Tagged(FunctionTransformer):
+        _stateless_given_parameters = True
+
+    X = np.random.RandomState(0).normal(size=(30, 3))
+    search = TwoStagePSOSearchCV(
+        make_pipeline(Tagged(), Ridge()), {}, {"ridge__alpha": [0.1, 1.0]}, n_iterations=1, cv=3
+    )
+    assert search.fit(X, X[:, 0]).best_score_ > 0.9

@@ -28,7 +28,7 @@ from ._objectives import UnsuitableEstimatorError, compute_objective
 TIMES = ("fit_time", "score_time")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # dask hashes what it runs, and arrays have no hash
 class Evaluator:
     """All that a worker needs to evaluate a candidate.
 

@@ -62,9 +62,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     regressor_space : dict of str to list or distribution
         Space of the last step. If empty, `transformer_space` may name any parameter and is
         searched in one stage.
-    n_particles : int, default=12
-        Candidates per iteration, evaluated side by side.
-    n_iterations : int, default=15
+    n_particles : int or pair of int, default=12
+        Candidates per iteration, evaluated side by side; a pair for the first and the second
+        stage.
+    n_iterations : int or pair of int, default=15
         Iterations of each stage.
     n_cycles : int, default=1
         How many times both stages are run in turn, each from the best so far.

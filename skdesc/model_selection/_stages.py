@@ -27,6 +27,8 @@ class Stage:
     cycle: int
     space: SearchSpace
     objective: object
+    n_particles: int = 1
+    n_iterations: int = 1
 
     @property
     def label(self):
@@ -42,8 +44,6 @@ class Settings:
 
     rules: SwarmRules
     topology: str
-    n_particles: int
-    n_iterations: int
     init: list
     metrics: list
     early_stopping: int | None
@@ -130,7 +130,7 @@ class StagedSearch:
     def run(self):
         """Run all stages; Ctrl-C ends them early and keeps what is known."""
         self._began = time.perf_counter()
-        total = len(self.stages) * self.settings.n_iterations * self.settings.n_particles
+        total = sum(stage.n_particles * stage.n_iterations for stage in self.stages)
         with (
             joblib.Parallel(n_jobs=self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
@@ -158,7 +158,7 @@ class StagedSearch:
         shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
         first, swarm = self._start(stage)
         front, waited, iteration, stopped_by = Front(), 0, 0, "n_iterations"
-        for iteration in range(self.settings.n_iterations if swarm else 1):
+        for iteration in range(stage.n_iterations if swarm else 1):
             positions = swarm.ask() if swarm else np.zeros((1, 0))
             candidates = [{**self.current, **stage.space.decode(row)} for row in positions]
             if iteration == 0:
@@ -207,14 +207,14 @@ class StagedSearch:
         first = [seed for seed in first if seed]
         if space.n_dims == 0:
             return first, None
-        position = np.full((self.settings.n_particles, space.n_dims), np.nan)
+        position = np.full((stage.n_particles, space.n_dims), np.nan)
         for row, seed in zip(position, first, strict=False):
             row[:] = space.encode(seed)
         swarm = ParticleSwarm(
             position,
             self.settings.rules,
             self.settings.topology,
-            self.settings.n_iterations,
+            stage.n_iterations,
             np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number]),
         )
         return first, swarm

@@ -36,8 +36,7 @@ def check_settings(search):
     Settings
         What the loop needs.
     """
-    for name in ("n_particles", "n_iterations", "n_cycles"):
-        _check_number(name, getattr(search, name), numbers.Integral, 1)
+    _check_number("n_cycles", search.n_cycles, numbers.Integral, 1)
     if search.early_stopping is not None:
         _check_number("early_stopping", search.early_stopping, numbers.Integral, 1)
     if search.max_time is not None:
@@ -55,9 +54,7 @@ def check_settings(search):
     return Settings(
         rules=_make_rules(search.swarm),
         topology=search.topology,
-        n_particles=search.n_particles,
-        n_iterations=search.n_iterations,
-        init=_check_init(search.init, search.n_particles),
+        init=_check_init(search.init, min(_by_stage(search, "n_particles"))),
         metrics=_make_metrics(search),
         early_stopping=search.early_stopping,
         max_time=search.max_time,
@@ -102,8 +99,10 @@ def make_stages(search):
     else:
         _check_division(search.estimator, transformer, regressor)
         plan = [(1, transformer, search.stage_one_objective), (2, regressor, "cv")]
+    n_particles = _by_stage(search, "n_particles")
+    n_iterations = _by_stage(search, "n_iterations")
     stages = [
-        Stage(number, cycle, space, objective)
+        Stage(number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1])
         for cycle in range(search.n_cycles)
         for number, space, objective in plan
     ]
@@ -234,6 +233,17 @@ def _make_rules(swarm):
     if clamp is not None and not 0 < clamp <= 1:
         raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
     return rules
+
+
+def _by_stage(search, name):
+    """Both entries of a pair, or the same number for both stages."""
+    value = getattr(search, name)
+    pair = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(pair) != 2:
+        raise ValueError(f"{name} is {value!r}, but must be an integer, or a pair of them")
+    for entry in pair:
+        _check_number(name, entry, numbers.Integral, 1)
+    return pair
 
 
 def _check_init(init, n_particles):

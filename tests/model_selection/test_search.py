@@ -224,6 +224,16 @@ def test_workers_change_nothing(frames, backend):
         _same(alone, _pair_search(n_jobs=2).fit(X, y))
 
 
+def test_dask_changes_nothing(frames):
+    distributed = pytest.importorskip("dask.distributed")
+    import joblib
+
+    X, y = frames
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.Client(**options), joblib.parallel_config(backend="dask"):
+        _same(_pair_search().fit(X, y), _pair_search(n_jobs=-1).fit(X, y))
+
+
 def test_joint_search(data):
     joint = _pca_search(strategy="joint").fit(*data)
     assert set(joint.cv_results_["stage"]) == {1}
@@ -401,6 +411,11 @@ def test_groups(data):
     assert search.n_splits_ == 5
     with pytest.raises(ValueError, match="groups"):
         _pca_search(cv=GroupKFold(5)).fit(*data)
+
+
+def test_stages_of_different_size(data):
+    search = _pca_search(n_particles=(5, 2), n_iterations=(2, 3)).fit(*data)
+    assert [len(entry["params"]) for entry in search.history_] == [5, 5, 2, 2, 2]
 
 
 def test_early_stopping_and_time_limit(data):

@@ -85,19 +85,19 @@ class Evaluator:
             JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
             "feature_time"; then "folds", a list with one dict per fold, or "score".
         """
-        counts = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
+        evaluation = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
         try:
             with self._limited_threads():
                 estimator = self._configured(params)
                 if objective == "cv":
-                    counts["folds"] = self._cross_validate(estimator, counts)
+                    evaluation["folds"] = self._cross_validate(estimator, evaluation)
                 else:
-                    counts["score"] = self._objective(objective, estimator, params, counts)
+                    evaluation["score"] = self._objective(objective, estimator, params, evaluation)
         except Exception as error:
             if self.error_score == "raise" or isinstance(error, UnsuitableEstimatorError):
                 raise
-            counts["error"] = format_exc()
-        return counts
+            evaluation["error"] = format_exc()
+        return evaluation
 
     def count_frozen_steps(self, params, names):
         """Count the leading steps that candidates of a stage have in common.
@@ -204,11 +204,13 @@ class Evaluator:
         return _requested(estimator, "fit", params) | _requested(scorer, "score", params)
 
     def _limited_threads(self):
-        # in the main process the limit is set around the whole batch: threads that set and
-        # reset a global limit at their own pace would leave it at any value
-        if self.n_threads is None or os.getpid() == self.main_process:
+        if self.n_threads is None:
             return nullcontext()
-        return threadpool_limits(self.n_threads)
+        # OpenMP's limit is that of the calling thread. BLAS has one for the process, which in
+        # the main process is set around the whole batch: threads that set and reset it at
+        # their own pace would leave it at any value
+        in_main_process = os.getpid() == self.main_process
+        return threadpool_limits(self.n_threads, "openmp" if in_main_process else None)
 
 
 def _requested(consumer, method, params):

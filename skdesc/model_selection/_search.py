@@ -114,7 +114,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     early_stopping : int, default=None
         End a stage after so many iterations without a better candidate.
     max_time : float, default=None
-        Seconds after which no iteration is begun, shared evenly between the stages.
+        Seconds, shared evenly between the stages; a stage that has used its share begins no
+        iteration after its first.
     checkpoint : str or path-like, default=None
         File that keeps evaluations. A search that was killed continues from it when run
         again, to the same result; one with more iterations extends it.
@@ -355,11 +356,11 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         super()._check_refit_for_multimetric(scores)
 
     def _open_checkpoint(self, evaluator):
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)):
-            seed = int(check_random_state(seed).randint(2**31 - 1))
+        random_state = check_random_state(self.random_state)
+        given = isinstance(self.random_state, (int, np.integer))
+        seed = int(self.random_state if given else random_state.randint(2**31 - 1))
         if self.checkpoint is None:
-            return Checkpoint(None, {}, int(seed))
+            return Checkpoint(None, {}, seed)
         # all that decides on the candidates and their values, but not how many there will be
         parts = {
             "estimator": self.estimator,
@@ -378,10 +379,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
                 self.topology,
                 self.swarm,
                 self.cache_features,
-                seed if isinstance(self.random_state, (int, np.integer)) else None,
+                seed if given else None,
             ],
         }
-        return Checkpoint(self.checkpoint, fingerprint(**parts), int(seed))
+        return Checkpoint(self.checkpoint, fingerprint(**parts), seed)
 
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""

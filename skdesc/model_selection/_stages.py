@@ -189,7 +189,7 @@ class StagedSearch:
                 "stage": stage.number,
                 "cycle": stage.cycle,
                 "objective": stage.label,
-                "best_params": {name: self.current[name] for name in stage.space.names},
+                "best_params": stage.space.restrict(self.current),
                 "best_score": front.best_score,
                 "n_iterations": iteration + (stopped_by != "interrupt"),
                 "stopped_by": stopped_by,
@@ -254,7 +254,8 @@ class StagedSearch:
 
     def _key(self, stage, candidate):
         """Equal for equal candidates, here and in a checkpoint."""
-        names = sorted(candidate)
+        # what trains no model does not depend on the regressor
+        names = stage.space.names if stage.objective == "alignment" else sorted(candidate)
         tokens = [self._spaces[name].token(name, candidate[name]) for name in names]
         return json.dumps([stage.label, dict(zip(names, tokens, strict=True))])
 

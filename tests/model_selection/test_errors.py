@@ -47,6 +47,7 @@ def _search(**changes):
         ({"n_iterations": (3, 0)}, "n_iterations is 0"),
         ({"n_particles": (1, 2, 3)}, "must be an integer, or a pair of them"),
         ({"n_particles": (12, 1), "init": [{}]}, "raise n_particles"),
+        ({"random_state": -1}, "-1 cannot be used to seed|Seed must be between"),
         ({"n_cycles": True}, "n_cycles is True"),
         ({"early_stopping": 0}, "early_stopping is 0"),
         ({"max_time": -1}, "max_time is -1, but must be a number of at least 0"),

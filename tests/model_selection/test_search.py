@@ -1,5 +1,6 @@
 import pickle
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_info
 
 from skdesc import Structures, TwoStagePSOSearchCV, as_column
 
@@ -216,18 +218,29 @@ def test_random_state_instance_and_unseeded_folds(data):
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_workers_change_nothing(frames, backend):
-    import joblib
-
     X, y = frames
     alone = _pair_search().fit(X, y)
     with joblib.parallel_config(backend=backend):
         _same(alone, _pair_search(n_jobs=2).fit(X, y))
 
 
+def _most_threads(*_):
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_share_the_cores(frames, backend):
+    before = threadpool_info()
+    search = _pair_search({"pairs__cutoff": uniform(1, 2)}, {}, n_jobs=2, refit=False)
+    search.set_params(stage_one_objective=_most_threads)
+    with joblib.parallel_config(backend=backend):
+        search.fit(*frames)
+    assert {entry["scores"].max() for entry in search.history_} == {max(1, joblib.cpu_count() // 2)}
+    assert threadpool_info() == before
+
+
 def test_dask_changes_nothing(frames):
     distributed = pytest.importorskip("dask.distributed")
-    import joblib
-
     X, y = frames
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.Client(**options), joblib.parallel_config(backend="dask"):

@@ -1,0 +1,83 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from model_selection.toys import ForcesRidge
+from scipy import sparse
+from sklearn.preprocessing import StandardScaler
+
+from skdesc.model_selection._objectives import kernel_target_alignment, leave_one_out_error
+
+
+def _alignment(K, y):
+    """The definition: centered kernels, Frobenius products."""
+    n = len(y)
+    H = np.eye(n) - 1.0 / n
+    K, L = H @ K @ H, H @ (y @ y.T) @ H
+    return np.sum(K * L) / np.linalg.norm(K) / np.linalg.norm(L)
+
+
+@pytest.mark.parametrize("shape", [(20, 5), (8, 30)])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_alignment_of_rows(shape, n_outputs):
+    rng = np.random.RandomState(0)
+    Z, y = rng.normal(size=shape), rng.normal(size=(shape[0], n_outputs))
+    expected = _alignment(Z @ Z.T, y)
+    assert kernel_target_alignment(Z, y) == pytest.approx(expected)
+    assert kernel_target_alignment(sparse.csr_array(Z), y) == pytest.approx(expected)
+    assert kernel_target_alignment(3 * Z + 1, 5 * y - 2) == pytest.approx(expected)
+
+
+def test_alignment_is_one_for_the_target_itself():
+    y = np.random.RandomState(0).normal(size=10)
+    assert kernel_target_alignment(y[:, np.newaxis], y) == pytest.approx(1.0)
+    assert kernel_target_alignment(np.ones((10, 3)), y) == 0.0
+
+
+def test_alignment_of_classes():
+    y = np.array(["a", "b", "c"] * 4)
+    one_hot = (y[:, np.newaxis] == ["a", "b", "c"]).astype(float)
+    assert kernel_target_alignment(one_hot, y, classes=True) == pytest.approx(1.0)
+
+
+def _ragged(rng, with_species):
+    counts = rng.randint(1, 5, size=12)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    features = SimpleNamespace(values=rng.normal(size=(offsets[-1], 3)), offsets=offsets)
+    if with_species:
+        features.species = rng.choice([1, 6], size=offsets[-1])
+    return features, counts
+
+
+@pytest.mark.parametrize("with_species", [False, True])
+def test_alignment_of_ragged_features(with_species):
+    rng = np.random.RandomState(1)
+    Z, counts = _ragged(rng, with_species)
+    y = rng.normal(size=12) * counts
+    unit = Z.values / np.linalg.norm(Z.values, axis=1, keepdims=True)
+    segments = [slice(*Z.offsets[i : i + 2]) for i in range(12)]
+    pooled = np.array([unit[segment].mean(axis=0) for segment in segments])
+    target = y
+    if with_species:
+        numbers = np.array([[np.sum(Z.species[s] == label) for label in (1, 6)] for s in segments])
+        target = y - numbers @ np.linalg.lstsq(numbers, y)[0]
+        # a target that the numbers of labels explain is of no interest
+        shifted = y + numbers @ [-500.0, -1000.0]
+        assert kernel_target_alignment(Z, shifted) == pytest.approx(kernel_target_alignment(Z, y))
+    expected = _alignment(pooled @ pooled.T, (target / counts)[:, np.newaxis])
+    assert kernel_target_alignment(Z, y) == pytest.approx(expected)
+
+
+def test_leave_one_out_is_that_of_a_loop():
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(12, 2)), rng.normal(size=12)
+    # standardised once for all, which the closed form takes for granted
+    X = StandardScaler().fit_transform(X)
+    closed = leave_one_out_error(ForcesRidge(alpha=1e-12), X, y, {})
+    design = np.column_stack([np.ones(12), X])
+    residuals = []
+    for left_out in range(12):
+        kept = np.arange(12) != left_out
+        coef = np.linalg.lstsq(design[kept], y[kept])[0]
+        residuals.append(y[left_out] - design[left_out] @ coef)
+    assert closed == pytest.approx(np.sqrt(np.mean(np.square(residuals))), rel=1e-6)

@@ -1,0 +1,13 @@
+"""Warnings and errors that callers may want to catch by name."""
+
+
+class UntrustworthyFitError(ValueError):
+    """The linear algebra of a fit has failed; there is no model to trust."""
+
+
+class UntrustworthyFitWarning(UserWarning):
+    """A model was fitted, but rounding errors may be visible in what it predicts."""
+
+
+class SuspiciousTargetsWarning(UserWarning):
+    """Targets contradict each other, as if given with another sign or in another unit."""

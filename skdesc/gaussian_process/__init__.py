@@ -1,0 +1,16 @@
+"""Sparse Gaussian processes on atomic environments: Gaussian approximation potentials.
+
+``_gap`` is the estimator and only connects the other modules, each of which has one subject::
+
+    _inputs         what may be passed as X, forces, virials, sigmas
+    _covariance     (p . p')^zeta and its derivative
+    _sparse_points  which environments carry the model
+    _rows           covariances between targets and sparse points, batch by batch
+    _streaming_qr   triangles that hold all that the data say
+    _posterior      triangles and prior to weights, variances, marginal likelihood
+    _e0             energies of single atoms
+"""
+
+from ._gap import GAPRegressor
+
+__all__ = ["GAPRegressor"]

@@ -1,0 +1,495 @@
+"""``GAPRegressor``: Gaussian approximation potentials as a scikit-learn regressor."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+
+import numpy as np
+from ase.data import chemical_symbols
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
+from ._e0 import AtomEnergies
+from ._evidence import maximize_evidence
+from ._inputs import check_environments, check_targets
+from ._parameters import check_parameters
+from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
+from ._prediction import local_energies, prior_variances
+from ._rows import batches, bytes_per_structure, energy_rows
+from ._sparse_points import expected_counts, select_points
+from ._training import absorb, batch_bytes, fixed_bytes
+
+
+class GAPRegressor(RegressorMixin, BaseEstimator):
+    r"""Sparse Gaussian process for energies, forces and virials.
+
+    The energy of a structure is a sum over its environments i,
+
+    .. math::
+        E = \sum_i \epsilon(p_i) + \sum_i e_0(z_i), \qquad
+        \langle \epsilon(p) \epsilon(p') \rangle = \delta^2 (p \cdot p')^\zeta
+
+    for centers of the same species, and zero covariance otherwise. Forces and virials are
+    derivatives of E, and are learned and predicted as such. The process is represented by
+    `n_sparse` environments per species (the subset of regressors); the least-squares problem
+    is solved by a QR decomposition that sees the data batch by batch.
+
+    Parameters
+    ----------
+    zeta : float, default=4
+        Exponent of the covariance, at least 1. With other than integer exponents, negative
+        dot products count as zero.
+    energy_scale : "auto" or float, default="auto"
+        Scale :math:`\delta` of the energy of an environment, in eV. "auto" takes the least
+        scale at which the prior's root mean square, as represented by the sparse points, is
+        not below that of the targets, for energies (per square root of the number of atoms,
+        `e0` subtracted) and for forces; and not below `sigma_energy`.
+    n_sparse : int or dict, default=500
+        Number of sparse points per species of the centers, or as many different environments
+        as there are. A dict has symbols or atomic numbers as keys.
+    sparse_method : str, array-like or dict, default="cur"
+        "cur" takes the environments of highest leverage, "fps" the farthest from one another,
+        "kmeans" the nearest to the mean of each cluster, "random" any, and "config" equally
+        many of each kind of structure, see `config_types` in :meth:`fit`. An array, or a dict
+        of one array per species, holds the points themselves.
+    sigma_energy : float, default=0.001
+        Noise of energies in eV: that of the energy of n atoms is ``sigma_energy * sqrt(n)``.
+    sigma_forces : float, default=0.1
+        Noise of force components, in eV/angstrom.
+    sigma_virials : float, default=0.1
+        Noise of components of virials in eV, for n atoms ``sigma_virials * sqrt(n)``.
+    e0 : "auto", dict or None, default="auto"
+        Energies of single atoms, in eV. "auto" takes those of isolated atoms among the
+        structures, the lowest if there are several, and for elements without one a
+        least-squares fit of energies per atom, of minimum norm where the compositions leave
+        it open. None stands for zero.
+    jitter : "auto" or float, default="auto"
+        Added to the diagonal of the covariances among sparse points, relative to its mean.
+        "auto" takes the least sufficient, mostly none.
+    optimize : {None, "marginal_likelihood"}, default=None
+        Whether to refine energy scale and noise, starting from the values given, such that
+        the data are most probable; each stays within a factor of 1000. It costs no further
+        pass over the data.
+    memory_limit : int or None, default=None
+        Bytes that a fit may take beside `X`. None stands for what the solver needs plus 256
+        MiB for rows. A structure too large for the limit is an error.
+    n_jobs : int or None, default=None
+        Threads of the linear algebra. None leaves them as they are.
+    random_state : int, RandomState or None, default=None
+        Seed for the methods "kmeans" and "random".
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_points,)
+        Weights of the covariances with the sparse points, in 1/eV.
+    sparse_features_ : ndarray of shape (n_points, n_features)
+        The sparse points.
+    sparse_species_ : ndarray of shape (n_points,)
+        Atomic numbers of their centers, ascending; 0 for plain arrays.
+    e0_ : dict of str to float
+        Energy of a single atom of each element, in eV.
+    energy_scale_ : float
+        Scale of the energy of an environment, in eV.
+    sigma_energy_, sigma_forces_, sigma_virials_ : float
+        Noise, refined if asked for.
+    log_marginal_likelihood_ : float
+        Logarithm of the probability density of the targets.
+    loo_ : ndarray of shape (n_structures,)
+        Energy minus the prediction of the model that was not given this energy, in eV, in
+        closed form. The structure's forces and virials, the sparse points, `e0_`, scale and
+        noise stay as they are. Not available after :meth:`partial_fit`.
+    condition_number_ : float
+        Estimate of the condition number of the triangle that the weights are solved from.
+        Rounding errors of weights grow with it; those of predictions far less.
+    jitter_ : float
+        The jitter that was used.
+    elements_ : ndarray
+        Atomic numbers of the elements seen in fit.
+    n_features_in_ : int
+        Number of features.
+
+    See Also
+    --------
+    sklearn.gaussian_process.GaussianProcessRegressor : Without sparse points and derivatives.
+
+    Notes
+    -----
+    `X` may also be a plain array, where each row is one environment of one structure, or a
+    list of such arrays, one per structure. Their rows are scaled to unit length; a row of
+    zeros has no covariance with any other and is predicted by `e0` alone. Scaling makes the
+    covariance on averaged descriptors (``pooling="mean"``) the averaged kernel.
+
+    With noise s at one sparse point per environment, predictions are those of the full
+    Gaussian process.
+
+    References
+    ----------
+    .. [1] A. P. Bartok, M. C. Payne, R. Kondor, G. Csanyi, Phys. Rev. Lett. 104, 136403 (2010).
+    .. [2] A. P. Bartok, G. Csanyi, Int. J. Quantum Chem. 115, 1051 (2015).
+    .. [3] J. Quinonero-Candela, C. E. Rasmussen, J. Mach. Learn. Res. 6, 1939 (2005).
+    .. [4] L. Foster et al., J. Mach. Learn. Res. 10, 857 (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdesc import GAPRegressor
+    >>> angle = np.linspace(0.0, 1.5, 20)
+    >>> X = np.column_stack([np.cos(angle), np.sin(angle)])
+    >>> gap = GAPRegressor(zeta=2).fit(X, np.cos(2 * angle))
+    >>> y, std = gap.predict(X, return_std=True)
+    >>> bool(np.abs(y - np.cos(2 * angle)).max() < 1e-3)
+    True
+    """
+
+    __metadata_request__fit = {
+        "forces": True, "virials": True, "sigmas": True, "config_types": True
+    }
+    __metadata_request__partial_fit = __metadata_request__fit
+    __metadata_request__predict = {
+        "return_std": True, "return_forces": True, "return_virials": True
+    }
+
+    def __init__(
+        self,
+        *,
+        zeta=4,
+        energy_scale="auto",
+        n_sparse=500,
+        sparse_method="cur",
+        sigma_energy=0.001,
+        sigma_forces=0.1,
+        sigma_virials=0.1,
+        e0="auto",
+        jitter="auto",
+        optimize=None,
+        memory_limit=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.zeta = zeta
+        self.energy_scale = energy_scale
+        self.n_sparse = n_sparse
+        self.sparse_method = sparse_method
+        self.sigma_energy = sigma_energy
+        self.sigma_forces = sigma_forces
+        self.sigma_virials = sigma_virials
+        self.e0 = e0
+        self.jitter = jitter
+        self.optimize = optimize
+        self.memory_limit = memory_limit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
+        """Fit to energies, forces and virials.
+
+        Parameters
+        ----------
+        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
+            Descriptors of the structures.
+        y : array-like of shape (n_structures,)
+            Total energies, in eV.
+        forces : sequence of array-like of shape (n_atoms, 3), default=None
+            Forces of each structure, in eV/angstrom. None or NaN for a structure, or NaN for
+            a component, leaves them out.
+        virials : array-like of shape (n_structures, 3, 3), default=None
+            Virials -dE/d(strain) = -volume * stress, in eV. Symmetric, so that six components
+            count. None or NaN leaves them out.
+        sigmas : array-like of shape (n_structures, 3), default=None
+            Noise of energy per atom, forces and virial of each structure, in place of the
+            parameters; NaN where these stand.
+        config_types : sequence of length n_structures, default=None
+            Kinds of the structures, for ``sparse_method="config"``.
+
+        Returns
+        -------
+        self : GAPRegressor
+            The fitted regressor.
+        """
+        self._data = None
+        targets = forces, virials, sigmas, config_types
+        environments, checked = self._absorb(X, y, *targets)
+        with self._threads():
+            self.loo_ = self._leave_one_out(environments, checked)
+        return self
+
+    def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
+        """Fit to more data, without the old ones at hand.
+
+        The first call chooses the sparse points and sees all elements; otherwise the result
+        is that of one fit to all data.
+
+        Parameters
+        ----------
+        X, y, forces, virials, sigmas, config_types : object
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        self : GAPRegressor
+            The fitted regressor.
+        """
+        if not hasattr(self, "_data"):
+            self._data = None
+        self._absorb(X, y, forces, virials, sigmas, config_types)
+        if hasattr(self, "loo_"):
+            del self.loo_
+        return self
+
+    def predict(self, X, return_std=False, return_forces=False, return_virials=False):
+        """Predict energies, and what else is asked for.
+
+        Parameters
+        ----------
+        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
+            Descriptors of the structures.
+        return_std : bool, default=False
+            Whether to return standard deviations of the energies, without noise.
+        return_forces : bool, default=False
+            Whether to return forces.
+        return_virials : bool, default=False
+            Whether to return virials.
+
+        Returns
+        -------
+        y : ndarray of shape (n_structures,)
+            Total energies, in eV. If anything else is asked for, the first of a tuple, in the
+            order of the arguments.
+        std : ndarray of shape (n_structures,)
+            In eV.
+        forces : list of ndarray of shape (n_atoms, 3)
+            In eV/angstrom.
+        virials : ndarray of shape (n_structures, 3, 3)
+            -dE/d(strain) = -volume * stress, in eV.
+        """
+        environments = self._check_predict(X)
+        wants_gradient = return_forces or return_virials
+        if wants_gradient and environments.features is None:
+            raise ValueError(
+                "forces or virials are asked for, but X is a plain array, which has no "
+                "derivatives; pass AtomicFeatures, the output of a descriptor with pooling=None"
+            )
+        posterior = self._posterior
+        with self._threads():
+            local, g = local_energies(
+                environments, self._points, self._zeta, posterior.weights, gradient=wants_gradient
+            )
+            sums = np.add.reduceat(np.append(local, 0.0), environments.offsets[:-1])
+            sums[np.diff(environments.offsets) == 0] = 0.0
+            result = [sums + environments.composition(self.elements_) @ self._e0]
+            if return_std:
+                result.append(self._std(environments))
+            if wants_gradient:
+                gradient, strain = environments.features.vjp(g)
+                offsets = environments.features.structures.offsets
+                if return_forces:
+                    result.append(np.split(-gradient, offsets[1:-1]))
+                if return_virials:
+                    result.append(-0.5 * (strain + strain.swapaxes(1, 2)))
+        return tuple(result) if len(result) > 1 else result[0]
+
+    def predict_local_energies(self, X, return_std=False):
+        """Predict the energy of each environment.
+
+        Parameters
+        ----------
+        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
+            Descriptors of the structures.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        energies : ndarray of shape (n_centers,)
+            In eV; that of a single atom, `e0_`, is included.
+        std : ndarray of shape (n_centers,)
+            In eV; only if `return_std`.
+        """
+        environments = self._check_predict(X)
+        single = environments.as_single_environments()
+        with self._threads():
+            energies, _ = local_energies(single, self._points, self._zeta, self._posterior.weights)
+            energies += self._e0[np.searchsorted(self.elements_, single.species)]
+            return (energies, self._std(single)) if return_std else energies
+
+    def memory_estimate(self, X, *, forces=True, virials=True):
+        """Estimate the peak memory of a fit, beside `X` and the targets.
+
+        Parameters
+        ----------
+        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
+            Descriptors of the structures.
+        forces, virials : bool, default=True
+            Whether the fit is to these as well. They don't count for plain arrays.
+
+        Returns
+        -------
+        int
+            In bytes.
+        """
+        check_parameters(self)
+        environments = check_environments(X, GAPRegressor(), reset=True)
+        derivatives = environments.features is not None
+        n_points = expected_counts(environments, self.sparse_method, self.n_sparse)
+        n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
+        fixed = fixed_bytes(
+            n_points, len(environments.elements()), environments.values.shape[1], n_kinds
+        )
+        wanted = np.full(len(environments), n_kinds > 1)
+        costs = bytes_per_structure(environments, n_points, wanted)
+        limit = batch_bytes(self.memory_limit, fixed, costs)
+        return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
+
+    @property
+    def _zeta(self):
+        # what the model was fitted with, whatever set_params has done since
+        return self._prior.zeta
+
+    def _threads(self):
+        return nullcontext() if self.n_jobs is None else threadpool_limits(self.n_jobs, "blas")
+
+    def _absorb(self, X, y, forces, virials, sigmas, config_types):
+        """Check, fold in, solve."""
+        check_parameters(self)
+        first = self._data is None
+        environments = check_environments(X, self, reset=first)
+        defaults = dict(zip(KINDS, (self.sigma_energy, self.sigma_forces, self.sigma_virials),
+                            strict=True))
+        targets = check_targets(environments, y, forces, virials, sigmas, tuple(defaults.values()))
+        with self._threads():
+            if first:
+                self._start(environments, config_types)
+            else:
+                self._check_elements(environments)
+            self._atom_energies.add(
+                targets.energies, environments.composition(self.elements_), environments.isolated()
+            )
+            wanted = targets.has_derivatives()
+            n_kinds = 1 + (forces is not None) + (virials is not None)
+            fixed = fixed_bytes(
+                len(self._points), len(self.elements_), self.n_features_in_, n_kinds
+            )
+            limit = batch_bytes(
+                self.memory_limit,
+                fixed,
+                bytes_per_structure(environments, len(self._points), wanted),
+            )
+            absorb(environments, targets, self._points, self._zeta, self.elements_, self._data,
+                   defaults, limit)
+            self._solve(defaults)
+        return environments, targets
+
+    def _start(self, environments, config_types):
+        """Everything that the first data decide."""
+        self.elements_ = environments.elements()
+        self._atom_energies = AtomEnergies(self.elements_, self.e0)
+        self._points = select_points(
+            environments, self.sparse_method, self.n_sparse,
+            config_types=config_types, random_state=self.random_state,
+        )
+        self._prior = Prior(self._points, float(self.zeta), self.jitter)
+        self._data = Data(len(self._points), len(self.elements_))
+        self.sparse_features_ = self._points.features
+        self.sparse_species_ = self._points.species
+        self.jitter_ = self._prior.jitter
+
+    def _solve(self, sigmas):
+        self._e0 = self._atom_energies.solve()
+        triangles = self._data.reduced(self._e0)
+        scale = self.energy_scale
+        if scale == "auto":
+            scale = moment_energy_scale(self._prior, triangles, self.sigma_energy)
+        if self.optimize is not None:
+            scale, sigmas = maximize_evidence(self._prior, self._data, triangles, scale, sigmas)
+        posterior = Posterior(self._prior, self._data, triangles, scale, sigmas)
+        self._posterior = posterior
+        self.energy_scale_ = float(scale)
+        self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = sigmas.values()
+        self.e0_ = {
+            chemical_symbols[z]: float(e) for z, e in zip(self.elements_, self._e0, strict=True)
+        }
+        self.weights_ = posterior.weights / scale**2
+        self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
+        self.condition_number_ = posterior.condition_number()
+        self._check_rounding()
+        if "virials" in triangles and "forces" in triangles:
+            self._check_virials(triangles)
+
+    def _check_rounding(self):
+        error = np.finfo(np.float64).eps * np.abs(self._posterior.weights).sum()
+        if error > 0.1 * self.sigma_energy_:
+            warnings.warn(
+                f"rounding errors of energies may reach {error:.1e} eV per atom, with a noise of "
+                f"{self.sigma_energy_:.1e} eV: the weights are large and of both signs (condition "
+                f"number {self.condition_number_:.1e}); raise the noise or the jitter, or lower "
+                "n_sparse",
+                UntrustworthyFitWarning,
+                stacklevel=4,
+            )
+
+    def _check_virials(self, triangles):
+        """Compare the virials with those that energies and forces alone imply."""
+        others = {kind: T for kind, T in triangles.items() if kind != "virials"}
+        posterior = self._posterior
+        posterior = Posterior(
+            self._prior, self._data, others, posterior.energy_scale, posterior.sigmas
+        )
+        given = triangles["virials"][:, -1]
+        implied = triangles["virials"][:, :-1] @ posterior.weights
+        lengths = np.linalg.norm(given), np.linalg.norm(implied)
+        if min(lengths) == 0.0:
+            return
+        cosine = given @ implied / (lengths[0] * lengths[1])
+        ratio = lengths[0] / lengths[1]
+        if cosine < -0.7 or (cosine > 0.7 and not 0.05 < ratio < 20.0):
+            warnings.warn(
+                f"the virials are {np.sign(cosine) * ratio:.2g} times those that energies and "
+                f"forces imply (correlation {cosine:.2f}); virials are -dE/d(strain) in eV, "
+                "that is -volume * stress with ASE's stress",
+                SuspiciousTargetsWarning,
+                stacklevel=4,
+            )
+
+    def _leave_one_out(self, environments, targets):
+        """Residuals of energies, as if each had been left out of the fit."""
+        posterior = self._posterior
+        costs = bytes_per_structure(environments, len(self._points), np.zeros(len(environments)))
+        noise = targets.sigmas[:, 0] / self.sigma_energy * self.sigma_energy_
+        variance = np.square(noise) * environments.n_atoms
+        residual = targets.energies - environments.composition(self.elements_) @ self._e0
+        plain = environments.without_derivatives()
+        for part in batches(costs, batch_bytes(None, 0, costs)):
+            rows = energy_rows(plain[part], self._points, self._zeta)
+            leverage = posterior.covariance_reduction(rows) / variance[part]
+            residual[part] -= rows @ posterior.weights
+            # rounding errors may make the leverage of a noiseless energy 1 or more
+            residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
+        return residual
+
+    def _std(self, environments):
+        plain = environments.without_derivatives()
+        costs = bytes_per_structure(plain, len(self._points), np.zeros(len(plain)))
+        variance = np.empty(len(plain))
+        for part in batches(costs, batch_bytes(None, 0, costs)):
+            rows = energy_rows(plain[part], self._points, self._zeta)
+            before = prior_variances(plain[part], self._zeta)
+            variance[part] = self._posterior.variance(rows, before)
+        return np.sqrt(variance)
+
+    def _check_predict(self, X):
+        check_is_fitted(self)
+        environments = check_environments(X, self, reset=False)
+        self._check_elements(environments)
+        return environments
+
+    def _check_elements(self, environments):
+        unknown = np.setdiff1d(environments.elements(), self.elements_)
+        if unknown.size:
+            raise ValueError(
+                f"X has atoms of {', '.join(chemical_symbols[z] for z in unknown)}, but the first "
+                f"fit saw {', '.join(chemical_symbols[z] for z in self.elements_)} only; fit to "
+                "structures with all elements"
+            )

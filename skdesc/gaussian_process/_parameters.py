@@ -1,0 +1,45 @@
+"""Checks of the regressor's parameters, before anything is computed."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+
+def check_parameters(regressor):
+    """Refuse numbers out of range; what concerns the data is checked with them.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        The regressor.
+    """
+    _check_real(regressor, "zeta", at_least=1.0)
+    for name in ("sigma_energy", "sigma_forces", "sigma_virials"):
+        _check_real(regressor, name, above=0.0, remedy="; to ignore a target, leave it out")
+    if not _is_string(regressor.energy_scale, "auto"):
+        _check_real(regressor, "energy_scale", above=0.0, remedy=", or 'auto'")
+    if not _is_string(regressor.jitter, "auto"):
+        _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
+    if regressor.optimize is not None and not _is_string(
+        regressor.optimize, "marginal_likelihood"
+    ):
+        raise ValueError(f"optimize is {regressor.optimize!r}, but must be None or "
+                         "'marginal_likelihood'")
+    if regressor.memory_limit is not None:
+        _check_real(regressor, "memory_limit", above=0.0, remedy=", or None")
+
+
+def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
+    value = getattr(regressor, name)
+    rule = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
+    good = value > above if at_least is None else value >= at_least
+    if not (good and np.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
+
+
+def _is_string(value, text):
+    return isinstance(value, str) and value == text

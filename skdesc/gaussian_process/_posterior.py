@@ -1,0 +1,304 @@
+r"""From the triangles of the data and a prior to weights, variances and evidence.
+
+With the covariances :math:`\hat K` for an energy scale of 1 and weights :math:`\hat a`, a fit
+minimises
+
+.. math::
+    \sum_k |y_k - \hat K_k \hat a|^2 / \sigma_k^2 + |\hat L^T \hat a|^2 / \delta^2
+
+over the kinds k of targets (energies, forces, virials). Each kind has a triangle of its own,
+computed with noise 1, so that the noise and the energy scale can be changed without going
+through the data again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg import cholesky, lapack, solve_triangular
+
+from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
+from ._covariance import covariance_matrix
+from ._streaming_qr import Triangle, stack_triangles
+
+KINDS = ("energy", "forces", "virials")
+
+_LADDER = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+# above this, the jitter is no longer a mere remedy for rounding errors
+_HARMLESS_JITTER = 1e-8
+
+
+class Prior:
+    """Cholesky factors of the covariances among sparse points, species by species.
+
+    Parameters
+    ----------
+    points : SparsePoints
+        The points.
+    zeta : float
+        Exponent.
+    jitter : "auto" or float
+        Added to the diagonal, relative to its mean. With "auto" the least of a ladder that
+        suffices.
+
+    Attributes
+    ----------
+    factors : list of (slice, ndarray)
+        For each species, its points and the lower triangle L, where the energy scale is 1.
+    jitter : float
+        The largest that was used.
+    """
+
+    def __init__(self, points, zeta, jitter):
+        self.n_points, self.zeta = len(points), zeta
+        self.factors, self.jitter = [], 0.0
+        ladder = _LADDER if jitter == "auto" else (float(jitter),)
+        for z, columns in points.blocks():
+            K = covariance_matrix(points.features[columns], points.features[columns], zeta)
+            L, used = _factorize(K, ladder)
+            if L is None:
+                raise UntrustworthyFitError(
+                    f"the covariances of the {len(K)} sparse points of species {z} are not "
+                    f"positive definite, even with a jitter of {ladder[-1]:g}; raise jitter, lower "
+                    f"n_sparse, or use an integer zeta (it is {zeta:g})"
+                )
+            self.factors.append((columns, L))
+            self.jitter = max(self.jitter, used)
+        if jitter == "auto" and self.jitter > _HARMLESS_JITTER:
+            warnings.warn(
+                f"a jitter of {self.jitter:g} was needed to factorise the covariances of the "
+                f"sparse points; covariances with zeta={zeta:g} may not be positive definite, "
+                "which integers never are to blame for",
+                UntrustworthyFitWarning,
+                stacklevel=4,
+            )
+
+    def triangle(self, energy_scale):
+        """Upper triangle of the prior, with a column of zeros for the targets."""
+        R = np.zeros((self.n_points + 1, self.n_points + 1), order="F")
+        for columns, L in self.factors:
+            R[columns, columns] = L.T / energy_scale
+        return R
+
+    def whiten(self, rows):
+        """Solve ``x L^T = rows`` for x, ndarray of shape (n_rows, n_points)."""
+        result = np.empty_like(rows)
+        for columns, L in self.factors:
+            result[:, columns] = solve_triangular(L, rows[:, columns].T, lower=True).T
+        return result
+
+    def logdet(self):
+        """Logarithm of the determinant of the covariances."""
+        return 2.0 * sum(np.log(np.diag(L)).sum() for _, L in self.factors)
+
+
+def _factorize(K, ladder):
+    """Lower Cholesky factor with the least sufficient jitter; (None, None) if there is none."""
+    size, scale = len(K), np.trace(K) / len(K)
+    for jitter in ladder:
+        shifted = K + (jitter * scale) * np.eye(size)
+        try:
+            L = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        # pivots of the size of rounding errors are no information
+        if np.diag(L).min() ** 2 > 10.0 * size * np.finfo(np.float64).eps * scale:
+            return L, jitter
+    return None, None
+
+
+@dataclass
+class Data:
+    """All that has been seen of the data.
+
+    Parameters
+    ----------
+    n_points, n_elements : int
+        Numbers of columns. The triangle of energies has columns for the composition, so that
+        the energies of single atoms need not be known while the data pass by.
+
+    Attributes
+    ----------
+    triangles : dict of str to Triangle
+        By kind of target, in the order of `KINDS`.
+    log_noise : dict of str to float
+        Sum of the logarithms of the rows' noise, relative to the kind's.
+    """
+
+    n_points: int
+    n_elements: int
+    triangles: dict = field(default_factory=dict)
+    log_noise: dict = field(default_factory=dict)
+
+    def add(self, kind, rows, last_columns, relative_noise):
+        """Take in rows of a kind.
+
+        Parameters
+        ----------
+        kind : str
+            One of `KINDS`.
+        rows : ndarray of shape (n_rows, n_points)
+            Covariances with the sparse points.
+        last_columns : ndarray of shape (n_rows, 1) or (n_rows, n_elements + 1)
+            Targets; for energies, the composition before them.
+        relative_noise : ndarray of shape (n_rows,)
+            Noise of each row over that of the kind.
+        """
+        if len(rows) == 0:
+            return
+        if kind not in self.triangles:
+            self.triangles[kind] = Triangle(self.n_points + last_columns.shape[1])
+            self.log_noise[kind] = 0.0
+        self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise)
+        self.log_noise[kind] += np.log(relative_noise).sum()
+
+    def reduced(self, e0):
+        """Triangles with targets from which the energies of single atoms are subtracted.
+
+        Parameters
+        ----------
+        e0 : ndarray of shape (n_elements,)
+            Energies of single atoms.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_points + 1, n_points + 1)
+            Upper triangles.
+        """
+        n, result = self.n_points, {}
+        for kind in KINDS:
+            if kind not in self.triangles:
+                continue
+            R = self.triangles[kind].R
+            if kind == "energy":
+                rest = R[:, -1] - R[:, n:-1] @ e0
+                triangle = np.zeros((n + 1, n + 1), order="F")
+                triangle[:n, :n] = R[:n, :n]
+                triangle[:n, n] = rest[:n]
+                triangle[n, n] = np.linalg.norm(rest[n:])
+                R = triangle
+            result[kind] = R
+        return result
+
+
+class Posterior:
+    """The Gaussian process given data, prior, energy scale and noise.
+
+    Parameters
+    ----------
+    prior : Prior
+        Covariances among sparse points.
+    data : Data
+        Numbers of rows and their relative noise.
+    triangles : dict of str to ndarray
+        From :meth:`Data.reduced`.
+    energy_scale : float
+        Scale of the covariances, in eV.
+    sigmas : dict of str to float
+        Noise of each kind.
+
+    Attributes
+    ----------
+    R : ndarray of shape (n_points, n_points)
+        Upper triangle; ``inv(R.T @ R)`` is the covariance of the weights.
+    weights : ndarray of shape (n_points,)
+        For an energy scale of 1.
+    log_marginal_likelihood : float
+        Logarithm of the evidence.
+    n_rows : dict of str to int
+        Number of rows of each kind.
+    """
+
+    def __init__(self, prior, data, triangles, energy_scale, sigmas):
+        self.prior, self.energy_scale, self.sigmas = prior, energy_scale, dict(sigmas)
+        n = prior.n_points
+        R = stack_triangles(
+            [prior.triangle(energy_scale), *(T / sigmas[kind] for kind, T in triangles.items())]
+        )
+        self.R, misfit = np.asfortranarray(R[:n, :n]), R[n, n] ** 2
+        self.weights = solve_triangular(self.R, R[:n, n], check_finite=False)
+        if not np.isfinite(self.weights).all():
+            raise UntrustworthyFitError(
+                "the weights are not finite; targets or noise levels are too extreme "
+                f"(energy_scale={energy_scale:.3g}, noise {self.sigmas})"
+            )
+        logdet = 2.0 * np.log(np.abs(np.diag(self.R))).sum()
+        logdet += 2.0 * n * np.log(energy_scale) - prior.logdet()
+        self.n_rows = {kind: data.triangles[kind].n_rows for kind in triangles}
+        for kind, count in self.n_rows.items():
+            logdet += 2.0 * (count * np.log(sigmas[kind]) + data.log_noise[kind])
+        constant = sum(self.n_rows.values()) * np.log(2.0 * np.pi)
+        self.log_marginal_likelihood = float(-0.5 * (misfit + logdet + constant))
+
+    def condition_number(self):
+        """Estimate of the condition number of R, in the 1-norm."""
+        reciprocal, _ = lapack.dtrcon(self.R)
+        return float(1.0 / reciprocal) if reciprocal > 0 else np.inf
+
+    def covariance_reduction(self, rows):
+        """Part of the variance that the data leave to the sparse points, row by row.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_points)
+            Covariances with the sparse points.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            In eV^2.
+        """
+        half = solve_triangular(self.R, rows.T, trans="T", check_finite=False)
+        return np.square(half).sum(axis=0)
+
+    def variance(self, rows, prior_variance):
+        """Posterior variance of linear functionals.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_points)
+            Their covariances with the sparse points.
+        prior_variance : ndarray of shape (n_rows,)
+            Their variance before any data; for an energy scale of 1, like the rows.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            In eV^2.
+        """
+        projected = np.square(self.prior.whiten(rows)).sum(axis=1)
+        unexplained = np.maximum(prior_variance - projected, 0.0)
+        return self.energy_scale**2 * unexplained + self.covariance_reduction(rows)
+
+
+def moment_energy_scale(prior, triangles, floor):
+    """Energy scale at which the prior is as variable as the targets are.
+
+    For energies (per square root of the number of atoms) and for forces, the mean square of
+    the targets is divided by that of the prior, as the sparse points represent it. The larger
+    ratio counts: a prior too wide costs little, one too narrow can't follow the data.
+
+    Parameters
+    ----------
+    prior : Prior
+        Covariances among sparse points.
+    triangles : dict of str to ndarray
+        From :meth:`Data.reduced`.
+    floor : float
+        The least value.
+
+    Returns
+    -------
+    float
+        In eV.
+    """
+    ratios = [floor]
+    for kind in ("energy", "forces"):
+        if kind in triangles:
+            T = triangles[kind]
+            expected = np.square(prior.whiten(T[:, :-1])).sum()
+            if expected > 0:
+                ratios.append(np.sqrt(np.square(T[:, -1]).sum() / expected))
+    return float(max(ratios))

@@ -1,0 +1,144 @@
+"""Covariances between targets and sparse points: the rows of the least-squares problem."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from ._covariance import dot_power
+from ._inputs import VOIGT
+
+
+def segment_sum(rows, values, offsets):
+    """Sum values of environments over structures.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,)
+        Environment of each value, ascending.
+    values : ndarray of shape (n, m)
+        Values.
+    offsets : ndarray of shape (n_structures + 1,)
+        Range of environments of each structure.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, m)
+        The sums.
+    """
+    indptr = np.searchsorted(rows, offsets)
+    ones = np.ones(len(rows))
+    shape = (len(offsets) - 1, len(rows))
+    return sparse.csr_array((ones, np.arange(len(rows)), indptr), shape=shape) @ values
+
+
+def energy_rows(environments, points, zeta):
+    """Covariances of total energies with the sparse points.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    points : SparsePoints
+        The sparse points.
+    zeta : float
+        Exponent.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, n_points)
+        Where the scale of energies is 1.
+    """
+    result = np.empty((len(environments), len(points)))
+    for columns, rows, dot in points.dot_products(environments):
+        result[:, columns] = segment_sum(rows, dot_power(dot, zeta), environments.offsets)
+    return result
+
+
+def all_rows(environments, points, zeta):
+    """Covariances of energies, forces and virials with the sparse points.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures; they know their derivatives.
+    points : SparsePoints
+        The sparse points.
+    zeta : float
+        Exponent.
+
+    Returns
+    -------
+    energies : ndarray of shape (n_structures, n_points)
+        Where the scale of energies is 1.
+    forces : ndarray of shape (3 * n_atoms, n_points)
+        Minus their derivatives by the positions.
+    virials : ndarray of shape (n_structures, 6, n_points)
+        Minus their derivatives by the strain, components xx yy zz yz xz xy.
+    """
+    features = environments.features
+    n_points = len(points)
+    energies = np.empty((len(environments), n_points))
+    forces = np.empty((3 * int(environments.n_atoms.sum()), n_points))
+    virials = np.empty((len(environments), 6, n_points))
+    for columns, rows, dot in points.dot_products(environments):
+        value, slope = dot_power(dot, zeta, derivative=True)
+        energies[:, columns] = segment_sum(rows, value, environments.offsets)
+        if len(rows) == len(environments.values):
+            weights = slope
+        else:
+            weights = np.zeros((len(environments.values), slope.shape[1]))
+            weights[rows] = slope
+        gradient, strain = features.gradient_rows(points.features[columns], weights)
+        np.negative(gradient.reshape(-1, gradient.shape[-1]), out=forces[:, columns])
+        virials[:, :, columns] = -0.5 * (strain + strain.swapaxes(1, 2))[:, VOIGT[0], VOIGT[1]]
+    return energies, forces, virials
+
+
+def bytes_per_structure(environments, n_points, derivatives):
+    """Memory that the rows of each structure take while they are made.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    n_points : int
+        Number of sparse points.
+    derivatives : ndarray of bool of shape (n_structures,)
+        Which structures need rows of forces or virials.
+
+    Returns
+    -------
+    ndarray of shape (n_structures,)
+        In bytes.
+    """
+    n_centers = np.diff(environments.offsets)
+    # dot products, values, a power in the making; then forces and virials, once from the
+    # descriptor, once in place
+    values = 3.0 * n_centers + 1.0
+    slopes = 2.0 * n_centers + 6.0 * environments.n_atoms + 15.0
+    return 8.0 * n_points * (values + derivatives * slopes)
+
+
+def batches(costs, limit):
+    """Cut a sequence of structures into runs that fit into memory.
+
+    Parameters
+    ----------
+    costs : ndarray of shape (n_structures,)
+        Cost of each structure.
+    limit : float
+        Highest total cost of a run; a single structure may exceed it.
+
+    Yields
+    ------
+    slice
+        With start and stop.
+    """
+    total = np.concatenate([[0.0], np.cumsum(costs)])
+    start = 0
+    while start < len(costs):
+        stop = int(np.searchsorted(total, total[start] + limit, side="right")) - 1
+        stop = max(stop, start + 1)
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,337 @@
+"""Which environments carry a sparse model."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import chemical_symbols
+from sklearn.cluster import KMeans
+from sklearn.utils import check_random_state
+
+from ._inputs import atomic_number
+
+METHODS = ("cur", "fps", "kmeans", "random", "config")
+
+# two environments nearer than this (for vectors of unit length) are one: their covariance
+# differs from 1 by less than what the solver can resolve
+_SAME = 1e-6
+# leverage scores of vectors longer than this are those of a random projection
+_MAX_LEVERAGE_FEATURES = 1000
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class SparsePoints:
+    """Sparse points of all species, one block after the other.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_points, n_features)
+        Their environments.
+    species : ndarray of shape (n_points,)
+        Atomic numbers of their centers, ascending.
+    """
+
+    features: np.ndarray
+    species: np.ndarray
+
+    def __len__(self):
+        return len(self.species)
+
+    def blocks(self):
+        """Pairs of atomic number and slice of points."""
+        present, starts, counts = np.unique(self.species, return_index=True, return_counts=True)
+        return [
+            (int(z), slice(int(start), int(start + count)))
+            for z, start, count in zip(present, starts, counts, strict=True)
+        ]
+
+    def dot_products(self, environments):
+        """Dot products of environments with the points of their species.
+
+        Parameters
+        ----------
+        environments : Environments
+            The environments.
+
+        Yields
+        ------
+        columns : slice
+            Points of one species.
+        rows : ndarray
+            Environments of this species.
+        dot : ndarray of shape (n_rows, n_columns)
+            Dot products.
+        """
+        for z, columns in self.blocks():
+            rows = np.flatnonzero(environments.species == z)
+            values = environments.values
+            if len(rows) < len(values):
+                values = values[rows]
+            values = np.asarray(values, dtype=np.float64)
+            yield columns, rows, values @ self.features[columns].T
+
+
+def select_points(environments, method, n_sparse, *, config_types=None, random_state=None):
+    """Choose sparse points among environments, for each species of the centers.
+
+    Parameters
+    ----------
+    environments : Environments
+        Candidates.
+    method : {"cur", "fps", "kmeans", "random", "config"}, array-like, or dict of array-likes
+        How to choose, or the points themselves, for several species by species.
+    n_sparse : int or dict
+        Number of points per species, as far as there are as many different environments.
+    config_types : sequence of length n_structures, default=None
+        Kinds of structures, for the method "config".
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Returns
+    -------
+    SparsePoints
+        The points.
+    """
+    species = np.unique(environments.species)
+    if not isinstance(method, str):
+        return _given_points(method, species, environments.values.shape[1])
+    if method not in METHODS:
+        raise ValueError(f"sparse_method is {method!r}, but must be one of {METHODS}, an array "
+                         "of points, or a dict of such arrays")
+    counts = _counts(n_sparse, species)
+    if method == "config":
+        labels = _config_codes(config_types, environments)
+    rng = check_random_state(random_state)
+    features, centers = [], []
+    for z in species:
+        rows = distinct_rows(environments.values, np.flatnonzero(environments.species == z))
+        values = np.asarray(environments.values[rows], dtype=np.float64)
+        if len(rows) <= counts[z]:
+            chosen = np.arange(len(rows))
+        elif method == "config":
+            chosen = _balanced(values, counts[z], labels[rows], rng)
+        else:
+            chosen = _CHOOSERS[method](values, counts[z], rng)
+        features.append(values[np.sort(chosen)])
+        centers.append(np.full(len(chosen), z))
+    points = SparsePoints(np.concatenate(features), np.concatenate(centers))
+    if len(points) == 0:
+        raise ValueError("every environment in X is a zero vector, which is covariant with none; "
+                         "scale the features, or check the cutoff of the descriptor")
+    return points
+
+
+def expected_counts(environments, method, n_sparse):
+    """Number of sparse points of all species, before choosing them.
+
+    Parameters
+    ----------
+    environments : Environments
+        Candidates.
+    method, n_sparse : object
+        As in :func:`select_points`.
+
+    Returns
+    -------
+    int
+        An upper bound: equal environments are not looked for.
+    """
+    species, available = np.unique(environments.species, return_counts=True)
+    if not isinstance(method, str):
+        return len(_given_points(method, species, environments.values.shape[1]))
+    counts = _counts(n_sparse, species)
+    return int(sum(min(counts[z], n) for z, n in zip(species, available, strict=True)))
+
+
+def _given_points(given, species, n_features):
+    if isinstance(given, Mapping):
+        table = {atomic_number(key, "sparse_method"): value for key, value in given.items()}
+    elif len(species) == 1:
+        table = {int(species[0]): given}
+    else:
+        raise ValueError(
+            f"sparse_method is one array, but there are centers of {len(species)} species "
+            f"({', '.join(chemical_symbols[z] for z in species)}); give a dict of arrays"
+        )
+    features, centers = [], []
+    for z in sorted(table):
+        values = np.array(table[z], dtype=np.float64, order="C")
+        if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
+            raise ValueError(f"sparse_method has an array of shape {values.shape} for species {z}, "
+                             f"but finite numbers of shape (n_points, {n_features}) are needed")
+        values = values[distinct_rows(values, np.arange(len(values)))]
+        features.append(values)
+        centers.append(np.full(len(values), z))
+    if not features or not sum(map(len, features)):
+        raise ValueError("sparse_method holds no point other than zero vectors")
+    return SparsePoints(np.concatenate(features), np.concatenate(centers))
+
+
+def _counts(n_sparse, species):
+    if isinstance(n_sparse, Mapping):
+        table = {atomic_number(key, "n_sparse"): value for key, value in n_sparse.items()}
+        missing = [chemical_symbols[z] for z in species if z not in table]
+        if missing:
+            raise ValueError(f"n_sparse has no entry for {', '.join(missing)}; add one")
+    else:
+        table = dict.fromkeys(species, n_sparse)
+    for z, count in table.items():
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < 1:
+            raise ValueError(f"n_sparse is {count!r} for {chemical_symbols[z]}, but must be a "
+                             "positive integer")
+    return table
+
+
+def distinct_rows(values, rows):
+    """Leave out zero vectors and repetitions.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_features)
+        Environments.
+    rows : ndarray of intp
+        Rows to choose from, ascending.
+
+    Returns
+    -------
+    ndarray of intp
+        Ascending; of equal environments the first remains.
+    """
+    # equal vectors have equal projections, so that only neighbors in their order need comparing
+    direction = np.random.RandomState(0).normal(size=values.shape[1])
+    direction /= np.linalg.norm(direction)
+    projection, length = np.empty(len(rows)), np.empty(len(rows))
+    for part in _chunks(len(rows)):
+        block = np.asarray(values[rows[part]], dtype=np.float64)
+        projection[part] = block @ direction
+        length[part] = np.linalg.norm(block, axis=1)
+    nonzero = length > 0
+    rows, projection = rows[nonzero], projection[nonzero]
+    if len(rows) == 0:
+        return rows
+    tolerance = _SAME * length.max()
+    order = np.argsort(projection, kind="stable")
+    near = np.flatnonzero(np.diff(projection[order]) < tolerance)
+    same = np.zeros(len(rows), dtype=bool)
+    for part in _chunks(len(near)):
+        left, right = rows[order[near[part]]], rows[order[near[part] + 1]]
+        difference = values[left].astype(np.float64) - values[right]
+        same[near[part] + 1] = np.linalg.norm(difference, axis=1) < tolerance
+    # runs of equal vectors: keep the earliest row of each
+    run = np.cumsum(~same)
+    first = np.full(run[-1] + 1, len(rows))
+    np.minimum.at(first, run, order)
+    return rows[np.sort(first[first < len(rows)])]
+
+
+def leverage_scores(values, rank):
+    """Leverage of each row on the space of the leading singular vectors.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_features)
+        Rows.
+    rank : int
+        Number of singular vectors.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Between 0 and 1.
+
+    References
+    ----------
+    M. W. Mahoney and P. Drineas, PNAS 106, 697 (2009).
+    """
+    n_features = values.shape[1]
+    sketch = None
+    if n_features > _MAX_LEVERAGE_FEATURES:
+        sketch = np.random.RandomState(0).normal(size=(n_features, _MAX_LEVERAGE_FEATURES))
+        sketch /= np.sqrt(_MAX_LEVERAGE_FEATURES)
+
+    def blocks():
+        for part in _chunks(len(values)):
+            yield part, values[part] if sketch is None else values[part] @ sketch
+
+    gram = sum(block.T @ block for _, block in blocks())
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    # squared singular values below the rounding errors of the Gram matrix mean nothing
+    keep = eigenvalues > 1e-12 * eigenvalues[-1]
+    keep[: max(len(keep) - rank, 0)] = False
+    vectors = vectors[:, keep] / np.sqrt(eigenvalues[keep])
+    scores = np.empty(len(values))
+    for part, block in blocks():
+        scores[part] = np.square(block @ vectors).sum(axis=1)
+    return scores
+
+
+def _cur(values, count, rng):
+    return np.argsort(-leverage_scores(values, count), kind="stable")[:count]
+
+
+def _fps(values, count, rng):
+    """Greedily the farthest from all chosen before; the start is the farthest from the mean."""
+    chosen = np.empty(count, dtype=np.intp)
+    squared = np.square(values).sum(axis=1)
+    mean = values.mean(axis=0)
+    distance = squared - 2.0 * (values @ mean)
+    chosen[0] = np.argmax(distance)
+    distance = np.full(len(values), np.inf)
+    for index in range(1, count):
+        last = chosen[index - 1]
+        to_last = squared + squared[last] - 2.0 * (values @ values[last])
+        np.minimum(distance, to_last, out=distance)
+        distance[last] = -np.inf
+        chosen[index] = np.argmax(distance)
+    return chosen
+
+
+def _kmeans(values, count, rng):
+    """Of each cluster the environment nearest to its mean."""
+    clusters = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(values)
+    distance = np.linalg.norm(values - clusters.cluster_centers_[clusters.labels_], axis=1)
+    order = np.lexsort((distance, clusters.labels_))
+    return order[np.unique(clusters.labels_[order], return_index=True)[1]]
+
+
+def _random(values, count, rng):
+    return rng.choice(len(values), count, replace=False)
+
+
+_CHOOSERS = {"cur": _cur, "fps": _fps, "kmeans": _kmeans, "random": _random}
+
+
+def _balanced(values, count, labels, rng):
+    """As many of each kind as of any other, where there are; among a kind by leverage."""
+    present, available = np.unique(labels, return_counts=True)
+    quota = np.zeros(len(present), dtype=np.intp)
+    while quota.sum() < count:
+        # a kind that has run out leaves its share to the others
+        open_kinds = np.flatnonzero(quota < available)
+        share = max((count - quota.sum()) // len(open_kinds), 1)
+        for kind in open_kinds[: count - quota.sum()]:
+            quota[kind] += min(share, available[kind] - quota[kind])
+    chosen = []
+    for kind, wanted in zip(present, quota, strict=True):
+        members = np.flatnonzero(labels == kind)
+        chosen.append(members[_cur(values[members], wanted, rng)])
+    return np.concatenate(chosen)
+
+
+def _config_codes(config_types, environments):
+    if config_types is None or isinstance(config_types, str):
+        raise ValueError("sparse_method is 'config', but no config types are given; pass "
+                         "config_types=, one per structure, to fit")
+    if len(config_types) != len(environments):
+        raise ValueError(f"config_types has {len(config_types)} entries, but there are "
+                         f"{len(environments)} structures; give one per structure")
+    codes = np.unique([str(kind) for kind in config_types], return_inverse=True)[1]
+    return np.repeat(codes, np.diff(environments.offsets))
+
+
+def _chunks(length):
+    return (slice(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK))

@@ -74,7 +74,7 @@ class Evaluator:
 
         Parameters
         ----------
-        objective : {"cv", "alignment", "loo"} or callable
+        objective : {"cv", "alignment", "ridge", "loo"} or callable
             What to compute.
         params : dict of str to object
             Parameters of the whole estimator.

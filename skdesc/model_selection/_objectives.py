@@ -16,7 +16,7 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
 
     Parameters
     ----------
-    objective : {"alignment", "loo"} or callable
+    objective : {"alignment", "ridge", "loo"} or callable
         A callable is called as ``objective(estimator, Z, y, params)``.
     estimator : estimator
         What follows the transformers, not fitted.
@@ -34,8 +34,8 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
     float
         The score.
     """
-    if objective == "alignment":
-        return kernel_target_alignment(Z, y, classes=is_classifier(estimator))
+    if objective in FEATURE_OBJECTIVES:
+        return FEATURE_OBJECTIVES[objective](Z, y, classes=is_classifier(estimator))
     if objective == "loo":
         return -leave_one_out_error(estimator, Z, y, fit_params)
     return objective(estimator, Z, y, params)
@@ -66,13 +66,58 @@ def kernel_target_alignment(Z, y, *, classes=False):
     ----------
     C. Cortes, M. Mohri, A. Rostamizadeh, J. Mach. Learn. Res. 13, 795 (2012).
     """
-    rows, targets = _rows_and_targets(Z, _one_hot(y) if classes else _columns(y))
-    rows = rows - rows.mean(axis=0)
-    targets = targets - targets.mean(axis=0)
+    rows, targets = _centered(Z, y, classes)
     # |K|_F is that of the smaller of both Gram matrices
     gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
     norm = np.linalg.norm(gram) * np.linalg.norm(targets.T @ targets)
     return float(np.sum((rows.T @ targets) ** 2) / norm) if norm > 0 else 0.0
+
+
+def ridge_score(Z, y, *, classes=False):
+    """Minus the leave-one-out error of ridge regression, at its best regularisation.
+
+    In closed form, from one eigendecomposition for all regularisations: no parameter of the
+    pipeline's own regressor takes part, so its present values cannot mislead the search.
+
+    Parameters
+    ----------
+    Z, y, classes : object
+        As for :func:`kernel_target_alignment`, with the same treatment of containers.
+
+    Returns
+    -------
+    float
+        Minus the root mean square error, in units of the standard deviation of the targets.
+    """
+    rows, targets = _centered(Z, y, classes)
+    n_samples = len(rows)
+    if rows.shape[1] < n_samples:
+        basis, singular, _ = np.linalg.svd(rows, full_matrices=False)
+        spectrum = singular**2
+    else:
+        spectrum, basis = np.linalg.eigh(rows @ rows.T)
+    scale = np.sqrt(np.mean(targets**2))
+    if scale == 0:
+        return 0.0
+    kept = spectrum > 1e-14 * max(spectrum.max(), np.finfo(float).tiny)
+    spectrum, basis = spectrum[kept], basis[:, kept]
+    if not kept.any():  # the mean of the others is all there is to predict
+        return -n_samples / (n_samples - 1)
+    projected = basis.T @ targets
+    errors = []
+    for ridge in spectrum.max() * np.logspace(-13, 1, 29):
+        shrunk = spectrum / (spectrum + ridge)
+        residuals = targets - basis @ (shrunk[:, np.newaxis] * projected)
+        # the intercept, which is not penalised, has the leverage 1 / n everywhere
+        leverage = 1.0 / n_samples + basis**2 @ shrunk
+        # as many parameters as samples: the formula is 0 / 0
+        slack = 1.0 - leverage
+        if slack.min() > 1e-8:
+            errors.append(np.sqrt(np.mean((residuals / slack[:, np.newaxis]) ** 2)))
+    return -float(min(errors, default=np.inf) / scale)
+
+
+FEATURE_OBJECTIVES = {"alignment": kernel_target_alignment, "ridge": ridge_score}
 
 
 def leave_one_out_error(estimator, Z, y, fit_params):
@@ -101,6 +146,12 @@ def leave_one_out_error(estimator, Z, y, fit_params):
             "use 'cv' or 'alignment'"
         )
     return float(np.sqrt(np.mean(np.square(last.loo_))))
+
+
+def _centered(Z, y, classes):
+    """Features and targets as rows, one per sample, without their means."""
+    rows, targets = _rows_and_targets(Z, _one_hot(y) if classes else _columns(y))
+    return rows - rows.mean(axis=0), targets - targets.mean(axis=0)
 
 
 def _rows_and_targets(Z, targets):

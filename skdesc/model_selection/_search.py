@@ -71,12 +71,16 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         How many times both stages are run in turn, each from the best so far.
     strategy : {"two-stage", "joint"}, default="two-stage"
         "joint" searches both spaces in one stage, by cross-validation.
-    stage_one_objective : {"cv", "alignment", "loo"} or callable, default="cv"
+    stage_one_objective : {"cv", "alignment", "ridge", "loo"} or callable, default="cv"
         Objective of the first stage.
 
         - "cv": the cross-validated score.
         - "alignment": centered alignment between the kernel of the features and the targets.
           Trains no model.
+        - "ridge": minus the leave-one-out error of a ridge regression on the features, in
+          closed form and at its best regularisation, relative to the spread of the targets.
+          Trains no model of the pipeline either, and the present parameters of its last step,
+          good or bad, have no influence.
         - "loo": minus the root mean square of the attribute ``loo_`` of the last step, the
           leave-one-out residuals that some models know in closed form. One model each.
         - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
@@ -160,7 +164,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     once per candidate, or once per stage where they do not vary, and the folds are slices of
     their output. Steps from the first other one on are fitted on each training fold. Set
     ``cache_features=False`` if a scorer needs the original samples. Without folds, for
-    "alignment", "loo" and a callable, all steps before the last are fitted to all samples.
+    "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
 
     Candidates are equal if their parameters are, and are then evaluated once. Results do not
     depend on `n_jobs` or the backend, except for what multithreaded linear algebra rounds.

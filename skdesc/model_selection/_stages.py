@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ._evaluation import TIMES
+from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import is_non_dominated, knee_point
 from ._space import SearchSpace
 from ._swarm import ParticleSwarm, SwarmRules
@@ -254,8 +255,9 @@ class StagedSearch:
 
     def _key(self, stage, candidate):
         """Equal for equal candidates, here and in a checkpoint."""
-        # what trains no model does not depend on the regressor
-        names = stage.space.names if stage.objective == "alignment" else sorted(candidate)
+        # what looks at features alone does not depend on the regressor
+        alone = isinstance(stage.objective, str) and stage.objective in FEATURE_OBJECTIVES
+        names = stage.space.names if alone else sorted(candidate)
         tokens = [self._spaces[name].token(name, candidate[name]) for name in names]
         return json.dumps([stage.label, dict(zip(names, tokens, strict=True))])
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from ._evaluation import TIMES, has_leading_steps, routing_enabled, step_of
+from ._objectives import FEATURE_OBJECTIVES
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._swarm import PRESETS, SwarmRules
@@ -20,7 +21,7 @@ _CHOICES = {
     "topology": ("star", "ring"),
     "strategy": ("two-stage", "joint"),
 }
-_STAGE_ONE = ("cv", "alignment", "loo")
+_STAGE_ONE = ("cv", "loo", *FEATURE_OBJECTIVES)
 
 
 def check_settings(search):
@@ -125,7 +126,8 @@ def check_target(estimator, y, stages):
     if y is not None:
         return
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    needing = [stage.objective for stage in stages if stage.objective in ("alignment", "loo")]
+    named = [stage.objective for stage in stages if isinstance(stage.objective, str)]
+    needing = [objective for objective in named if objective != "cv"]
     if needing or (hasattr(last, "__sklearn_tags__") and get_tags(last).target_tags.required):
         what = f"stage_one_objective={needing[0]!r}" if needing else type(last).__name__
         raise ValueError(f"{what} requires y to be passed, but the target y is None")
@@ -157,10 +159,11 @@ def _single_stage(search, transformer, regressor):
     if not regressor.names and search.strategy == "two-stage":
         last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
         unseen = [name for name in transformer.names if step_of(name) == last]
-        if search.stage_one_objective == "alignment" and unseen:
+        if search.stage_one_objective in FEATURE_OBJECTIVES and unseen:
             raise ValueError(
-                f"stage_one_objective='alignment' trains no model, so it cannot see {unseen} in "
-                "transformer_space; move them to regressor_space, or use 'cv'"
+                f"stage_one_objective={search.stage_one_objective!r} looks at features alone, so "
+                f"it cannot see {unseen} in transformer_space; move them to regressor_space, or "
+                "use 'cv'"
             )
         return 1, transformer, search.stage_one_objective
     if not transformer.names:

@@ -97,7 +97,7 @@ def test_no_transformer():
         search.fit(X, y)
 
 
-@pytest.mark.parametrize("objective", ["cv", "alignment", "loo"])
+@pytest.mark.parametrize("objective", ["cv", "alignment", "ridge", "loo"])
 def test_missing_target(objective):
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
         _search(stage_one_objective=objective).fit(X)

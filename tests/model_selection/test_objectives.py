@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from model_selection.toys import ForcesRidge
 from scipy import sparse
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from skdesc.model_selection._objectives import kernel_target_alignment, leave_one_out_error
+from skdesc.model_selection._objectives import (
+    kernel_target_alignment,
+    leave_one_out_error,
+    ridge_score,
+)
 
 
 def _alignment(K, y):
@@ -81,3 +87,26 @@ def test_leave_one_out_is_that_of_a_loop():
         coef = np.linalg.lstsq(design[kept], y[kept])[0]
         residuals.append(y[left_out] - design[left_out] @ coef)
     assert closed == pytest.approx(np.sqrt(np.mean(np.square(residuals))), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(25, 4), (12, 30)])
+def test_ridge_score_is_that_of_the_best_ridge(shape):
+    rng = np.random.RandomState(0)
+    Z = rng.normal(size=shape)
+    y = Z[:, :3].sum(axis=1) + rng.normal(size=shape[0]) + 5.0
+    Zc = Z - Z.mean(axis=0)
+    errors = []
+    for ridge in np.linalg.eigvalsh(Zc @ Zc.T).max() * np.logspace(-13, 1, 29):
+        predicted = cross_val_predict(Ridge(ridge, solver="svd"), Z, y, cv=LeaveOneOut())
+        errors.append(np.sqrt(np.mean((predicted - y) ** 2)))
+    assert ridge_score(Z, y) == pytest.approx(-min(errors) / y.std(), rel=1e-6)
+    assert ridge_score(10 * Z + 3, 2 * y) == pytest.approx(ridge_score(Z, y))
+
+
+def test_ridge_score_of_what_tells_nothing():
+    y = np.random.RandomState(0).normal(size=10)
+    assert ridge_score(np.ones((10, 3)), y) <= -1
+    assert ridge_score(np.eye(10), y) <= -1
+    assert ridge_score(y[:, np.newaxis], np.ones(10)) == 0.0
+    Z, counts = _ragged(np.random.RandomState(1), with_species=True)
+    assert -3 < ridge_score(Z, counts * 1.0 + np.arange(12)) < 0

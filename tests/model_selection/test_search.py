@@ -257,7 +257,7 @@ def test_joint_search(data):
     assert set(second_only.cv_results_["stage"]) == {2}
 
 
-@pytest.mark.parametrize("objective", ["alignment", "loo"])
+@pytest.mark.parametrize("objective", ["alignment", "ridge", "loo"])
 def test_stage_one_with_few_models(frames, objective):
     X, y = frames
     search = _pair_search(stage_one_objective=objective).fit(X, y)

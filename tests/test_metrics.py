@@ -1,0 +1,134 @@
+"""Errors of energies and forces, as functions and as scorers."""
+
+import pickle
+
+import numpy as np
+import pytest
+import sklearn
+from ase.calculators.singlepoint import SinglePointCalculator
+from helpers.toy_data import make_frames, reference
+from helpers.toy_descriptor import ToyDescriptor
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+
+from skdesc import GAPRegressor, check_structures
+from skdesc.metrics import (
+    energy_mae_per_atom,
+    energy_rmse_per_atom,
+    forces_mae,
+    forces_rmse,
+    make_energy_scorer,
+    make_forces_scorer,
+)
+
+
+def test_energies_per_atom():
+    y, predicted, n_atoms = [1.0, 2.0], [1.2, 1.2], [1, 4]
+    assert energy_rmse_per_atom(y, predicted, n_atoms) == pytest.approx(0.2)
+    assert energy_mae_per_atom(y, predicted, n_atoms) == pytest.approx(0.2)
+    assert energy_rmse_per_atom(y, [1.0, 1.2], n_atoms) == pytest.approx(0.2 / np.sqrt(2))
+
+
+def test_forces_weigh_components_alike():
+    true = [np.zeros((1, 3)), np.zeros((2, 3))]
+    predicted = [np.ones((1, 3)), np.zeros((2, 3))]
+    assert forces_rmse(true, predicted) == pytest.approx(np.sqrt(1 / 3))
+    assert forces_mae(true, predicted) == pytest.approx(1 / 3)
+
+
+def test_missing_forces_do_not_count():
+    true = [None, np.nan, np.array([[0.0, np.nan, 2.0]])]
+    predicted = [np.ones((2, 3)), np.ones((1, 3)), np.array([[0.0, 9.0, 0.0]])]
+    assert forces_mae(true, predicted) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="no structure has forces"):
+        forces_rmse([None], [np.ones((2, 3))])
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: energy_rmse_per_atom([1.0, 2.0], [1.0], [1, 1]), "one entry per structure"),
+        (lambda: energy_rmse_per_atom([1.0], [1.0], [0]), "must be positive"),
+        (lambda: forces_rmse([np.ones((2, 3))], []), "1 structures to compare with those of 0"),
+        (lambda: forces_rmse([np.ones((2, 3))], [np.ones((3, 3))]), r"forces_true\[0\]"),
+        (lambda: make_forces_scorer("max"), "metric is 'max'"),
+    ],
+)
+def test_errors_name_the_argument(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+class ToyTransformer(TransformerMixin, BaseEstimator):
+    """The toy descriptor with scikit-learn's manners."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return ToyDescriptor((1, 8)).transform(X)
+
+
+@pytest.fixture(scope="module")
+def data():
+    frames = make_frames(9, seed=3)
+    y, targets = reference(frames)
+    return frames, y, targets["forces"]
+
+
+@pytest.fixture
+def pipeline():
+    return make_pipeline(ToyTransformer(), GAPRegressor(n_sparse=8))
+
+
+def test_scorers_agree_with_functions(data, pipeline):
+    frames, y, forces = data
+    pipeline.fit(frames, y, gapregressor__forces=forces)
+    energies, predicted = pipeline.predict(frames, return_forces=True)
+    n_atoms = check_structures(frames).n_atoms
+    expected = -energy_rmse_per_atom(y, energies, n_atoms)
+    features = ToyTransformer().transform(frames)
+    assert make_energy_scorer()(pipeline, frames, y) == expected
+    assert make_energy_scorer()(pipeline, check_structures(frames), y) == expected
+    assert make_energy_scorer()(pipeline[-1], features, y) == expected
+    score = make_forces_scorer("mae")(pipeline, frames, y, forces=forces)
+    assert score == -forces_mae(forces, predicted)
+    with pytest.raises(ValueError, match="enable_metadata_routing"):
+        make_forces_scorer()(pipeline, check_structures(frames), y)
+    with pytest.raises(TypeError, match="numbers of atoms are not known"):
+        make_energy_scorer()(pipeline, np.ones((3, 2)), y)
+
+
+def test_attached_forces_are_found(data, pipeline):
+    frames, y, forces = data
+    pipeline.fit(frames, y)
+    labelled = [atoms.copy() for atoms in frames]
+    for atoms, energy, force in zip(labelled, y, forces, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=force)
+    scorer = make_forces_scorer()
+    assert scorer(pipeline, labelled, y) == scorer(pipeline, frames, y, forces=forces)
+
+
+def test_scorers_in_cross_validation(data, pipeline):
+    frames, y, forces = data
+    scoring = {"energy": make_energy_scorer(), "forces": make_forces_scorer()}
+    with sklearn.config_context(enable_metadata_routing=True):
+        result = cross_validate(
+            pipeline, frames, y, cv=3, scoring=scoring, params={"forces": forces},
+            error_score="raise",
+        )
+        assert (result["test_forces"] < 0).all()
+        assert (result["test_energy"] < 0).all()
+        grid = {"gapregressor__zeta": [1, 2]}
+        search = GridSearchCV(pipeline, grid, cv=3, scoring=scoring, refit="forces")
+        search.fit(frames, y, forces=forces)
+        assert search.best_score_ < 0
+
+
+def test_scorers_can_be_copied():
+    for scorer in (make_energy_scorer("mae"), make_forces_scorer("mae")):
+        for copy in (clone(scorer, safe=False), pickle.loads(pickle.dumps(scorer))):
+            assert copy.metric == "mae"
+            assert repr(copy) == repr(scorer)

@@ -165,14 +165,16 @@ class SearchDisplay:
         self.axes_ = _panels(ax, max(1, len(self.params)))
         for panel, (name, values) in zip(self.axes_, self.params.items(), strict=False):
             heights, ticks, log = _axis_of(values)
-            panel.scatter(np.arange(len(heights)), heights, c=score, s=12)
+            low = np.percentile(score[np.isfinite(score)], 25)
+            panel.scatter(np.arange(len(heights)), heights, c=score, vmin=low, s=12)
             if self.best_index is not None:
                 panel.plot(self.best_index, heights[self.best_index], "r*", ms=12)
             if log:
                 panel.set_yscale("log")
             if ticks:
                 panel.set_yticks(range(len(ticks)), ticks)
-            panel.set(xlabel="candidate", title=name)
+            panel.set_xlabel("candidate")
+            panel.set_title(name, fontsize="medium")
 
     def _plot_parallel(self, metric, ax):
         import matplotlib as mpl
@@ -186,7 +188,8 @@ class SearchDisplay:
             heights = np.log(heights) if log else heights
             low, high = np.nanmin(heights), np.nanmax(heights)
             columns.append((heights - low) / (high - low or 1.0))
-        norm = mpl.colors.Normalize(np.nanmin(score), np.nanmax(score))
+        # the first candidates may be so bad that all others would look alike
+        norm = mpl.colors.Normalize(*np.percentile(score[np.isfinite(score)], [25, 100]))
         colormap = mpl.colormaps["viridis"]
         # the best on top
         for index in np.argsort(np.nan_to_num(score, nan=-np.inf)):

@@ -3,12 +3,17 @@
 ``_gap`` is the estimator and only connects the other modules, each of which has one subject::
 
     _inputs         what may be passed as X, forces, virials, sigmas
+    _parameters     what the parameters may be
     _covariance     (p . p')^zeta and its derivative
     _sparse_points  which environments carry the model
-    _rows           covariances between targets and sparse points, batch by batch
+    _rows           covariances between targets and sparse points
     _streaming_qr   triangles that hold all that the data say
-    _posterior      triangles and prior to weights, variances, marginal likelihood
+    _training       the pass over the data, batch by batch
     _e0             energies of single atoms
+    _posterior      triangles and prior to weights, variances, marginal likelihood
+    _evidence       scale and noise of highest marginal likelihood
+    _diagnostics    warnings
+    _prediction     energies, their derivatives, their uncertainty
 """
 
 from ._gap import GAPRegressor

@@ -56,10 +56,11 @@ def dot_power(dot, zeta, *, derivative=False):
     slope : ndarray
         :math:`\zeta (p \cdot p')^{\zeta - 1}`; only if `derivative`.
     """
-    if not derivative:
-        return power(dot, zeta)
     slope = power(dot, zeta - 1.0)
+    # the same digits whether or not the derivative is asked for
     value = slope * dot
+    if not derivative:
+        return value
     slope *= zeta
     return value, slope
 
@@ -81,4 +82,4 @@ def covariance_matrix(A, B, zeta):
     ndarray of shape (n, m)
         Where the scale of energies is 1.
     """
-    return power(A @ B.T, zeta)
+    return dot_power(A @ B.T, zeta)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -11,16 +10,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
-from ._e0 import AtomEnergies
-from ._evidence import maximize_evidence
 from ._inputs import check_environments, check_targets
 from ._parameters import check_parameters
-from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
-from ._prediction import local_energies, prior_variances
-from ._rows import batches, bytes_per_structure, energy_rows
-from ._sparse_points import expected_counts, select_points
-from ._training import absorb, batch_bytes, fixed_bytes
+from ._posterior import KINDS
+from ._prediction import Model
+from ._rows import batches, bytes_per_structure
+from ._sparse_points import expected_counts
+from ._training import Training, batch_bytes, check_elements, fixed_bytes
 
 
 class GAPRegressor(RegressorMixin, BaseEstimator):
@@ -209,11 +205,13 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        self._data = None
-        targets = forces, virials, sigmas, config_types
-        environments, checked = self._absorb(X, y, *targets)
+        self._training = None
+        environments, targets = self._fit_more(X, y, forces, virials, sigmas, config_types)
+        # the noise that was refined, times what is given for each structure
+        sigma = targets.sigmas[:, 0] * (self.sigma_energy_ / self.sigma_energy)
+        sigma *= np.sqrt(environments.n_atoms)
         with self._threads():
-            self.loo_ = self._leave_one_out(environments, checked)
+            self.loo_ = self._model.leave_one_out(environments, targets.energies, sigma)
         return self
 
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
@@ -232,9 +230,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        if not hasattr(self, "_data"):
-            self._data = None
-        self._absorb(X, y, forces, virials, sigmas, config_types)
+        self._training = getattr(self, "_training", None)
+        self._fit_more(X, y, forces, virials, sigmas, config_types)
         if hasattr(self, "loo_"):
             del self.loo_
         return self
@@ -272,16 +269,11 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
                 "forces or virials are asked for, but X is a plain array, which has no "
                 "derivatives; pass AtomicFeatures, the output of a descriptor with pooling=None"
             )
-        posterior = self._posterior
         with self._threads():
-            local, g = local_energies(
-                environments, self._points, self._zeta, posterior.weights, gradient=wants_gradient
-            )
-            sums = np.add.reduceat(np.append(local, 0.0), environments.offsets[:-1])
-            sums[np.diff(environments.offsets) == 0] = 0.0
-            result = [sums + environments.composition(self.elements_) @ self._e0]
+            energies, g = self._model.energies(environments, gradient=wants_gradient)
+            result = [energies]
             if return_std:
-                result.append(self._std(environments))
+                result.append(self._model.std(environments))
             if wants_gradient:
                 gradient, strain = environments.features.vjp(g)
                 offsets = environments.features.structures.offsets
@@ -308,12 +300,10 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         std : ndarray of shape (n_centers,)
             In eV; only if `return_std`.
         """
-        environments = self._check_predict(X)
-        single = environments.as_single_environments()
+        single = self._check_predict(X).as_single_environments()
         with self._threads():
-            energies, _ = local_energies(single, self._points, self._zeta, self._posterior.weights)
-            energies += self._e0[np.searchsorted(self.elements_, single.species)]
-            return (energies, self._std(single)) if return_std else energies
+            energies = self._model.local_energies(single)
+            return (energies, self._model.std(single)) if return_std else energies
 
     def memory_estimate(self, X, *, forces=True, virials=True):
         """Estimate the peak memory of a fit, beside `X` and the targets.
@@ -343,153 +333,42 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         limit = batch_bytes(self.memory_limit, fixed, costs)
         return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
 
-    @property
-    def _zeta(self):
-        # what the model was fitted with, whatever set_params has done since
-        return self._prior.zeta
+    def _fit_more(self, X, y, forces, virials, sigmas, config_types):
+        """Check, see the data, solve."""
+        check_parameters(self)
+        environments = check_environments(X, self, reset=self._training is None)
+        noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
+        targets = check_targets(environments, y, forces, virials, sigmas, noise)
+        noise = dict(zip(KINDS, noise, strict=True))
+        with self._threads():
+            training = self._training or Training(environments, self, config_types)
+            training.absorb(environments, targets, noise, self.memory_limit)
+            e0, posterior = training.solve(
+                self.energy_scale, noise, optimize=self.optimize is not None
+            )
+        self._training = training
+        self._model = Model(training.elements, e0, training.points, posterior)
+        self._set_attributes(training, e0, posterior)
+        return environments, targets
+
+    def _set_attributes(self, training, e0, posterior):
+        self.elements_ = training.elements
+        self.e0_ = {chemical_symbols[z]: float(e)
+                    for z, e in zip(training.elements, e0, strict=True)}
+        self.energy_scale_ = posterior.energy_scale
+        self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = posterior.sigmas.values()
+        self.sparse_features_ = training.points.features
+        self.sparse_species_ = training.points.species
+        self.weights_ = posterior.weights / posterior.energy_scale**2
+        self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
+        self.condition_number_ = posterior.condition_number()
+        self.jitter_ = training.prior.jitter
+
+    def _check_predict(self, X):
+        check_is_fitted(self, "weights_")
+        environments = check_environments(X, self, reset=False)
+        check_elements(environments, self.elements_)
+        return environments
 
     def _threads(self):
         return nullcontext() if self.n_jobs is None else threadpool_limits(self.n_jobs, "blas")
-
-    def _absorb(self, X, y, forces, virials, sigmas, config_types):
-        """Check, fold in, solve."""
-        check_parameters(self)
-        first = self._data is None
-        environments = check_environments(X, self, reset=first)
-        defaults = dict(zip(KINDS, (self.sigma_energy, self.sigma_forces, self.sigma_virials),
-                            strict=True))
-        targets = check_targets(environments, y, forces, virials, sigmas, tuple(defaults.values()))
-        with self._threads():
-            if first:
-                self._start(environments, config_types)
-            else:
-                self._check_elements(environments)
-            self._atom_energies.add(
-                targets.energies, environments.composition(self.elements_), environments.isolated()
-            )
-            wanted = targets.has_derivatives()
-            n_kinds = 1 + (forces is not None) + (virials is not None)
-            fixed = fixed_bytes(
-                len(self._points), len(self.elements_), self.n_features_in_, n_kinds
-            )
-            limit = batch_bytes(
-                self.memory_limit,
-                fixed,
-                bytes_per_structure(environments, len(self._points), wanted),
-            )
-            absorb(environments, targets, self._points, self._zeta, self.elements_, self._data,
-                   defaults, limit)
-            self._solve(defaults)
-        return environments, targets
-
-    def _start(self, environments, config_types):
-        """Everything that the first data decide."""
-        self.elements_ = environments.elements()
-        self._atom_energies = AtomEnergies(self.elements_, self.e0)
-        self._points = select_points(
-            environments, self.sparse_method, self.n_sparse,
-            config_types=config_types, random_state=self.random_state,
-        )
-        self._prior = Prior(self._points, float(self.zeta), self.jitter)
-        self._data = Data(len(self._points), len(self.elements_))
-        self.sparse_features_ = self._points.features
-        self.sparse_species_ = self._points.species
-        self.jitter_ = self._prior.jitter
-
-    def _solve(self, sigmas):
-        self._e0 = self._atom_energies.solve()
-        triangles = self._data.reduced(self._e0)
-        scale = self.energy_scale
-        if scale == "auto":
-            scale = moment_energy_scale(self._prior, triangles, self.sigma_energy)
-        if self.optimize is not None:
-            scale, sigmas = maximize_evidence(self._prior, self._data, triangles, scale, sigmas)
-        posterior = Posterior(self._prior, self._data, triangles, scale, sigmas)
-        self._posterior = posterior
-        self.energy_scale_ = float(scale)
-        self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = sigmas.values()
-        self.e0_ = {
-            chemical_symbols[z]: float(e) for z, e in zip(self.elements_, self._e0, strict=True)
-        }
-        self.weights_ = posterior.weights / scale**2
-        self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
-        self.condition_number_ = posterior.condition_number()
-        self._check_rounding()
-        if "virials" in triangles and "forces" in triangles:
-            self._check_virials(triangles)
-
-    def _check_rounding(self):
-        error = np.finfo(np.float64).eps * np.abs(self._posterior.weights).sum()
-        if error > 0.1 * self.sigma_energy_:
-            warnings.warn(
-                f"rounding errors of energies may reach {error:.1e} eV per atom, with a noise of "
-                f"{self.sigma_energy_:.1e} eV: the weights are large and of both signs (condition "
-                f"number {self.condition_number_:.1e}); raise the noise or the jitter, or lower "
-                "n_sparse",
-                UntrustworthyFitWarning,
-                stacklevel=4,
-            )
-
-    def _check_virials(self, triangles):
-        """Compare the virials with those that energies and forces alone imply."""
-        others = {kind: T for kind, T in triangles.items() if kind != "virials"}
-        posterior = self._posterior
-        posterior = Posterior(
-            self._prior, self._data, others, posterior.energy_scale, posterior.sigmas
-        )
-        given = triangles["virials"][:, -1]
-        implied = triangles["virials"][:, :-1] @ posterior.weights
-        lengths = np.linalg.norm(given), np.linalg.norm(implied)
-        if min(lengths) == 0.0:
-            return
-        cosine = given @ implied / (lengths[0] * lengths[1])
-        ratio = lengths[0] / lengths[1]
-        if cosine < -0.7 or (cosine > 0.7 and not 0.05 < ratio < 20.0):
-            warnings.warn(
-                f"the virials are {np.sign(cosine) * ratio:.2g} times those that energies and "
-                f"forces imply (correlation {cosine:.2f}); virials are -dE/d(strain) in eV, "
-                "that is -volume * stress with ASE's stress",
-                SuspiciousTargetsWarning,
-                stacklevel=4,
-            )
-
-    def _leave_one_out(self, environments, targets):
-        """Residuals of energies, as if each had been left out of the fit."""
-        posterior = self._posterior
-        costs = bytes_per_structure(environments, len(self._points), np.zeros(len(environments)))
-        noise = targets.sigmas[:, 0] / self.sigma_energy * self.sigma_energy_
-        variance = np.square(noise) * environments.n_atoms
-        residual = targets.energies - environments.composition(self.elements_) @ self._e0
-        plain = environments.without_derivatives()
-        for part in batches(costs, batch_bytes(None, 0, costs)):
-            rows = energy_rows(plain[part], self._points, self._zeta)
-            leverage = posterior.covariance_reduction(rows) / variance[part]
-            residual[part] -= rows @ posterior.weights
-            # rounding errors may make the leverage of a noiseless energy 1 or more
-            residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
-        return residual
-
-    def _std(self, environments):
-        plain = environments.without_derivatives()
-        costs = bytes_per_structure(plain, len(self._points), np.zeros(len(plain)))
-        variance = np.empty(len(plain))
-        for part in batches(costs, batch_bytes(None, 0, costs)):
-            rows = energy_rows(plain[part], self._points, self._zeta)
-            before = prior_variances(plain[part], self._zeta)
-            variance[part] = self._posterior.variance(rows, before)
-        return np.sqrt(variance)
-
-    def _check_predict(self, X):
-        check_is_fitted(self)
-        environments = check_environments(X, self, reset=False)
-        self._check_elements(environments)
-        return environments
-
-    def _check_elements(self, environments):
-        unknown = np.setdiff1d(environments.elements(), self.elements_)
-        if unknown.size:
-            raise ValueError(
-                f"X has atoms of {', '.join(chemical_symbols[z] for z in unknown)}, but the first "
-                f"fit saw {', '.join(chemical_symbols[z] for z in self.elements_)} only; fit to "
-                "structures with all elements"
-            )

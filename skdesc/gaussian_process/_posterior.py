@@ -72,7 +72,7 @@ class Prior:
                 f"sparse points; covariances with zeta={zeta:g} may not be positive definite, "
                 "which integers never are to blame for",
                 UntrustworthyFitWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def triangle(self, energy_scale):

@@ -1,53 +1,142 @@
-"""From weights to energies and their derivatives; variances before any data."""
+"""What a fit predicts: energies, their derivatives, their uncertainty."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ._covariance import covariance_matrix, dot_power, power
-from ._rows import batches
+from ._covariance import covariance_matrix, dot_power
+from ._rows import batches, bytes_per_structure, energy_rows
 
 _BATCH_BYTES = 2**26
 _CHUNK = 1024
 
 
-def local_energies(environments, points, zeta, weights, *, gradient=False):
-    """Energies of environments, and their derivatives by the descriptors.
+class Model:
+    """A sparse Gaussian process after its fit.
 
     Parameters
     ----------
-    environments : Environments
-        The environments.
+    elements : ndarray of shape (n_elements,)
+        Atomic numbers, ascending.
+    e0 : ndarray of shape (n_elements,)
+        Energies of single atoms.
     points : SparsePoints
         The sparse points.
-    zeta : float
-        Exponent.
-    weights : ndarray of shape (n_points,)
-        For an energy scale of 1.
-    gradient : bool, default=False
-        Whether to return derivatives too.
-
-    Returns
-    -------
-    energies : ndarray of shape (n_centers,)
-        In eV.
-    gradient : ndarray of shape (n_centers, n_features) or None
-        In eV.
+    posterior : Posterior
+        Weights and their covariance.
     """
-    energies = np.zeros(len(environments.values))
-    g = np.zeros(environments.values.shape) if gradient else None
-    costs = 8.0 * np.diff(environments.offsets) * (4 * len(points) + environments.values.shape[1])
-    for part in batches(costs, _BATCH_BYTES):
-        start = environments.offsets[part.start]
-        batch = environments.without_derivatives()[part]
-        for columns, rows, dot in points.dot_products(batch):
-            if gradient:
-                value, slope = dot_power(dot, zeta, derivative=True)
-                g[start + rows] = (slope * weights[columns]) @ points.features[columns]
-            else:
-                value = power(dot, zeta)
-            energies[start + rows] = value @ weights[columns]
-    return energies, g
+
+    def __init__(self, elements, e0, points, posterior):
+        self.elements, self.e0 = elements, e0
+        self.points, self.posterior = points, posterior
+        self.zeta = posterior.prior.zeta
+
+    def energies(self, environments, *, gradient=False):
+        """Energies of structures, and their derivatives by the descriptors.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        gradient : bool, default=False
+            Whether to return derivatives too.
+
+        Returns
+        -------
+        energies : ndarray of shape (n_structures,)
+            Total energies, in eV.
+        gradient : ndarray of shape (n_centers, n_features) or None
+            In eV.
+        """
+        local, g = self._local(environments, gradient)
+        # cumulative sums would mix up the digits of all structures
+        energies = np.add.reduceat(np.append(local, 0.0), environments.offsets[:-1])
+        energies[np.diff(environments.offsets) == 0] = 0.0
+        return energies + environments.composition(self.elements) @ self.e0, g
+
+    def local_energies(self, environments):
+        """Energies of environments, those of single atoms included.
+
+        Parameters
+        ----------
+        environments : Environments
+            The environments.
+
+        Returns
+        -------
+        ndarray of shape (n_centers,)
+            In eV.
+        """
+        code = np.searchsorted(self.elements, environments.species)
+        return self._local(environments, False)[0] + self.e0[code]
+
+    def _local(self, environments, gradient):
+        weights = self.posterior.weights
+        environments = environments.without_derivatives()
+        n_centers, n_features = environments.values.shape
+        energies = np.zeros(n_centers)
+        g = np.zeros((n_centers, n_features)) if gradient else None
+        costs = 8.0 * np.diff(environments.offsets) * (4 * len(self.points) + n_features)
+        for part in batches(costs, _BATCH_BYTES):
+            start = environments.offsets[part.start]
+            for columns, rows, dot in self.points.dot_products(environments[part]):
+                if gradient:
+                    value, slope = dot_power(dot, self.zeta, derivative=True)
+                    g[start + rows] = (slope * weights[columns]) @ self.points.features[columns]
+                else:
+                    value = dot_power(dot, self.zeta)
+                energies[start + rows] = value @ weights[columns]
+        return energies, g
+
+    def std(self, environments):
+        """Standard deviations of total energies, covariances between atoms included.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+
+        Returns
+        -------
+        ndarray of shape (n_structures,)
+            In eV, without noise.
+        """
+        variance = np.empty(len(environments))
+        for part, batch, rows in self._energy_rows(environments):
+            before = prior_variances(batch, self.zeta)
+            variance[part] = self.posterior.variance(rows, before)
+        return np.sqrt(variance)
+
+    def leave_one_out(self, environments, energies, sigmas):
+        """Residuals of energies, each by the model that was not given this energy.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures that the model was fitted to.
+        energies : ndarray of shape (n_structures,)
+            Their energies.
+        sigmas : ndarray of shape (n_structures,)
+            Noise of the energies.
+
+        Returns
+        -------
+        ndarray of shape (n_structures,)
+            In eV.
+        """
+        residual = energies - environments.composition(self.elements) @ self.e0
+        for part, _, rows in self._energy_rows(environments):
+            leverage = self.posterior.covariance_reduction(rows) / sigmas[part] ** 2
+            residual[part] -= rows @ self.posterior.weights
+            # rounding errors may make the leverage of a noiseless energy 1 or more
+            residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
+        return residual
+
+    def _energy_rows(self, environments):
+        plain = environments.without_derivatives()
+        costs = bytes_per_structure(plain, len(self.points), np.zeros(len(plain)))
+        for part in batches(costs, _BATCH_BYTES):
+            yield part, plain[part], energy_rows(plain[part], self.points, self.zeta)
 
 
 def prior_variances(environments, zeta):
@@ -65,36 +154,15 @@ def prior_variances(environments, zeta):
     ndarray of shape (n_structures,)
         Where the scale of energies is 1.
     """
-    counts = np.diff(environments.offsets)
-    if (counts == 1).all():
-        return local_prior_variances(environments, zeta)
+    values = environments.values
+    if (np.diff(environments.offsets) == 1).all():
+        return dot_power(np.einsum("ij,ij->i", values, values, dtype=np.float64), zeta)
     result = np.zeros(len(environments))
     for index in range(len(environments)):
         rows = slice(environments.offsets[index], environments.offsets[index + 1])
-        values = np.asarray(environments.values[rows], dtype=np.float64)
         for z in np.unique(environments.species[rows]):
-            block = values[environments.species[rows] == z]
+            block = values[rows][environments.species[rows] == z].astype(np.float64)
             for start in range(0, len(block), _CHUNK):
-                result[index] += covariance_matrix(
-                    block[start : start + _CHUNK], block, zeta
-                ).sum()
+                part = block[start : start + _CHUNK]
+                result[index] += covariance_matrix(part, block, zeta).sum()
     return result
-
-
-def local_prior_variances(environments, zeta):
-    """Variances of the energies of environments before any data.
-
-    Parameters
-    ----------
-    environments : Environments
-        The environments.
-    zeta : float
-        Exponent.
-
-    Returns
-    -------
-    ndarray of shape (n_centers,)
-        Where the scale of energies is 1; it is 1 for vectors of unit length.
-    """
-    values = environments.values
-    return power(np.einsum("ij,ij->i", values, values, dtype=np.float64), zeta)

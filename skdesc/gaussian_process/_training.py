@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from ase.data import chemical_symbols
 
-from ._posterior import KINDS
+from ._diagnostics import warn_of_rounding, warn_of_virials
+from ._e0 import AtomEnergies
+from ._evidence import maximize_evidence
+from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
+from ._sparse_points import select_points
 
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**28
@@ -60,60 +65,146 @@ def batch_bytes(memory_limit, fixed, costs):
     return left
 
 
-def absorb(environments, targets, points, zeta, elements, data, defaults, limit):
-    """Fold the rows of structures into the triangles of their kinds.
+class Training:
+    """What a fit knows of the data it has seen; it can see more.
 
     Parameters
     ----------
     environments : Environments
-        The structures.
-    targets : Targets
-        Their energies, forces, virials.
-    points : SparsePoints
-        The sparse points.
-    zeta : float
-        Exponent.
+        The first structures: they decide on the elements and the sparse points.
+    regressor : GAPRegressor
+        Parameters.
+    config_types : sequence or None
+        Kinds of the structures.
+
+    Attributes
+    ----------
     elements : ndarray of shape (n_elements,)
         Atomic numbers, ascending.
+    points : SparsePoints
+        The sparse points.
+    prior : Prior
+        Covariances among them.
     data : Data
-        Where to fold in.
-    defaults : dict of str to float
-        Noise of each kind.
-    limit : float
-        Memory for the rows of a batch, in bytes.
+        Triangles of the data.
+    atom_energies : AtomEnergies
+        What determines the energies of single atoms.
     """
-    wanted = targets.has_derivatives()
-    costs = bytes_per_structure(environments, len(points), wanted)
-    default = np.array([defaults[kind] for kind in KINDS])
-    for part in batches(costs, limit):
-        batch, batch_targets = environments[part], targets[part]
-        root = np.sqrt(batch.n_atoms)
-        relative = batch_targets.sigmas / default
-        targets_and_counts = np.column_stack(
-            [batch.composition(elements), batch_targets.energies]
+
+    def __init__(self, environments, regressor, config_types):
+        self.elements = environments.elements()
+        self.atom_energies = AtomEnergies(self.elements, regressor.e0)
+        self.points = select_points(
+            environments,
+            regressor.sparse_method,
+            regressor.n_sparse,
+            config_types=config_types,
+            random_state=regressor.random_state,
         )
-        with_rows = np.flatnonzero(wanted[part])
-        if len(with_rows) == len(batch):
-            energies, forces, virials = all_rows(batch, points, zeta)
-        else:
-            energies = energy_rows(batch, points, zeta)
-        data.add("energy", energies, targets_and_counts, relative[:, 0] * root)
-        if len(with_rows) == 0:
-            continue
-        if len(with_rows) < len(batch):
-            batch, batch_targets = batch.take(with_rows), batch_targets.take(with_rows)
-            root, relative = root[with_rows], relative[with_rows]
-            _, forces, virials = all_rows(batch, points, zeta)
-        per_force = np.repeat(relative[:, 1], 3 * batch.n_atoms)
-        _add_present(data, "forces", forces, batch_targets.flat_forces(batch.n_atoms), per_force)
-        per_virial = np.repeat(relative[:, 2] * root, 6)
+        self.prior = Prior(self.points, float(regressor.zeta), regressor.jitter)
+        self.data = Data(len(self.points), len(self.elements))
+
+    def absorb(self, environments, targets, defaults, memory_limit):
+        """Fold the rows of structures into the triangles of their kinds.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        targets : Targets
+            Their energies, forces, virials.
+        defaults : dict of str to float
+            Noise of each kind.
+        memory_limit : int or None
+            For the whole fit, in bytes.
+        """
+        check_elements(environments, self.elements)
+        wanted = targets.has_derivatives()
+        n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
+        n_features = environments.values.shape[1]
+        fixed = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
+        costs = bytes_per_structure(environments, len(self.points), wanted)
+        limit = batch_bytes(memory_limit, fixed, costs)
+        composition = environments.composition(self.elements)
+        self.atom_energies.add(targets.energies, composition, environments.isolated())
+        noise = targets.sigmas / np.array([defaults[kind] for kind in KINDS])
+        noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
+        for part in batches(costs, limit):
+            index = np.arange(part.start, part.stop)[wanted[part]]
+            batch = environments[part]
+            if len(index) < len(batch):
+                energies = energy_rows(batch, self.points, self.prior.zeta)
+                if len(index):
+                    self._absorb_derivatives(batch.take(index - part.start), targets.take(index),
+                                             noise[index])
+            else:
+                energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
+            columns = np.column_stack([composition[part], targets.energies[part]])
+            self.data.add("energy", energies, columns, noise[part, 0])
+
+    def _absorb_derivatives(self, environments, targets, noise):
+        """Fold in rows of forces and virials; return those of energies, which cost nothing."""
+        energies, forces, virials = all_rows(environments, self.points, self.prior.zeta)
+        per_force = np.repeat(noise[:, 1], 3 * environments.n_atoms)
+        self._add_present("forces", forces, targets.flat_forces(environments.n_atoms), per_force)
         virials = virials.reshape(-1, virials.shape[-1])
-        _add_present(data, "virials", virials, batch_targets.flat_virials(), per_virial)
+        self._add_present("virials", virials, targets.flat_virials(), np.repeat(noise[:, 2], 6))
+        return energies
+
+    def _add_present(self, kind, rows, values, noise):
+        """Fold in the rows whose target is not NaN."""
+        present = np.isfinite(values)
+        if not present.all():
+            rows, values, noise = rows[present], values[present], noise[present]
+        self.data.add(kind, rows, values[:, np.newaxis], noise)
+
+    def solve(self, energy_scale, sigmas, *, optimize=False):
+        """Solve for the weights.
+
+        Parameters
+        ----------
+        energy_scale : float or "auto"
+            Scale of the covariances.
+        sigmas : dict of str to float
+            Noise of each kind.
+        optimize : bool, default=False
+            Whether to refine both.
+
+        Returns
+        -------
+        e0 : ndarray of shape (n_elements,)
+            Energies of single atoms.
+        posterior : Posterior
+            All else.
+        """
+        e0 = self.atom_energies.solve()
+        triangles = self.data.reduced(e0)
+        if energy_scale == "auto":
+            energy_scale = moment_energy_scale(self.prior, triangles, sigmas["energy"])
+        if optimize:
+            energy_scale, sigmas = maximize_evidence(
+                self.prior, self.data, triangles, energy_scale, sigmas
+            )
+        posterior = Posterior(self.prior, self.data, triangles, float(energy_scale), sigmas)
+        warn_of_rounding(posterior)
+        warn_of_virials(posterior, self.data, triangles)
+        return e0, posterior
 
 
-def _add_present(data, kind, rows, values, noise):
-    """Fold in the rows whose target is not NaN."""
-    present = np.isfinite(values)
-    if not present.all():
-        rows, values, noise = rows[present], values[present], noise[present]
-    data.add(kind, rows, values[:, np.newaxis], noise)
+def check_elements(environments, known):
+    """Refuse elements that a fit has not seen.
+
+    Parameters
+    ----------
+    environments : Environments
+        New structures.
+    known : ndarray
+        Atomic numbers.
+    """
+    unknown = np.setdiff1d(environments.elements(), known)
+    if unknown.size:
+        raise ValueError(
+            f"X has atoms of {', '.join(chemical_symbols[z] for z in unknown)}, but the first fit "
+            f"saw {', '.join(chemical_symbols[z] for z in known)} only; fit to structures with "
+            "all elements"
+        )

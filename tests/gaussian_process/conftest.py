@@ -3,6 +3,14 @@
 import pytest
 from helpers.toy_data import SPECIES, make_frames, reference
 from helpers.toy_descriptor import ToyDescriptor
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Matrices are tiny here: threads would do nothing but wait for one another."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -22,4 +30,5 @@ def features(toy, frames):
 
 @pytest.fixture(scope="session")
 def targets(frames):
+    """Energies, and a dict of forces and virials."""
     return reference(frames)

@@ -1,0 +1,76 @@
+"""What may be wrong with a fit, said by name."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
+from ._posterior import Posterior
+
+# rounding errors above this part of the noise are worth a warning
+_VISIBLE = 0.1
+# virials are compared with what energies and forces imply if they are as correlated as this,
+# and are suspicious if they differ by more than this factor
+_CORRELATED = 0.7
+_FACTOR = 20.0
+
+
+def warn_of_rounding(posterior, stacklevel=5):
+    """Warn if rounding errors of predicted energies are not far below the noise.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The fit.
+    stacklevel : int, default=5
+        Where the user is.
+    """
+    # covariances of unit vectors are at most 1, so that this bounds the terms of an energy
+    error = np.finfo(np.float64).eps * np.abs(posterior.weights).sum()
+    noise = posterior.sigmas["energy"]
+    if error > _VISIBLE * noise:
+        warnings.warn(
+            f"rounding errors of energies may reach {error:.1e} eV per atom, with a noise of "
+            f"{noise:.1e} eV: the weights are large and of both signs (condition number "
+            f"{posterior.condition_number():.1e}); raise noise or jitter, or lower n_sparse",
+            UntrustworthyFitWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_virials(posterior, data, triangles, stacklevel=5):
+    """Warn if virials have another sign or unit than energies and forces imply.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The fit to all.
+    data : Data
+        Numbers of rows.
+    triangles : dict of str to ndarray
+        All targets.
+    stacklevel : int, default=5
+        Where the user is.
+    """
+    if "virials" not in triangles or "forces" not in triangles:
+        return
+    others = {kind: T for kind, T in triangles.items() if kind != "virials"}
+    without = Posterior(posterior.prior, data, others, posterior.energy_scale, posterior.sigmas)
+    given = triangles["virials"][:, -1]
+    implied = triangles["virials"][:, :-1] @ without.weights
+    lengths = np.linalg.norm(given), np.linalg.norm(implied)
+    if min(lengths) == 0.0:
+        return
+    cosine = given @ implied / (lengths[0] * lengths[1])
+    ratio = lengths[0] / lengths[1]
+    wrong_unit = cosine > _CORRELATED and not 1.0 / _FACTOR < ratio < _FACTOR
+    if wrong_unit or cosine < -_CORRELATED:
+        warnings.warn(
+            f"the virials are about {np.sign(cosine) * ratio:.2g} times those that energies and "
+            f"forces imply (correlation {cosine:.2f}); virials are -dE/d(strain) in eV, that is "
+            "-volume * stress with ASE's stress",
+            SuspiciousTargetsWarning,
+            stacklevel=stacklevel,
+        )

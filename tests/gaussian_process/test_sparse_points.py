@@ -1,0 +1,141 @@
+"""Choice of sparse points."""
+
+import numpy as np
+import pytest
+
+from skdesc import GAPRegressor
+from skdesc.gaussian_process._inputs import check_environments
+from skdesc.gaussian_process._sparse_points import (
+    METHODS,
+    SparsePoints,
+    distinct_rows,
+    expected_counts,
+    leverage_scores,
+    select_points,
+)
+
+
+@pytest.fixture(scope="module")
+def environments(features):
+    return check_environments(features, GAPRegressor(), reset=True)
+
+
+def plain(rows):
+    return check_environments(rows, GAPRegressor(), reset=True)
+
+
+def select(environments, method, n_sparse, **kwargs):
+    if method == "config":
+        kwargs["config_types"] = ["cell", "molecule"] * (len(environments) // 2)
+    return select_points(environments, method, n_sparse, **kwargs)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_points_are_environments_of_their_species(environments, method):
+    points = select(environments, method, {"H": 4, 8: 3}, random_state=0)
+    assert points.species.tolist() == [1] * 4 + [8] * 3
+    for feature, z in zip(points.features, points.species, strict=True):
+        assert (environments.values[environments.species == z] == feature).all(axis=1).any()
+    assert len(np.unique(points.features, axis=0)) == 7
+    again = select(environments, method, {"H": 4, 8: 3}, random_state=0)
+    np.testing.assert_array_equal(points.features, again.features)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_as_many_as_there_are(environments, method):
+    points = select(environments, method, 1000)
+    assert len(points) == len(environments.values)
+    assert expected_counts(environments, method, 1000) == len(points)
+
+
+def test_repetitions_and_zeros_are_left_out():
+    rng = np.random.RandomState(0)
+    distinct = rng.normal(size=(5, 4))
+    rows = np.concatenate([distinct, np.zeros((2, 4)), distinct[[3, 1, 3]] + 1e-12])
+    np.testing.assert_array_equal(distinct_rows(rows, np.arange(len(rows))), np.arange(5))
+    assert len(select_points(plain(rows), "cur", 100)) == 5
+
+
+def test_equal_projections_are_not_taken_for_equal_rows():
+    """Rows that differ only along a direction that the projection does not see."""
+    direction = np.random.RandomState(0).normal(size=3)
+    across = np.cross(direction, [1.0, 0.0, 0.0])
+    rows = np.array([direction, direction + across, direction - across])
+    assert len(distinct_rows(rows, np.arange(3))) == 3
+
+
+def test_leverage_scores_are_those_of_the_singular_vectors():
+    rows = np.random.RandomState(0).normal(size=(30, 6))
+    U = np.linalg.svd(rows, full_matrices=False)[0]
+    for rank in (2, 6, 10):
+        expected = np.square(U[:, :rank]).sum(axis=1)
+        np.testing.assert_allclose(leverage_scores(rows, rank), expected, rtol=1e-10)
+
+
+def test_leverage_of_long_rows_is_estimated():
+    rng = np.random.RandomState(0)
+    rows = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 1500))
+    U = np.linalg.svd(rows, full_matrices=False)[0][:, :5]
+    expected = np.square(U).sum(axis=1)
+    np.testing.assert_allclose(leverage_scores(rows, 5), expected, rtol=1e-6)
+
+
+def test_farthest_points_first():
+    angle = np.deg2rad([0.0, 1.0, 2.0, 45.0, 46.0, 90.0])
+    rows = np.column_stack([np.cos(angle), np.sin(angle)])
+    points = select_points(plain(rows), "fps", 3)
+    chosen = np.rad2deg(np.arctan2(points.features[:, 1], points.features[:, 0]))
+    assert np.abs(np.sort(chosen)[[0, 2]] - [0.0, 90.0]).max() < 1e-6
+    assert 44.0 < np.sort(chosen)[1] < 47.0
+
+
+def test_config_types_get_equal_shares():
+    rng = np.random.RandomState(0)
+    rows = rng.normal(size=(40, 5))
+    kinds = ["rare"] * 2 + ["common"] * 38
+    points = select_points(plain(rows), "config", 10, config_types=kinds)
+    rare = plain(rows).values[:2]
+    assert sum((points.features == row).all(axis=1).any() for row in rare) == 2
+    assert len(points) == 10
+
+
+def test_given_points(environments):
+    of_hydrogen = environments.values[environments.species == 1][:2]
+    of_oxygen = environments.values[environments.species == 8][:3]
+    table = {"O": of_oxygen, "H": np.concatenate([of_hydrogen, of_hydrogen])}
+    points = select_points(environments, table, 500)
+    assert points.species.tolist() == [1, 1, 8, 8, 8]
+    np.testing.assert_array_equal(points.features, np.concatenate([of_hydrogen, of_oxygen]))
+
+
+def test_dot_products_are_within_species(environments):
+    points = select_points(environments, "fps", 3)
+    assert isinstance(points, SparsePoints)
+    for columns, rows, dot in points.dot_products(environments):
+        assert set(environments.species[rows]) == set(points.species[columns])
+        expected = environments.values[rows] @ points.features[columns].T
+        np.testing.assert_allclose(dot, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("method", "n_sparse", "match"),
+    [
+        ("best", 5, "sparse_method is 'best'"),
+        ("cur", 0, "n_sparse is 0 for H"),
+        ("cur", 2.5, "n_sparse is 2.5"),
+        ("cur", {"H": 3}, "no entry for O"),
+        ("cur", {"Xy": 3}, "key 'Xy'"),
+        ("config", 5, "no config types are given"),
+        (np.ones((2, 3)), 5, "centers of 2 species"),
+        ({"H": np.ones((2, 3))}, 5, r"shape \(2, 3\) for species 1"),
+        ({"H": np.zeros((2, 13))}, 5, "no point other than zero vectors"),
+    ],
+)
+def test_errors(environments, method, n_sparse, match):
+    with pytest.raises(ValueError, match=match):
+        select_points(environments, method, n_sparse)
+
+
+def test_nothing_but_zeros():
+    with pytest.raises(ValueError, match="every environment in X is a zero vector"):
+        select_points(plain(np.zeros((4, 3))), "cur", 5)

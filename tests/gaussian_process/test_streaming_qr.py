@@ -1,0 +1,62 @@
+"""Triangles of rows that come in pieces."""
+
+import numpy as np
+import pytest
+
+from skdesc.gaussian_process._streaming_qr import Triangle, stack_triangles
+
+
+@pytest.fixture
+def rows():
+    return np.random.RandomState(0).normal(size=(1300, 40))
+
+
+def gram_error(R, rows):
+    assert np.array_equal(R, np.triu(R))
+    return np.abs(R.T @ R - rows.T @ rows).max() / np.abs(rows.T @ rows).max()
+
+
+@pytest.mark.parametrize("n_last", [1, 4])
+@pytest.mark.parametrize("batch", [1, 37, 600, 1300])
+def test_any_batch_size_gives_the_same_triangle(rows, batch, n_last):
+    triangle = Triangle(rows.shape[1])
+    scale = np.linspace(0.5, 2.0, len(rows))
+    for start in range(0, len(rows), batch):
+        part = slice(start, start + batch)
+        triangle.fold(rows[part, :-n_last], rows[part, -n_last:], scale[part])
+    assert triangle.n_rows == len(rows)
+    assert gram_error(triangle.R, rows * scale[:, None]) < 1e-14
+
+
+def test_fewer_rows_than_columns(rows):
+    triangle = Triangle(rows.shape[1])
+    triangle.fold(rows[:5, :-1], rows[:5, -1:], np.ones(5))
+    assert gram_error(triangle.R, rows[:5]) < 1e-14
+
+
+def test_rows_are_not_changed(rows):
+    before = rows.copy()
+    Triangle(rows.shape[1]).fold(rows[:, :-1], rows[:, -1:], np.ones(len(rows)))
+    np.testing.assert_array_equal(rows, before)
+
+
+def test_stacking(rows):
+    triangles = [np.linalg.qr(part, mode="r") for part in np.split(rows, [400, 900])]
+    before = [R.copy() for R in triangles]
+    assert gram_error(stack_triangles(triangles), rows) < 1e-14
+    for R, old in zip(triangles, before, strict=True):
+        np.testing.assert_array_equal(R, old)
+
+
+def test_ill_conditioned_rows_keep_their_digits():
+    """The normal equations would lose the small directions; the triangle must not."""
+    rng = np.random.RandomState(1)
+    columns = np.logspace(0, -11, 12)
+    rows = np.linalg.qr(rng.normal(size=(200, 12)))[0] * columns
+    target = rows @ np.ones(12)
+    triangle = Triangle(13)
+    for start in range(0, 200, 7):
+        part = slice(start, start + 7)
+        triangle.fold(rows[part], target[part, None], np.ones(len(rows[part])))
+    solution = np.linalg.solve(triangle.R[:12, :12], triangle.R[:12, 12])
+    np.testing.assert_allclose(solution, 1.0, rtol=1e-4)

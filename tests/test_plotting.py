@@ -1,9 +1,7 @@
-import subprocess
-import sys
-
 import matplotlib as mpl
 import numpy as np
 import pytest
+from model_selection.processes import run_python
 from scipy.stats import loguniform, randint
 from sklearn.datasets import make_regression
 from sklearn.decomposition import PCA
@@ -150,4 +148,4 @@ def test_bad_parity_options(arguments, options, match):
 
 def test_matplotlib_is_imported_when_drawing():
     code = "import sys, skdesc.plotting; assert 'matplotlib' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    run_python(code)

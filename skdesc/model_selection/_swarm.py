@@ -125,10 +125,11 @@ class ParticleSwarm:
         Parameters
         ----------
         costs : ndarray of shape (n_particles,) or (n_particles, n_objectives)
-            To be minimised; what is not finite counts as worst.
+            To be minimised; a particle with a cost that is not finite is as bad as can be.
         """
         swarm = self._swarm
-        costs = np.where(np.isfinite(costs), costs, np.inf)
+        finite = np.isfinite(costs)
+        costs = np.where(finite if costs.ndim == 1 else finite.all(axis=1)[:, None], costs, np.inf)
         if swarm.pbest_cost is None:
             swarm.pbest_cost = np.full(costs.shape, np.inf)
         if costs.ndim == 2:

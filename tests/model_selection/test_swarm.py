@@ -205,8 +205,8 @@ def test_several_objectives_spread_along_the_front():
     for iteration in range(25):
         x = swarm.ask()
         costs = np.column_stack([((x - 0.2) ** 2).sum(axis=1), ((x - 0.8) ** 2).sum(axis=1)])
-        if iteration == 0:
-            costs[:] = np.nan
+        if iteration < 2:
+            costs[:, iteration] = np.nan
         seen.append(costs)
         swarm.tell(costs)
     seen = np.concatenate(seen)

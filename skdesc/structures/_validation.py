@@ -7,9 +7,6 @@ from ase import Atoms
 
 from ._structures import Structures
 
-MIN_DISTANCE = 1e-3
-"""Atoms closer than this, in angstrom, are taken for a mistake."""
-
 
 def check_structures(X, *, name="X", extra_arrays=()):
     """Check a collection of atomic structures and return it as `Structures`.

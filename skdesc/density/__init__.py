@@ -1,0 +1,6 @@
+"""Neighbor densities in a radial basis and spherical harmonics."""
+
+from ._radial_basis import RADIAL_BASES, make_radial_basis
+from ._spline import RadialSpline
+
+__all__ = ["RADIAL_BASES", "RadialSpline", "make_radial_basis"]

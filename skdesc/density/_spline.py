@@ -1,0 +1,218 @@
+"""Radial functions of a neighbor's distance, cutoff included, as quintic Hermite splines."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+TOLERANCE = 1e-10
+"""Largest error of a spline, relative to the largest value of any radial function."""
+
+MAX_INTERVALS = 2**14
+
+
+def bessel_profiles(nodes, distances, atom_sigma, l_max):
+    r"""Profiles :math:`e^{-(x^2 + r^2) / 2 \sigma^2} i_l(x r / \sigma^2)` for l = 0 .. l_max.
+
+    Ratios of successive i_l come from downward recursion, which is stable, starting from a
+    sharp bound; exponentials are combined before they are taken.
+
+    Parameters
+    ----------
+    nodes, distances : ndarray of shape (n_nodes,) and (n_distances,)
+        Radii x and distances r, in angstrom.
+    atom_sigma : float
+        Width of the Gaussians, in angstrom.
+    l_max : int
+        Largest order.
+
+    Returns
+    -------
+    ndarray of shape (l_max + 1, n_nodes, n_distances)
+        The profiles.
+    """
+    z = nodes[:, None] * distances / atom_sigma**2
+    # the error of the start falls like exp(-n^2 / z) over n steps of the recursion
+    start = l_max + 16 + int(np.sqrt(36 * z.max(initial=0.0)))
+    order = start + 0.5
+    ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
+    ratios = np.empty((l_max + 1, *z.shape))
+    for l in range(start, 0, -1):  # noqa: E741
+        # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l)
+        ratio = z / (2 * l + 1 + z * ratio)
+        if l <= l_max:
+            ratios[l] = ratio
+    small = z < 1e-8
+    safe = np.where(small, 1.0, z)
+    ratios[0] = np.where(small, 1.0 - z, -np.expm1(-2 * safe) / (2 * safe))
+    ratios[0] *= np.exp(-((nodes[:, None] - distances) ** 2) / (2 * atom_sigma**2))
+    return np.cumprod(ratios, axis=0)
+
+
+def radial_functions(basis, distances, atom_sigma, weight):
+    """Radial functions times the cutoff, with first and second derivatives.
+
+    Parameters
+    ----------
+    basis : RadialBasis
+        Nodes and projections.
+    distances : ndarray of shape (n_distances,)
+        Distances r, in angstrom.
+    atom_sigma : float
+        Width of the Gaussians, in angstrom.
+    weight : callable
+        Takes distances, returns the cutoff function and its first two derivatives.
+
+    Returns
+    -------
+    ndarray of shape (3, n_distances, l_max + 1, n_max)
+        Values and derivatives with respect to r.
+    """
+    l_max = len(basis.projection) - 1
+    x = basis.nodes[:, None]
+    a = 1 / atom_sigma**2
+    h = bessel_profiles(basis.nodes, distances, atom_sigma, l_max + 2)
+
+    def derivative(h, count):
+        # i_l' = (l i_(l-1) + (l + 1) i_(l+1)) / (2 l + 1); the Gaussian gives -a r
+        l = np.arange(count)[:, None, None]  # noqa: E741
+        below = np.concatenate([np.zeros_like(h[:1]), h[: count - 1]])
+        return a * (x * (l * below + (l + 1) * h[1 : count + 1]) / (2 * l + 1)
+                    - distances * h[:count])  # fmt: skip
+
+    first = derivative(h, l_max + 2)
+    # d/dr of a (x M h - r h) is a (x M h' - r h' - h), M the recursion above
+    second = derivative(first, l_max + 1) - a * h[: l_max + 1]
+    g0, g1, g2 = (
+        np.einsum("lnk,lkr->rln", basis.projection, part[: l_max + 1])
+        for part in (h, first, second)
+    )
+    return np.stack(_product((g0, g1, g2), [part[:, None, None] for part in weight(distances)]))
+
+
+def cutoff_parts(cutoff, width):
+    """Shifted cosine: 1 up to cutoff - width, then falling smoothly to 0 at the cutoff.
+
+    Parameters
+    ----------
+    cutoff, width : float
+        In angstrom; a width of 0 is a step.
+
+    Returns
+    -------
+    list of tuple (start, stop, callable)
+        Ranges in which the function is analytic; the callable takes distances and returns the
+        function and its first two derivatives.
+    """
+
+    def constant(r):
+        return np.ones_like(r), np.zeros_like(r), np.zeros_like(r)
+
+    def falling(r):
+        k = np.pi / width
+        phase = k * (r - cutoff + width)
+        return (
+            0.5 + 0.5 * np.cos(phase),
+            -0.5 * k * np.sin(phase),
+            -0.5 * k**2 * np.cos(phase),
+        )
+
+    split = cutoff - width
+    parts = [(0.0, split, constant), (split, cutoff, falling)]
+    return [part for part in parts if part[0] < part[1]]
+
+
+def _product(first, second):
+    """Value and two derivatives of a product."""
+    (f, f1, f2), (g, g1, g2) = first, second
+    return f * g, f1 * g + f * g1, f2 * g + 2 * f1 * g1 + f * g2
+
+
+class RadialSpline:
+    """Splines of all radial functions, each interval's two knots side by side in memory.
+
+    The cutoff function has a kink in its second derivative where it begins to fall, so the
+    range is split there: each part is smooth, and the accuracy is that of smooth functions.
+
+    Parameters
+    ----------
+    basis : RadialBasis
+        Nodes and projections.
+    cutoff, cutoff_width : float
+        Cutoff radius and the width over which the cutoff function falls, in angstrom.
+    atom_sigma : float
+        Width of the Gaussians, in angstrom.
+    scaling : callable, default=None
+        Further weight of a neighbor: takes distances, returns values and two derivatives.
+
+    Attributes
+    ----------
+    table : ndarray of shape (n_knots, 3, width)
+        f, h f' and h^2 f'' with the spacing h, flattened (l, n) with n padded to n_pad.
+    breaks : list of tuple (start, stop, n_intervals, first_knot)
+        The parts of the range.
+    center : ndarray of shape (n_pad,)
+        Coefficients of a Gaussian at the center itself (l = 0), without any cutoff.
+    error : float
+        Largest error found between the knots, relative to the largest value.
+    """
+
+    def __init__(self, basis, *, cutoff, cutoff_width, atom_sigma, scaling=None):
+        self.l_max = len(basis.projection) - 1
+        self.n_max = basis.projection.shape[1]
+        self.n_pad = -(-self.n_max // 4) * 4
+        self.width = -(-(self.l_max + 1) * self.n_pad // 8) * 8
+        self.cutoff = cutoff
+
+        def evaluate(r, cut):
+            weight = cut if scaling is None else lambda r: _product(cut(r), scaling(r))
+            return radial_functions(basis, r, atom_sigma, weight)
+
+        parts = cutoff_parts(cutoff, cutoff_width)
+        coarse = np.linspace(0.0, 1.0, 33)
+        scale = max(
+            np.abs(evaluate(start + (stop - start) * coarse, cut)[0]).max()
+            for start, stop, cut in parts
+        )
+        self.breaks, errors, first, knots = [], [], 0, []
+        for start, stop, cut in parts:
+            values, error = self._fit(partial(evaluate, cut=cut), start, stop, TOLERANCE * scale)
+            count = values.shape[1] - 1
+            self.breaks.append((start, stop, count, first))
+            errors.append(error / scale)
+            first += count + 1
+            step = (stop - start) / count
+            knots.append(self._pad(values * step ** np.arange(3)[:, None, None, None]))
+        self.error = max(errors)
+        self.table = np.ascontiguousarray(np.concatenate(knots, axis=1).transpose(1, 0, 2))
+        self.center = np.zeros(self.n_pad)
+        profile = bessel_profiles(basis.nodes, np.zeros(1), atom_sigma, 0)[0, :, 0]
+        self.center[: self.n_max] = basis.projection[0] @ profile
+
+    def _fit(self, evaluate, start, stop, tolerance):
+        """Halve the intervals until the function agrees with the spline between the knots."""
+        count = 16
+        values = evaluate(np.linspace(start, stop, count + 1))
+        while True:
+            h = (stop - start) / count
+            middle = evaluate(start + h * (np.arange(count) + 0.5))
+            f, f1, f2 = values
+            guess = (
+                (f[:-1] + f[1:]) / 2 + h * 5 / 32 * (f1[:-1] - f1[1:])
+                + h**2 / 64 * (f2[:-1] + f2[1:])
+            )  # fmt: skip
+            error = np.abs(guess - middle[0]).max()
+            if error <= tolerance or count >= MAX_INTERVALS:
+                return values, error
+            merged = np.empty((3, 2 * count + 1, *values.shape[2:]))
+            merged[:, ::2], merged[:, 1::2] = values, middle
+            values, count = merged, 2 * count
+
+    def _pad(self, values):
+        """Pad n to n_pad and the row to the SIMD width."""
+        padded = np.zeros((*values.shape[:2], self.width))
+        view = padded[..., : (self.l_max + 1) * self.n_pad]
+        view = view.reshape(*values.shape[:2], self.l_max + 1, self.n_pad)
+        view[..., : self.n_max] = values
+        return padded

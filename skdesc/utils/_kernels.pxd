@@ -1,0 +1,25 @@
+"""Declarations of kernels.h."""
+
+cdef extern from "kernels.h" nogil:
+    ctypedef struct skd_kernels:
+        void (*gemm)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t depth, const double *A,
+                     Py_ssize_t row_step, Py_ssize_t k_step, const double *B, Py_ssize_t ldb,
+                     double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
+        void (*spline)(Py_ssize_t width, const double *knots, double t, double inv_step,
+                       double *value, double *derivative) noexcept nogil
+        void (*harmonics)(int l_max, const double *norms, const double *xyz, int gradients,
+                          double *Y, Py_ssize_t ld) noexcept nogil
+        void (*pull_back)(int l_max, Py_ssize_t n_pad, const double *D, Py_ssize_t ldd,
+                          const double *Y, const double *R, const double *dR,
+                          double inv_distance, const double *unit,
+                          double *gradient) noexcept nogil
+        void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
+        double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
+        void (*squared_distances)(Py_ssize_t n, const double *x, const double *y,
+                                  const double *z, const double *center,
+                                  double *out) noexcept nogil
+        const char *name
+
+    const skd_kernels *skd_select(const char *wanted) noexcept nogil
+    int SKD_LANES
+    int SKD_MAX_L

@@ -1,0 +1,114 @@
+/* The innermost loops, compiled once per instruction set and chosen at run time.
+ *
+ * Everything that is expensive about density expansions and their invariants is one of four
+ * things, and kernels_body.h has one function for each:
+ *
+ *   gemm       C[a, :] (+)= sum_k A[a, k] B[k, :]    expansion, power spectrum and its adjoint
+ *   spline     radial functions and their derivatives at one distance
+ *   harmonics  real spherical harmonics and gradients, one neighbor per SIMD lane
+ *   pull_back  gradient of one pair from the derivatives of the coefficients
+ *
+ * The body is written in GCC/Clang vector extensions and included once per vector width. On
+ * x86-64 Linux three variants are built and the best one that the processor has is used;
+ * elsewhere the baseline serves. No flag that changes floating-point semantics is used.
+ */
+#ifndef SKDESC_KERNELS_H
+#define SKDESC_KERNELS_H
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#define SKD_LANES 8 /* neighbors per block of spherical harmonics, whatever the vector width */
+#define SKD_MAX_L 40
+
+#define SKD_INLINE static inline __attribute__((always_inline))
+#define SKD_CAT2(a, b) a##_##b
+#define SKD_CAT(a, b) SKD_CAT2(a, b)
+#define SKD_NAME(a) SKD_CAT(a, SKD_ISA)
+
+typedef struct {
+    /* C[a, 0:cols] (+)= sum_k A[a * row_step + k * k_step] * B[k, 0:cols]; cols % 4 == 0.
+       One of row_step and k_step must be 1. */
+    void (*gemm)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth, const double *A,
+                 ptrdiff_t row_step, ptrdiff_t k_step, const double *B, ptrdiff_t ldb, double *C,
+                 ptrdiff_t ldc, int accumulate);
+    /* out[0:width] = radial functions at t in one interval of the spline; derivative likewise,
+       unless NULL. width % 8 == 0. */
+    void (*spline)(ptrdiff_t width, const double *knots, double t, double inv_step, double *value,
+                   double *derivative);
+    /* Y[(lm * n_out) * ld + lane], n_out = 1: values; n_out = 4: values and d/dx, d/dy, d/dz of
+       the solid harmonics on the unit sphere. xyz: [3][SKD_LANES]. */
+    void (*harmonics)(int l_max, const double *norms, const double *xyz, int gradients, double *Y,
+                      ptrdiff_t ld);
+    /* Gradient of E with respect to one neighbor's displacement, from dE/dc of its species. */
+    void (*pull_back)(int l_max, ptrdiff_t n_pad, const double *D, ptrdiff_t ldd, const double *Y,
+                      const double *R, const double *dR, double inv_distance, const double *unit,
+                      double *gradient);
+    /* x[0:n] *= factor */
+    void (*scale)(ptrdiff_t n, double factor, double *x);
+    /* sum_k x[k] y[k] */
+    double (*dot)(ptrdiff_t n, const double *x, const double *y);
+    /* out[k] = squared distance of candidate k from the center; every pass over the candidates
+       calls this one function, so that all passes agree on who is within the cutoff. */
+    void (*squared_distances)(ptrdiff_t n, const double *x, const double *y, const double *z,
+                              const double *center, double *out);
+    const char *name;
+} skd_kernels;
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
+#define SKD_DISPATCH 1
+#endif
+
+#ifdef SKD_DISPATCH
+#ifdef __clang__
+#define SKD_PRAGMA(x) _Pragma(#x)
+#define SKD_BEGIN_TARGET(t) \
+    SKD_PRAGMA(clang attribute push(__attribute__((target(t))), apply_to = function))
+#define SKD_END_TARGET SKD_PRAGMA(clang attribute pop)
+#else
+#define SKD_PRAGMA(x) _Pragma(#x)
+#define SKD_BEGIN_TARGET(t) SKD_PRAGMA(GCC push_options) SKD_PRAGMA(GCC target(t))
+#define SKD_END_TARGET SKD_PRAGMA(GCC pop_options)
+#endif
+
+SKD_BEGIN_TARGET("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
+#define SKD_ISA avx512
+#define SKD_W 8
+#include "kernels_body.h"
+#undef SKD_W
+#undef SKD_ISA
+SKD_END_TARGET
+
+SKD_BEGIN_TARGET("avx2,fma")
+#define SKD_ISA avx2
+#define SKD_W 4
+#include "kernels_body.h"
+#undef SKD_W
+#undef SKD_ISA
+SKD_END_TARGET
+#endif
+
+#define SKD_ISA baseline
+#define SKD_W 2
+#include "kernels_body.h"
+#undef SKD_W
+#undef SKD_ISA
+
+/* The best variant of this processor; `wanted` (or NULL) restricts the choice by name. */
+static const skd_kernels *skd_select(const char *wanted) {
+#ifdef SKD_DISPATCH
+    __builtin_cpu_init();
+    if ((!wanted || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw"))
+        return &skd_table_avx512;
+    if ((!wanted || strcmp(wanted, "baseline")) && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
+        return &skd_table_avx2;
+#endif
+    (void)wanted;
+    return &skd_table_baseline;
+}
+
+#endif

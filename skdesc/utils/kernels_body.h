@@ -1,0 +1,273 @@
+/* Included by kernels.h once per instruction set, with SKD_ISA (suffix) and SKD_W (doubles per
+ * vector) defined. Vectors are loaded and stored unaligned. */
+
+#define V SKD_NAME(vec)
+#define H SKD_NAME(half)
+typedef double V __attribute__((vector_size(8 * SKD_W), aligned(8), may_alias));
+/* The innermost width that divides the padding (4): half a vector where vectors hold 8. */
+#if SKD_W == 8
+typedef double H __attribute__((vector_size(32), aligned(8), may_alias));
+#endif
+
+/* ROWS is a constant after inlining, so that the accumulators live in registers. */
+#define SKD_DEFINE_MICRO(NAME, TYPE)                                                           \
+    SKD_INLINE void NAME(const int rows, ptrdiff_t depth, const double *A, ptrdiff_t row_step, \
+                         ptrdiff_t k_step, const double *B, ptrdiff_t ldb, double *C,          \
+                         ptrdiff_t ldc, int accumulate) {                                      \
+        TYPE acc[8];                                                                           \
+        _Pragma("GCC unroll 8") for (int a = 0; a < rows; a++) {                               \
+            if (accumulate)                                                                    \
+                acc[a] = *(const TYPE *)(C + a * ldc);                                         \
+            else                                                                               \
+                acc[a] = (TYPE){0};                                                            \
+        }                                                                                      \
+        for (ptrdiff_t k = 0; k < depth; k++) {                                                \
+            const TYPE b = *(const TYPE *)(B + k * ldb);                                       \
+            _Pragma("GCC unroll 8") for (int a = 0; a < rows; a++) acc[a] +=                   \
+                A[a * row_step + k * k_step] * b;                                              \
+        }                                                                                      \
+        _Pragma("GCC unroll 8") for (int a = 0; a < rows; a++) *(TYPE *)(C + a * ldc) = acc[a]; \
+    }
+
+#define SKD_SWITCH_ROWS(NAME, rows, ...)      \
+    switch (rows) {                           \
+    case 1: NAME(1, __VA_ARGS__); break;      \
+    case 2: NAME(2, __VA_ARGS__); break;      \
+    case 3: NAME(3, __VA_ARGS__); break;      \
+    case 4: NAME(4, __VA_ARGS__); break;      \
+    case 5: NAME(5, __VA_ARGS__); break;      \
+    case 6: NAME(6, __VA_ARGS__); break;      \
+    case 7: NAME(7, __VA_ARGS__); break;      \
+    default: NAME(8, __VA_ARGS__);            \
+    }
+
+SKD_DEFINE_MICRO(SKD_NAME(micro), V)
+#if SKD_W == 8
+SKD_DEFINE_MICRO(SKD_NAME(micro_half), H)
+#endif
+
+SKD_INLINE void SKD_NAME(gemm_strided)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth,
+                                       const double *A, const ptrdiff_t row_step,
+                                       const ptrdiff_t k_step, const double *B, ptrdiff_t ldb,
+                                       double *C, ptrdiff_t ldc, int accumulate) {
+    const ptrdiff_t n_pieces = (rows + 7) / 8;
+    for (ptrdiff_t piece = 0, row = 0; piece < n_pieces; piece++) {
+        const ptrdiff_t height = (rows - row) / (n_pieces - piece);
+        const double *a = A + row * row_step;
+        double *c = C + row * ldc;
+        ptrdiff_t col = 0;
+        for (; col + SKD_W <= cols; col += SKD_W)
+            SKD_SWITCH_ROWS(SKD_NAME(micro), height, depth, a, row_step, k_step, B + col, ldb,
+                            c + col, ldc, accumulate)
+#if SKD_W == 8
+        if (col < cols)
+            SKD_SWITCH_ROWS(SKD_NAME(micro_half), height, depth, a, row_step, k_step, B + col,
+                            ldb, c + col, ldc, accumulate)
+#endif
+        row += height;
+    }
+}
+
+static void SKD_NAME(gemm)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth, const double *A,
+                           ptrdiff_t row_step, ptrdiff_t k_step, const double *B, ptrdiff_t ldb,
+                           double *C, ptrdiff_t ldc, int accumulate) {
+    /* the strides as constants spare the inner loop its address arithmetic */
+    if (row_step == 1)
+        SKD_NAME(gemm_strided)(rows, cols, depth, A, 1, k_step, B, ldb, C, ldc, accumulate);
+    else
+        SKD_NAME(gemm_strided)(rows, cols, depth, A, row_step, 1, B, ldb, C, ldc, accumulate);
+}
+
+/* Quintic Hermite interpolation: a knot holds f, h f', h^2 f'' of every radial function. */
+static void SKD_NAME(spline)(ptrdiff_t width, const double *knots, double t, double inv_step,
+                             double *value, double *derivative) {
+    const double t2 = t * t, t3 = t2 * t, t4 = t3 * t, t5 = t4 * t;
+    const double w3 = 10 * t3 - 15 * t4 + 6 * t5, w0 = 1 - w3;
+    const double w1 = t - 6 * t3 + 8 * t4 - 3 * t5, w4 = -4 * t3 + 7 * t4 - 3 * t5;
+    const double w2 = 0.5 * (t2 - 3 * t3 + 3 * t4 - t5), w5 = 0.5 * (t3 - 2 * t4 + t5);
+    const double *f0 = knots, *f1 = f0 + width, *f2 = f1 + width;
+    const double *f3 = f2 + width, *f4 = f3 + width, *f5 = f4 + width;
+    if (!derivative) {
+        for (ptrdiff_t k = 0; k < width; k += SKD_W)
+            *(V *)(value + k) = w0 * *(const V *)(f0 + k) + w1 * *(const V *)(f1 + k) +
+                                w2 * *(const V *)(f2 + k) + w3 * *(const V *)(f3 + k) +
+                                w4 * *(const V *)(f4 + k) + w5 * *(const V *)(f5 + k);
+        return;
+    }
+    const double d3 = inv_step * (30 * t2 - 60 * t3 + 30 * t4), d0 = -d3;
+    const double d1 = inv_step * (1 - 18 * t2 + 32 * t3 - 15 * t4);
+    const double d4 = inv_step * (-12 * t2 + 28 * t3 - 15 * t4);
+    const double d2 = inv_step * (t - 4.5 * t2 + 6 * t3 - 2.5 * t4);
+    const double d5 = inv_step * (1.5 * t2 - 4 * t3 + 2.5 * t4);
+    for (ptrdiff_t k = 0; k < width; k += SKD_W) {
+        const V v0 = *(const V *)(f0 + k), v1 = *(const V *)(f1 + k), v2 = *(const V *)(f2 + k);
+        const V v3 = *(const V *)(f3 + k), v4 = *(const V *)(f4 + k), v5 = *(const V *)(f5 + k);
+        *(V *)(value + k) = w0 * v0 + w1 * v1 + w2 * v2 + w3 * v3 + w4 * v4 + w5 * v5;
+        *(V *)(derivative + k) = d0 * v0 + d1 * v1 + d2 * v2 + d3 * v3 + d4 * v4 + d5 * v5;
+    }
+}
+
+/* Real spherical harmonics from the solid ones, S_lm = N_lm Q_l^|m|(z) {cos, sin}(x, y), and
+ * their Cartesian gradients, which are solid harmonics of l - 1 (Bigi, Fraux, Browning,
+ * Ceriotti, J. Chem. Phys. 159, 064802 (2023)). Q_l^m is the m-th derivative of the Legendre
+ * polynomial, so there is no Condon-Shortley phase. */
+SKD_INLINE void SKD_NAME(harmonics_block)(int l_max, const double *norms, const double *xyz,
+                                          const int gradients, double *Y, ptrdiff_t ld) {
+    const V x = *(const V *)xyz, y = *(const V *)(xyz + SKD_LANES);
+    const V z = *(const V *)(xyz + 2 * SKD_LANES);
+    const V zero = x - x;
+    const ptrdiff_t step = (gradients ? 4 : 1) * ld;
+    V c = zero + 1.0, s = zero, c_below = zero, s_below = zero;
+    double q_mm = 1.0;
+    /* Q_{l-1}^{m+1} is needed for the gradient at (l, m): run two columns side by side */
+    for (int m = 0; m <= l_max; m++) {
+        V q = zero + q_mm, q_below = zero;           /* Q_l^m, Q_{l-1}^m */
+        V right = zero, right_below = zero;          /* Q_{l-1}^{m+1}, Q_{l-2}^{m+1} */
+        for (int l = m; l <= l_max; l++) {
+            const double norm = norms[l * (l + 1) / 2 + m];
+            const V value = norm * q;
+            double *plus = Y + (ptrdiff_t)(l * l + l + m) * step;
+            double *minus = Y + (ptrdiff_t)(l * l + l - m) * step;
+            *(V *)plus = value * c;
+            if (m) *(V *)minus = value * s;
+            if (gradients) {
+                const V radial = norm * right, polar = (norm * (l + m)) * q_below;
+                const V azimuth = (double)m * value;
+                *(V *)(plus + ld) = azimuth * c_below - x * radial * c;
+                *(V *)(plus + 2 * ld) = -(azimuth * s_below) - y * radial * c;
+                *(V *)(plus + 3 * ld) = polar * c;
+                if (m) {
+                    *(V *)(minus + ld) = azimuth * s_below - x * radial * s;
+                    *(V *)(minus + 2 * ld) = azimuth * c_below - y * radial * s;
+                    *(V *)(minus + 3 * ld) = polar * s;
+                }
+                /* advance the column m + 1 from l - 1 to l */
+                const double k = l;
+                V next;
+                if (l <= m)
+                    next = zero;
+                else if (l == m + 1)
+                    next = zero + q_mm * (2 * m + 1);
+                else
+                    next = ((2 * k - 1) * z * right - (k + m) * right_below) / (k - m - 1);
+                right_below = right;
+                right = next;
+            }
+            const double k = l + 1;
+            const V next = ((2 * k - 1) * z * q - (k + m - 1) * q_below) * (1.0 / (k - m));
+            q_below = q;
+            q = next;
+        }
+        q_mm *= 2 * m + 1;
+        c_below = c;
+        s_below = s;
+        c = x * c_below - y * s_below;
+        s = x * s_below + y * c_below;
+    }
+}
+
+static void SKD_NAME(harmonics)(int l_max, const double *norms, const double *xyz, int gradients,
+                                double *Y, ptrdiff_t ld) {
+    for (int lane = 0; lane < SKD_LANES; lane += SKD_W) {
+        if (gradients)
+            SKD_NAME(harmonics_block)(l_max, norms, xyz + lane, 1, Y + lane, ld);
+        else
+            SKD_NAME(harmonics_block)(l_max, norms, xyz + lane, 0, Y + lane, ld);
+    }
+}
+
+/* With u = r / |r| and S the solid harmonic,
+ *   grad (R Y) = (R' - l R / r) Y u + (R / r) grad S(u),
+ * so the four sums over m are contracted with dE/dc first and meet the radial functions after. */
+#define SKD_DEFINE_PULL(NAME, TYPE)                                                              \
+    SKD_INLINE void NAME(int l_max, const double *D, ptrdiff_t ldd, const double *Y,             \
+                         const double *R, const double *dR, ptrdiff_t n_pad, double inv_distance, \
+                         double *sums) {                                                         \
+        TYPE along = {0}, gx = {0}, gy = {0}, gz = {0};                                          \
+        for (int l = 0; l <= l_max; l++) {                                                       \
+            TYPE s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};                                         \
+            for (int m = 0; m <= 2 * l; m++) {                                                   \
+                const TYPE d = *(const TYPE *)D;                                                 \
+                s0 += Y[0] * d;                                                                  \
+                s1 += Y[SKD_LANES] * d;                                                          \
+                s2 += Y[2 * SKD_LANES] * d;                                                      \
+                s3 += Y[3 * SKD_LANES] * d;                                                      \
+                D += ldd;                                                                        \
+                Y += 4 * SKD_LANES;                                                              \
+            }                                                                                    \
+            const TYPE tangential = inv_distance * *(const TYPE *)(R + l * n_pad);               \
+            along += (*(const TYPE *)(dR + l * n_pad) - (double)l * tangential) * s0;            \
+            gx += tangential * s1;                                                               \
+            gy += tangential * s2;                                                               \
+            gz += tangential * s3;                                                               \
+        }                                                                                        \
+        for (size_t lane = 0; lane < sizeof(TYPE) / 8; lane++) {                                 \
+            sums[0] += along[lane];                                                              \
+            sums[1] += gx[lane];                                                                 \
+            sums[2] += gy[lane];                                                                 \
+            sums[3] += gz[lane];                                                                 \
+        }                                                                                        \
+    }
+
+SKD_DEFINE_PULL(SKD_NAME(pull), V)
+#if SKD_W == 8
+SKD_DEFINE_PULL(SKD_NAME(pull_half), H)
+#endif
+
+static void SKD_NAME(pull_back)(int l_max, ptrdiff_t n_pad, const double *D, ptrdiff_t ldd,
+                                const double *Y, const double *R, const double *dR,
+                                double inv_distance, const double *unit, double *gradient) {
+    double sums[4] = {0, 0, 0, 0};
+    ptrdiff_t n = 0;
+    for (; n + SKD_W <= n_pad; n += SKD_W)
+        SKD_NAME(pull)(l_max, D + n, ldd, Y, R + n, dR + n, n_pad, inv_distance, sums);
+#if SKD_W == 8
+    if (n < n_pad)
+        SKD_NAME(pull_half)(l_max, D + n, ldd, Y, R + n, dR + n, n_pad, inv_distance, sums);
+#endif
+    for (int axis = 0; axis < 3; axis++) gradient[axis] = sums[0] * unit[axis] + sums[1 + axis];
+}
+
+static void SKD_NAME(scale)(ptrdiff_t n, double factor, double *x) {
+    ptrdiff_t k = 0;
+    for (; k + SKD_W <= n; k += SKD_W) *(V *)(x + k) *= factor;
+    for (; k < n; k++) x[k] *= factor;
+}
+
+static double SKD_NAME(dot)(ptrdiff_t n, const double *x, const double *y) {
+    V sums[4] = {{0}, {0}, {0}, {0}};
+    ptrdiff_t k = 0;
+    for (; k + 4 * SKD_W <= n; k += 4 * SKD_W)
+        for (int part = 0; part < 4; part++)
+            sums[part] += *(const V *)(x + k + part * SKD_W) * *(const V *)(y + k + part * SKD_W);
+    double total = 0;
+    for (; k < n; k++) total += x[k] * y[k];
+    sums[0] += sums[1] + sums[2] + sums[3];
+    for (int lane = 0; lane < SKD_W; lane++) total += sums[0][lane];
+    return total;
+}
+
+static void SKD_NAME(squared_distances)(ptrdiff_t n, const double *x, const double *y,
+                                        const double *z, const double *center, double *out) {
+    const double cx = center[0], cy = center[1], cz = center[2];
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double dx = x[k] - cx, dy = y[k] - cy, dz = z[k] - cz;
+        out[k] = dx * dx + dy * dy + dz * dz;
+    }
+}
+
+static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
+    SKD_NAME(gemm),      SKD_NAME(spline), SKD_NAME(harmonics), SKD_NAME(pull_back),
+    SKD_NAME(scale),     SKD_NAME(dot),    SKD_NAME(squared_distances),
+#define SKD_STRING2(x) #x
+#define SKD_STRING(x) SKD_STRING2(x)
+    SKD_STRING(SKD_ISA),
+#undef SKD_STRING
+#undef SKD_STRING2
+};
+
+#undef V
+#undef H
+#undef SKD_DEFINE_MICRO
+#undef SKD_SWITCH_ROWS
+#undef SKD_DEFINE_PULL

@@ -54,7 +54,7 @@ def test_sklearn_checks(estimator, check):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("index", "least"), [(0, 49), (1, 53), (2, 49), (3, 53)])
+@pytest.mark.parametrize(("index", "least"), [(2, 49), (3, 53)])
 def test_that_many_checks_run(index, least):
     results = check_estimator(SEARCHES[index], on_fail=None, on_skip=None)
     assert sum(result["status"] == "passed" for result in results) >= least

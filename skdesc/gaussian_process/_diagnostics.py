@@ -61,8 +61,9 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
     given = triangles["virials"][:, -1]
     implied = triangles["virials"][:, :-1] @ without.weights
     lengths = np.linalg.norm(given), np.linalg.norm(implied)
-    if min(lengths) == 0.0:
-        return
+    noise = posterior.sigmas["virials"] * np.sqrt(posterior.n_rows["virials"])
+    if lengths[0] == 0.0 or lengths[1] < noise:
+        return  # nothing to compare, or too little to be sure of
     cosine = given @ implied / (lengths[0] * lengths[1])
     ratio = lengths[0] / lengths[1]
     wrong_unit = cosine > _CORRELATED and not 1.0 / _FACTOR < ratio < _FACTOR

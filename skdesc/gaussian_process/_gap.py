@@ -211,7 +211,9 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         sigma = targets.sigmas[:, 0] * (self.sigma_energy_ / self.sigma_energy)
         sigma *= np.sqrt(environments.n_atoms)
         with self._threads():
-            self.loo_ = self._model.leave_one_out(environments, targets.energies, sigma)
+            self.loo_ = self._model.leave_one_out(
+                environments, targets.energies, sigma, self._training.batch_bytes
+            )
         return self
 
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
@@ -323,13 +325,12 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         check_parameters(self)
         environments = check_environments(X, GAPRegressor(), reset=True)
         derivatives = environments.features is not None
-        n_points = expected_counts(environments, self.sparse_method, self.n_sparse)
+        sizes = expected_counts(environments, self.sparse_method, self.n_sparse)
         n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
         fixed = fixed_bytes(
-            n_points, len(environments.elements()), environments.values.shape[1], n_kinds
+            sizes[0], len(environments.elements()), environments.values.shape[1], n_kinds
         )
-        wanted = np.full(len(environments), n_kinds > 1)
-        costs = bytes_per_structure(environments, n_points, wanted)
+        costs = bytes_per_structure(environments, sizes, n_kinds > 1, virials)
         limit = batch_bytes(self.memory_limit, fixed, costs)
         return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
 

@@ -229,12 +229,6 @@ class Targets:
             for n, block in zip(n_atoms, blocks, strict=True)
         ])
 
-    def flat_virials(self):
-        """All virial components in one array of shape (6 * n_structures,)."""
-        if self.virials is None:
-            return np.full(6 * len(self.energies), np.nan)
-        return self.virials.reshape(-1)
-
     def has_derivatives(self):
         """Mask of the structures that have a force or a virial component."""
         mask = np.zeros(len(self.energies), dtype=bool)

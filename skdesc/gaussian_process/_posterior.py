@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
@@ -98,7 +99,8 @@ def _factorize(K, ladder):
     """Lower Cholesky factor with the least sufficient jitter; (None, None) if there is none."""
     size, scale = len(K), np.trace(K) / len(K)
     for jitter in ladder:
-        shifted = K + (jitter * scale) * np.eye(size)
+        shifted = K.copy()
+        shifted[np.diag_indices(size)] += jitter * scale
         try:
             L = cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
         except np.linalg.LinAlgError:
@@ -133,7 +135,7 @@ class Data:
     log_noise: dict = field(default_factory=dict)
 
     def add(self, kind, rows, last_columns, relative_noise):
-        """Take in rows of a kind.
+        """Take in rows of a kind, but for those whose target is NaN.
 
         Parameters
         ----------
@@ -146,13 +148,15 @@ class Data:
         relative_noise : ndarray of shape (n_rows,)
             Noise of each row over that of the kind.
         """
-        if len(rows) == 0:
+        present = np.isfinite(last_columns[:, -1])
+        if not present.any():
             return
+        index = None if present.all() else np.flatnonzero(present)
         if kind not in self.triangles:
             self.triangles[kind] = Triangle(self.n_points + last_columns.shape[1])
             self.log_noise[kind] = 0.0
-        self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise)
-        self.log_noise[kind] += np.log(relative_noise).sum()
+        self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise, index)
+        self.log_noise[kind] += np.log(relative_noise[present]).sum()
 
     def reduced(self, e0):
         """Triangles with targets from which the energies of single atoms are subtracted.
@@ -214,9 +218,8 @@ class Posterior:
     def __init__(self, prior, data, triangles, energy_scale, sigmas):
         self.prior, self.energy_scale, self.sigmas = prior, energy_scale, dict(sigmas)
         n = prior.n_points
-        R = stack_triangles(
-            [prior.triangle(energy_scale), *(T / sigmas[kind] for kind, T in triangles.items())]
-        )
+        copies = (T / sigmas[kind] for kind, T in triangles.items())
+        R = stack_triangles(chain([prior.triangle(energy_scale)], copies))
         self.R, misfit = np.asfortranarray(R[:n, :n]), R[n, n] ** 2
         self.weights = solve_triangular(self.R, R[:n, n], check_finite=False)
         if not np.isfinite(self.weights).all():
@@ -273,7 +276,7 @@ class Posterior:
         return self.energy_scale**2 * unexplained + self.covariance_reduction(rows)
 
 
-def moment_energy_scale(prior, triangles, floor):
+def moment_energy_scale(prior, data, triangles, floor):
     """Energy scale at which the prior is as variable as the targets are.
 
     For energies (per square root of the number of atoms) and for forces, the mean square of
@@ -284,6 +287,8 @@ def moment_energy_scale(prior, triangles, floor):
     ----------
     prior : Prior
         Covariances among sparse points.
+    data : Data
+        Numbers of rows.
     triangles : dict of str to ndarray
         From :meth:`Data.reduced`.
     floor : float
@@ -296,9 +301,12 @@ def moment_energy_scale(prior, triangles, floor):
     """
     ratios = [floor]
     for kind in ("energy", "forces"):
-        if kind in triangles:
-            T = triangles[kind]
-            expected = np.square(prior.whiten(T[:, :-1])).sum()
-            if expected > 0:
-                ratios.append(np.sqrt(np.square(T[:, -1]).sum() / expected))
+        if kind not in triangles:
+            continue
+        T = triangles[kind]
+        expected = np.square(prior.whiten(T[:, :-1])).sum()
+        # a sparse point can't represent forces on its own environment, where its covariance
+        # is at its maximum: if there are no others, rounding errors are all there is
+        if expected > 1e-10 * data.triangles[kind].n_rows:
+            ratios.append(np.sqrt(np.square(T[:, -1]).sum() / expected))
     return float(max(ratios))

@@ -107,7 +107,7 @@ class Model:
             variance[part] = self.posterior.variance(rows, before)
         return np.sqrt(variance)
 
-    def leave_one_out(self, environments, energies, sigmas):
+    def leave_one_out(self, environments, energies, sigmas, batch_bytes):
         """Residuals of energies, each by the model that was not given this energy.
 
         Parameters
@@ -118,6 +118,8 @@ class Model:
             Their energies.
         sigmas : ndarray of shape (n_structures,)
             Noise of the energies.
+        batch_bytes : int
+            Memory for the rows of a batch.
 
         Returns
         -------
@@ -125,17 +127,19 @@ class Model:
             In eV.
         """
         residual = energies - environments.composition(self.elements) @ self.e0
-        for part, _, rows in self._energy_rows(environments):
+        for part, _, rows in self._energy_rows(environments, batch_bytes):
             leverage = self.posterior.covariance_reduction(rows) / sigmas[part] ** 2
             residual[part] -= rows @ self.posterior.weights
             # rounding errors may make the leverage of a noiseless energy 1 or more
             residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
         return residual
 
-    def _energy_rows(self, environments):
+    def _energy_rows(self, environments, batch_bytes=_BATCH_BYTES):
         plain = environments.without_derivatives()
-        costs = bytes_per_structure(plain, len(self.points), np.zeros(len(plain)))
-        for part in batches(costs, _BATCH_BYTES):
+        costs = bytes_per_structure(plain, self.points, False, False)
+        # rows, and what variances take
+        costs += 3 * 8.0 * len(self.points)
+        for part in batches(costs, batch_bytes):
             yield part, plain[part], energy_rows(plain[part], self.points, self.zeta)
 
 

@@ -55,7 +55,7 @@ def energy_rows(environments, points, zeta):
     return result
 
 
-def all_rows(environments, points, zeta):
+def all_rows(environments, points, zeta, *, virials=True):
     """Covariances of energies, forces and virials with the sparse points.
 
     Parameters
@@ -66,6 +66,8 @@ def all_rows(environments, points, zeta):
         The sparse points.
     zeta : float
         Exponent.
+    virials : bool, default=True
+        Whether to return rows of virials.
 
     Returns
     -------
@@ -73,17 +75,18 @@ def all_rows(environments, points, zeta):
         Where the scale of energies is 1.
     forces : ndarray of shape (3 * n_atoms, n_points)
         Minus their derivatives by the positions.
-    virials : ndarray of shape (n_structures, 6, n_points)
+    virials : ndarray of shape (n_structures, 6, n_points) or None
         Minus their derivatives by the strain, components xx yy zz yz xz xy.
     """
     features = environments.features
     n_points = len(points)
     energies = np.empty((len(environments), n_points))
     forces = np.empty((3 * int(environments.n_atoms.sum()), n_points))
-    virials = np.empty((len(environments), 6, n_points))
+    virials = np.empty((len(environments), 6, n_points)) if virials else None
     for columns, rows, dot in points.dot_products(environments):
         value, slope = dot_power(dot, zeta, derivative=True)
         energies[:, columns] = segment_sum(rows, value, environments.offsets)
+        del value, dot  # as large as what comes now
         if len(rows) == len(environments.values):
             weights = slope
         else:
@@ -91,33 +94,40 @@ def all_rows(environments, points, zeta):
             weights[rows] = slope
         gradient, strain = features.gradient_rows(points.features[columns], weights)
         np.negative(gradient.reshape(-1, gradient.shape[-1]), out=forces[:, columns])
-        virials[:, :, columns] = -0.5 * (strain + strain.swapaxes(1, 2))[:, VOIGT[0], VOIGT[1]]
+        if virials is not None:
+            i, j = VOIGT
+            virials[:, :, columns] = -0.5 * (strain[:, i, j] + strain[:, j, i])
     return energies, forces, virials
 
 
-def bytes_per_structure(environments, n_points, derivatives):
+def bytes_per_structure(environments, points, derivatives, virials):
     """Memory that the rows of each structure take while they are made.
 
     Parameters
     ----------
     environments : Environments
         The structures.
-    n_points : int
-        Number of sparse points.
-    derivatives : ndarray of bool of shape (n_structures,)
+    points : SparsePoints or tuple of int
+        The sparse points, or their number and that of the most frequent species.
+    derivatives : bool, or ndarray of bool of shape (n_structures,)
         Which structures need rows of forces or virials.
+    virials : bool
+        Whether these include virials.
 
     Returns
     -------
     ndarray of shape (n_structures,)
         In bytes.
     """
-    n_centers = np.diff(environments.offsets)
-    # dot products, values, a power in the making; then forces and virials, once from the
-    # descriptor, once in place
-    values = 3.0 * n_centers + 1.0
-    slopes = 2.0 * n_centers + 6.0 * environments.n_atoms + 15.0
-    return 8.0 * n_points * (values + derivatives * slopes)
+    total, block = points if isinstance(points, tuple) else points.sizes()
+    n_centers, n_coordinates = np.diff(environments.offsets), 3.0 * environments.n_atoms
+    # rows of energies; three arrays of dot products and their powers
+    values = total + 3.0 * n_centers * block
+    # rows, then what the descriptor returns for one species
+    slopes = n_coordinates * total + (n_coordinates + 9.0) * block
+    if virials:
+        slopes += 6.0 * total + 12.0 * block
+    return 8.0 * (values + derivatives * slopes)
 
 
 def batches(costs, limit):

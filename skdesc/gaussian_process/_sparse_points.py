@@ -41,6 +41,10 @@ class SparsePoints:
     def __len__(self):
         return len(self.species)
 
+    def sizes(self):
+        """Number of points, and of those of the most frequent species."""
+        return len(self), int(np.unique(self.species, return_counts=True)[1].max())
+
     def blocks(self):
         """Pairs of atomic number and slice of points."""
         present, starts, counts = np.unique(self.species, return_index=True, return_counts=True)
@@ -109,15 +113,13 @@ def select_points(environments, method, n_sparse, *, config_types=None, random_s
     features, centers = [], []
     for z in species:
         rows = distinct_rows(environments.values, np.flatnonzero(environments.species == z))
-        values = np.asarray(environments.values[rows], dtype=np.float64)
-        if len(rows) <= counts[z]:
-            chosen = np.arange(len(rows))
-        elif method == "config":
-            chosen = _balanced(values, counts[z], labels[rows], rng)
-        else:
-            chosen = _CHOOSERS[method](values, counts[z], rng)
-        features.append(values[np.sort(chosen)])
-        centers.append(np.full(len(chosen), z))
+        if len(rows) > counts[z]:
+            if method == "config":
+                rows = _balanced(environments.values, rows, counts[z], labels[rows])
+            else:
+                rows = _CHOOSERS[method](environments.values, rows, counts[z], rng)
+        features.append(environments.values[np.sort(rows)].astype(np.float64))
+        centers.append(np.full(len(rows), z))
     points = SparsePoints(np.concatenate(features), np.concatenate(centers))
     if len(points) == 0:
         raise ValueError("every environment in X is a zero vector, which is covariant with none; "
@@ -126,7 +128,7 @@ def select_points(environments, method, n_sparse, *, config_types=None, random_s
 
 
 def expected_counts(environments, method, n_sparse):
-    """Number of sparse points of all species, before choosing them.
+    """Numbers of sparse points, before choosing them.
 
     Parameters
     ----------
@@ -137,14 +139,16 @@ def expected_counts(environments, method, n_sparse):
 
     Returns
     -------
-    int
-        An upper bound: equal environments are not looked for.
+    total, largest : int
+        Of all species, and of the most frequent. Upper bounds: equal environments are not
+        looked for.
     """
     species, available = np.unique(environments.species, return_counts=True)
     if not isinstance(method, str):
-        return len(_given_points(method, species, environments.values.shape[1]))
+        return _given_points(method, species, environments.values.shape[1]).sizes()
     counts = _counts(n_sparse, species)
-    return int(sum(min(counts[z], n) for z, n in zip(species, available, strict=True)))
+    sizes = [min(counts[z], int(n)) for z, n in zip(species, available, strict=True)]
+    return sum(sizes), max(sizes)
 
 
 def _given_points(given, species, n_features):
@@ -228,19 +232,21 @@ def distinct_rows(values, rows):
     return rows[np.sort(first[first < len(rows)])]
 
 
-def leverage_scores(values, rank):
-    """Leverage of each row on the space of the leading singular vectors.
+def leverage_scores(values, rows, rank):
+    """Leverage of rows on the space of their leading singular vectors.
 
     Parameters
     ----------
     values : ndarray of shape (n, n_features)
-        Rows.
+        Environments.
+    rows : ndarray of intp of shape (n_rows,)
+        Which of them.
     rank : int
         Number of singular vectors.
 
     Returns
     -------
-    ndarray of shape (n,)
+    ndarray of shape (n_rows,)
         Between 0 and 1.
 
     References
@@ -254,8 +260,9 @@ def leverage_scores(values, rank):
         sketch /= np.sqrt(_MAX_LEVERAGE_FEATURES)
 
     def blocks():
-        for part in _chunks(len(values)):
-            yield part, values[part] if sketch is None else values[part] @ sketch
+        for part in _chunks(len(rows)):
+            block = values[rows[part]].astype(np.float64, copy=False)
+            yield part, block if sketch is None else block @ sketch
 
     gram = sum(block.T @ block for _, block in blocks())
     eigenvalues, vectors = np.linalg.eigh(gram)
@@ -263,23 +270,22 @@ def leverage_scores(values, rank):
     keep = eigenvalues > 1e-12 * eigenvalues[-1]
     keep[: max(len(keep) - rank, 0)] = False
     vectors = vectors[:, keep] / np.sqrt(eigenvalues[keep])
-    scores = np.empty(len(values))
+    scores = np.empty(len(rows))
     for part, block in blocks():
         scores[part] = np.square(block @ vectors).sum(axis=1)
     return scores
 
 
-def _cur(values, count, rng):
-    return np.argsort(-leverage_scores(values, count), kind="stable")[:count]
+def _cur(values, rows, count, rng=None):
+    return rows[np.argsort(-leverage_scores(values, rows, count), kind="stable")[:count]]
 
 
-def _fps(values, count, rng):
+def _fps(values, rows, count, rng):
     """Greedily the farthest from all chosen before; the start is the farthest from the mean."""
-    chosen = np.empty(count, dtype=np.intp)
+    values = values[rows].astype(np.float64)
     squared = np.square(values).sum(axis=1)
-    mean = values.mean(axis=0)
-    distance = squared - 2.0 * (values @ mean)
-    chosen[0] = np.argmax(distance)
+    chosen = np.empty(count, dtype=np.intp)
+    chosen[0] = np.argmax(squared - 2.0 * (values @ values.mean(axis=0)))
     distance = np.full(len(values), np.inf)
     for index in range(1, count):
         last = chosen[index - 1]
@@ -287,25 +293,26 @@ def _fps(values, count, rng):
         np.minimum(distance, to_last, out=distance)
         distance[last] = -np.inf
         chosen[index] = np.argmax(distance)
-    return chosen
+    return rows[chosen]
 
 
-def _kmeans(values, count, rng):
+def _kmeans(values, rows, count, rng):
     """Of each cluster the environment nearest to its mean."""
+    values = values[rows].astype(np.float64)
     clusters = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(values)
     distance = np.linalg.norm(values - clusters.cluster_centers_[clusters.labels_], axis=1)
     order = np.lexsort((distance, clusters.labels_))
-    return order[np.unique(clusters.labels_[order], return_index=True)[1]]
+    return rows[order[np.unique(clusters.labels_[order], return_index=True)[1]]]
 
 
-def _random(values, count, rng):
-    return rng.choice(len(values), count, replace=False)
+def _random(values, rows, count, rng):
+    return rng.choice(rows, count, replace=False)
 
 
 _CHOOSERS = {"cur": _cur, "fps": _fps, "kmeans": _kmeans, "random": _random}
 
 
-def _balanced(values, count, labels, rng):
+def _balanced(values, rows, count, labels):
     """As many of each kind as of any other, where there are; among a kind by leverage."""
     present, available = np.unique(labels, return_counts=True)
     quota = np.zeros(len(present), dtype=np.intp)
@@ -315,11 +322,10 @@ def _balanced(values, count, labels, rng):
         share = max((count - quota.sum()) // len(open_kinds), 1)
         for kind in open_kinds[: count - quota.sum()]:
             quota[kind] += min(share, available[kind] - quota[kind])
-    chosen = []
-    for kind, wanted in zip(present, quota, strict=True):
-        members = np.flatnonzero(labels == kind)
-        chosen.append(members[_cur(values[members], wanted, rng)])
-    return np.concatenate(chosen)
+    return np.concatenate([
+        _cur(values, rows[labels == kind], wanted)
+        for kind, wanted in zip(present, quota, strict=True)
+    ])
 
 
 def _config_codes(config_types, environments):

@@ -9,7 +9,7 @@ from scipy.linalg import lapack
 # stays in the second-level cache. Other sizes up to four times larger or smaller are slower by
 # up to a factor of two, none is faster by more than a tenth.
 _PANEL = 32
-_CHUNK = 512
+CHUNK = 512
 
 
 class Triangle:
@@ -39,7 +39,7 @@ class Triangle:
         self.R = np.zeros((n_columns, n_columns), order="F")
         self.n_rows = 0
 
-    def fold(self, rows, last_columns, scale):
+    def fold(self, rows, last_columns, scale, index=None):
         """Fold in rows given as a wide block and a few columns beside it.
 
         Parameters
@@ -50,15 +50,19 @@ class Triangle:
             The others.
         scale : ndarray of shape (n_rows,)
             Factor by which each row is multiplied.
+        index : ndarray of intp, default=None
+            The rows to take; all by default.
         """
-        n = rows.shape[1]
-        for start in range(0, rows.shape[0], _CHUNK):
-            part = slice(start, start + _CHUNK)
-            block = np.empty((rows[part].shape[0], self.R.shape[0]), order="F")
+        n, n_rows = rows.shape[1], rows.shape[0] if index is None else len(index)
+        for start in range(0, n_rows, CHUNK):
+            part = slice(start, min(start + CHUNK, n_rows))
+            block = np.empty((part.stop - start, self.R.shape[0]), order="F")
+            if index is not None:
+                part = index[part]
             np.multiply(rows[part], scale[part, np.newaxis], out=block[:, :n])
             np.multiply(last_columns[part], scale[part, np.newaxis], out=block[:, n:])
             self.R = _annihilate(self.R, block, 0)
-        self.n_rows += rows.shape[0]
+        self.n_rows += n_rows
 
 
 def stack_triangles(triangles):
@@ -66,17 +70,19 @@ def stack_triangles(triangles):
 
     Parameters
     ----------
-    triangles : sequence of ndarray of shape (n, n)
-        Upper triangles; left as they are.
+    triangles : iterable of ndarray of shape (n, n)
+        Upper triangles in Fortran order; they are overwritten. A generator of copies makes
+        sure that there are no more than two of them at once.
 
     Returns
     -------
     ndarray of shape (n, n)
         Upper triangle, in Fortran order.
     """
-    result = np.array(triangles[0], order="F")
-    for triangle in triangles[1:]:
-        result = _annihilate(result, np.array(triangle, order="F"), result.shape[0])
+    triangles = iter(triangles)
+    result = next(triangles)
+    for triangle in triangles:
+        result = _annihilate(result, triangle, result.shape[0])
     return result
 
 

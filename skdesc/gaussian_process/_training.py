@@ -11,11 +11,12 @@ from ._evidence import maximize_evidence
 from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
 from ._sparse_points import select_points
+from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**28
 # Square arrays of the size of a triangle that exist at once when the triangles are combined:
-# those of the prior and of the result, copies on their way, the factors of the prior.
+# energies with e0 subtracted, factors of the prior, the result, a copy on its way, its square.
 _SQUARES_BESIDE_TRIANGLES = 5
 
 
@@ -33,8 +34,8 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
         In bytes.
     """
     side = n_points + n_elements + 1
-    squares = 3 * n_kinds + _SQUARES_BESIDE_TRIANGLES
-    return 8 * (squares * side**2 + n_points * n_features)
+    squares = n_kinds + _SQUARES_BESIDE_TRIANGLES
+    return 8 * (squares * side**2 + n_points * n_features + 2 * CHUNK * side)
 
 
 def batch_bytes(memory_limit, fixed, costs):
@@ -89,6 +90,8 @@ class Training:
         Triangles of the data.
     atom_energies : AtomEnergies
         What determines the energies of single atoms.
+    batch_bytes : int
+        Memory for the rows of a batch.
     """
 
     def __init__(self, environments, regressor, config_types):
@@ -123,8 +126,10 @@ class Training:
         n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
         n_features = environments.values.shape[1]
         fixed = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
-        costs = bytes_per_structure(environments, len(self.points), wanted)
-        limit = batch_bytes(memory_limit, fixed, costs)
+        costs = bytes_per_structure(
+            environments, self.points, wanted, targets.virials is not None
+        )
+        self.batch_bytes = limit = batch_bytes(memory_limit, fixed, costs)
         composition = environments.composition(self.elements)
         self.atom_energies.add(targets.energies, composition, environments.isolated())
         noise = targets.sigmas / np.array([defaults[kind] for kind in KINDS])
@@ -144,19 +149,19 @@ class Training:
 
     def _absorb_derivatives(self, environments, targets, noise):
         """Fold in rows of forces and virials; return those of energies, which cost nothing."""
-        energies, forces, virials = all_rows(environments, self.points, self.prior.zeta)
-        per_force = np.repeat(noise[:, 1], 3 * environments.n_atoms)
-        self._add_present("forces", forces, targets.flat_forces(environments.n_atoms), per_force)
-        virials = virials.reshape(-1, virials.shape[-1])
-        self._add_present("virials", virials, targets.flat_virials(), np.repeat(noise[:, 2], 6))
+        wants_virials = targets.virials is not None
+        energies, forces, virials = all_rows(
+            environments, self.points, self.prior.zeta, virials=wants_virials
+        )
+        if targets.forces is not None:
+            n_rows = 3 * environments.n_atoms
+            values = targets.flat_forces(environments.n_atoms)[:, np.newaxis]
+            self.data.add("forces", forces, values, np.repeat(noise[:, 1], n_rows))
+        if wants_virials:
+            virials = virials.reshape(-1, virials.shape[-1])
+            values = targets.virials.reshape(-1, 1)
+            self.data.add("virials", virials, values, np.repeat(noise[:, 2], 6))
         return energies
-
-    def _add_present(self, kind, rows, values, noise):
-        """Fold in the rows whose target is not NaN."""
-        present = np.isfinite(values)
-        if not present.all():
-            rows, values, noise = rows[present], values[present], noise[present]
-        self.data.add(kind, rows, values[:, np.newaxis], noise)
 
     def solve(self, energy_scale, sigmas, *, optimize=False):
         """Solve for the weights.
@@ -180,7 +185,7 @@ class Training:
         e0 = self.atom_energies.solve()
         triangles = self.data.reduced(e0)
         if energy_scale == "auto":
-            energy_scale = moment_energy_scale(self.prior, triangles, sigmas["energy"])
+            energy_scale = moment_energy_scale(self.prior, self.data, triangles, sigmas["energy"])
         if optimize:
             energy_scale, sigmas = maximize_evidence(
                 self.prior, self.data, triangles, energy_scale, sigmas

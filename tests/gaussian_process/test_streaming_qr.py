@@ -40,12 +40,17 @@ def test_rows_are_not_changed(rows):
     np.testing.assert_array_equal(rows, before)
 
 
+def test_some_rows(rows):
+    triangle, index = Triangle(rows.shape[1]), np.arange(1, 1300, 2)
+    triangle.fold(rows[:, :-1], rows[:, -1:], np.ones(len(rows)), index)
+    assert triangle.n_rows == 650
+    assert gram_error(triangle.R, rows[index]) < 1e-14
+
+
 def test_stacking(rows):
     triangles = [np.linalg.qr(part, mode="r") for part in np.split(rows, [400, 900])]
-    before = [R.copy() for R in triangles]
-    assert gram_error(stack_triangles(triangles), rows) < 1e-14
-    for R, old in zip(triangles, before, strict=True):
-        np.testing.assert_array_equal(R, old)
+    stacked = stack_triangles(np.asfortranarray(R) for R in triangles)
+    assert gram_error(stacked, rows) < 1e-14
 
 
 def test_ill_conditioned_rows_keep_their_digits():

@@ -1,0 +1,76 @@
+"""Memory of a fit: bounded, and known beforehand."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from helpers.toy_data import make_frames
+
+from skdesc import GAPRegressor
+from skdesc.features import AtomicFeatures
+
+
+class Linear:
+    """Descriptor whose derivatives are cheap random numbers, for counting bytes only."""
+
+    def vjp(self, features, g):
+        raise NotImplementedError
+
+    def gradient_rows(self, features, Q, weights):
+        n_atoms = int(features.n_atoms.sum())
+        rng = np.random.default_rng(0)
+        gradient = rng.standard_normal((n_atoms, 3, len(Q)))
+        return gradient, np.zeros((len(features), 3, 3, len(Q)))
+
+
+@pytest.fixture(scope="module")
+def data(toy):
+    """Many structures with long random features."""
+    frames = make_frames(40) * 10
+    structures = toy.transform(make_frames(40) * 10).structures
+    rng = np.random.RandomState(0)
+    values = np.abs(rng.normal(size=(len(structures.positions), 60)))
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    X = AtomicFeatures(
+        values, structures, np.arange(len(values)), structures.offsets, Linear()
+    )
+    y = rng.normal(size=len(frames))
+    forces = [rng.normal(size=(n, 3)) for n in structures.n_atoms]
+    return X, y, forces
+
+
+def peak_of_fit(gap, X, y, forces):
+    gap.fit(X[:2], y[:2], forces=forces[:2])  # lazy imports do not count
+    tracemalloc.start()
+    gap.fit(X, y, forces=forces)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("memory_limit", [None, 20_000_000])
+def test_estimate(data, memory_limit):
+    X, y, forces = data
+    gap = GAPRegressor(n_sparse=150, memory_limit=memory_limit, energy_scale=1.0)
+    peak = peak_of_fit(gap, X, y, forces)
+    estimate = gap.memory_estimate(X, virials=False)
+    assert 0.7 < peak / estimate < 1.3
+    if memory_limit is not None:
+        assert peak < 1.05 * memory_limit
+
+
+def test_more_data_do_not_take_more(data):
+    X, y, forces = data
+    limit = 6_000_000
+    gap = GAPRegressor(n_sparse=100, memory_limit=limit, energy_scale=1.0)
+    for n in (100, 400):
+        assert peak_of_fit(gap, X[:n], y[:n], forces[:n]) < limit
+    assert peak_of_fit(gap.set_params(memory_limit=None), X, y, forces) > 2 * limit
+
+
+def test_a_limit_that_is_too_low(toy, features, targets):
+    gap = GAPRegressor(memory_limit=50_000)
+    with pytest.raises(ValueError, match=r"the largest structure .* raise it or lower n_sparse"):
+        gap.fit(features, targets[0], **targets[1])
+    with pytest.raises(ValueError, match="raise it or lower n_sparse"):
+        gap.memory_estimate(features)

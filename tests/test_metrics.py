@@ -7,8 +7,8 @@ import pytest
 import sklearn
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.toy_data import make_frames, reference
-from helpers.toy_descriptor import ToyDescriptor
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from helpers.toy_descriptor import ToyTransformer
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 
@@ -58,17 +58,6 @@ def test_missing_forces_do_not_count():
 def test_errors_name_the_argument(call, match):
     with pytest.raises(ValueError, match=match):
         call()
-
-
-class ToyTransformer(TransformerMixin, BaseEstimator):
-    """The toy descriptor with scikit-learn's manners."""
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def transform(self, X):
-        return ToyDescriptor((1, 8)).transform(X)
 
 
 @pytest.fixture(scope="module")

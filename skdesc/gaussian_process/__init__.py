@@ -14,8 +14,10 @@
     _evidence       scale and noise of highest marginal likelihood
     _diagnostics    warnings
     _prediction     energies, their derivatives, their uncertainty
+    _active         which structures to learn from next
 """
 
+from ._active import select_batch
 from ._gap import GAPRegressor
 
-__all__ = ["GAPRegressor"]
+__all__ = ["GAPRegressor", "select_batch"]

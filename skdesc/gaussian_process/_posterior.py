@@ -240,8 +240,8 @@ class Posterior:
         reciprocal, _ = lapack.dtrcon(self.R)
         return float(1.0 / reciprocal) if reciprocal > 0 else np.inf
 
-    def covariance_reduction(self, rows):
-        """Part of the variance that the data leave to the sparse points, row by row.
+    def half(self, rows):
+        """Factor H of what the data leave of covariances in the span of the sparse points.
 
         Parameters
         ----------
@@ -250,11 +250,10 @@ class Posterior:
 
         Returns
         -------
-        ndarray of shape (n_rows,)
-            In eV^2.
+        ndarray of shape (n_rows, n_points)
+            ``H @ H.T`` are covariances, in eV^2.
         """
-        half = solve_triangular(self.R, rows.T, trans="T", check_finite=False)
-        return np.square(half).sum(axis=0)
+        return solve_triangular(self.R, rows.T, trans="T", check_finite=False).T
 
     def variance(self, rows, prior_variance):
         """Posterior variance of linear functionals.
@@ -273,7 +272,7 @@ class Posterior:
         """
         projected = np.square(self.prior.whiten(rows)).sum(axis=1)
         unexplained = np.maximum(prior_variance - projected, 0.0)
-        return self.energy_scale**2 * unexplained + self.covariance_reduction(rows)
+        return self.energy_scale**2 * unexplained + np.square(self.half(rows)).sum(axis=1)
 
 
 def moment_energy_scale(prior, data, triangles, floor):

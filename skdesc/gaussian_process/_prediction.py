@@ -128,7 +128,7 @@ class Model:
         """
         residual = energies - environments.composition(self.elements) @ self.e0
         for part, _, rows in self._energy_rows(environments, batch_bytes):
-            leverage = self.posterior.covariance_reduction(rows) / sigmas[part] ** 2
+            leverage = np.square(self.posterior.half(rows)).sum(axis=1) / sigmas[part] ** 2
             residual[part] -= rows @ self.posterior.weights
             # rounding errors may make the leverage of a noiseless energy 1 or more
             residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)

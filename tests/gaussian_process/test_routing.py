@@ -3,23 +3,11 @@
 import numpy as np
 import pytest
 import sklearn
-from helpers.toy_descriptor import ToyDescriptor
-from sklearn.base import BaseEstimator, TransformerMixin
+from helpers.toy_descriptor import ToyTransformer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor, Structures
-
-
-class ToyTransformer(TransformerMixin, BaseEstimator):
-    """The toy descriptor with scikit-learn's manners."""
-
-    def fit(self, X, y=None):
-        self.fitted_ = True
-        return self
-
-    def transform(self, X):
-        return ToyDescriptor((1, 8)).transform(X)
 
 
 @pytest.fixture(params=[False, True], ids=["routing-off", "routing-on"])

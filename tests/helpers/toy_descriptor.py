@@ -8,6 +8,7 @@ are analytic and dense.
 import itertools
 
 import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from skdesc.features import AtomicFeatures
 from skdesc.structures import check_structures
@@ -102,6 +103,17 @@ class ToyDescriptor:
         offset = (r - self.centers) / self.width
         gaussian = np.exp(-0.5 * offset**2)
         return gaussian * cut, gaussian * (cut_slope - cut * offset / self.width)
+
+
+class ToyTransformer(TransformerMixin, BaseEstimator):
+    """The toy descriptor of hydrogen and oxygen with scikit-learn's manners."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return ToyDescriptor((1, 8)).transform(X)
 
 
 def _lattice_shifts(cell, pbc, cutoff):

@@ -1,0 +1,100 @@
+"""The ASE calculator against the pipeline it stands on, and against differences."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.optimize import BFGS
+from ase.stress import voigt_6_to_full_3x3_stress
+from helpers.toy_data import make_frames, reference
+from helpers.toy_descriptor import ToyTransformer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from skdesc import GAPRegressor
+from skdesc.calculator import SkdescCalculator
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    frames = make_frames(20, seed=0)
+    y, targets = reference(frames)
+    pipeline = make_pipeline(ToyTransformer(), GAPRegressor())
+    return pipeline.fit(frames, y, **{f"gapregressor__{k}": v for k, v in targets.items()})
+
+
+@pytest.fixture
+def cell(pipeline):
+    atoms = make_frames(1, seed=7)[0]
+    atoms.calc = SkdescCalculator(pipeline)
+    return atoms
+
+
+def test_properties_are_the_pipelines(pipeline, cell):
+    y, std, forces, virials = pipeline.predict(
+        [cell], return_std=True, return_forces=True, return_virials=True
+    )
+    assert cell.get_potential_energy() == y[0]
+    assert cell.get_potential_energy(force_consistent=True) == y[0]
+    np.testing.assert_array_equal(cell.get_forces(), forces[0])
+    stress = voigt_6_to_full_3x3_stress(cell.get_stress())
+    np.testing.assert_allclose(-cell.get_volume() * stress, virials[0], rtol=1e-12)
+    assert cell.calc.get_property("energy_std", cell) == std[0]
+    assert cell.get_potential_energies().sum() == pytest.approx(y[0], rel=1e-12)
+
+
+def test_stress_is_the_derivative_of_the_energy(cell):
+    def energy(step):
+        atoms = cell.copy()
+        atoms.calc = cell.calc
+        strain = np.eye(3)
+        strain[1, 2] = strain[2, 1] = step
+        strain[0, 0] += step
+        atoms.set_cell(cell.cell.array @ strain, scale_atoms=True)
+        return atoms.get_potential_energy()
+
+    xx, _, _, yz, _, _ = cell.get_stress() * cell.get_volume()
+    numeric = (energy(1e-4) - energy(-1e-4)) / 2e-4
+    assert xx + 2 * yz == pytest.approx(numeric, rel=1e-5)
+
+
+def test_one_evaluation_serves_all(cell, monkeypatch):
+    calls = []
+    transform = ToyTransformer.transform
+    monkeypatch.setattr(ToyTransformer, "transform",
+                        lambda self, X: calls.append(1) or transform(self, X))
+    cell.get_potential_energy()
+    cell.get_forces()
+    cell.get_stress()
+    assert len(calls) == 1
+    cell.positions[0] += 0.01
+    cell.get_forces()
+    assert len(calls) == 2
+
+
+def test_molecules_have_no_stress(pipeline):
+    atoms = molecule("H2O")
+    atoms.calc = SkdescCalculator(pipeline)
+    assert atoms.get_forces().shape == (3, 3)
+    with pytest.raises(PropertyNotImplementedError, match="three-dimensional cell"):
+        atoms.get_stress()
+
+
+def test_relaxation(cell):
+    before, forces = cell.get_potential_energy(), cell.get_forces()
+    fmax = 0.1 * np.linalg.norm(forces, axis=1).max()
+    BFGS(cell, logfile=None).run(fmax=fmax, steps=50)
+    assert cell.get_potential_energy() < before
+    assert np.linalg.norm(cell.get_forces(), axis=1).max() < fmax
+
+
+def test_what_is_not_a_potential(pipeline):
+    with pytest.raises(TypeError, match="must be a Pipeline that ends in a GAPRegressor"):
+        SkdescCalculator(make_pipeline(ToyTransformer(), Ridge()))
+    with pytest.raises(ValueError, match="not fitted"):
+        SkdescCalculator(make_pipeline(ToyTransformer(), GAPRegressor()))
+    atoms = Atoms("C")
+    atoms.calc = SkdescCalculator(pipeline)
+    with pytest.raises(ValueError, match="X has atoms of C"):
+        atoms.get_potential_energy()

@@ -2,7 +2,8 @@
 
 ``_gap`` is the estimator and only connects the other modules, each of which has one subject::
 
-    _inputs         what may be passed as X, forces, virials, sigmas
+    _environments   what may be passed as X
+    _targets        what may be passed as y, forces, virials, sigmas
     _parameters     what the parameters may be
     _covariance     (p . p')^zeta and its derivative
     _sparse_points  which environments carry the model
@@ -14,6 +15,7 @@
     _evidence       scale and noise of highest marginal likelihood
     _diagnostics    warnings
     _prediction     energies, their derivatives, their uncertainty
+    _leave_one_out  errors of energies that were left out
     _active         which structures to learn from next
 """
 

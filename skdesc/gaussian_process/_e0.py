@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ._inputs import atomic_number
+from ._environments import atomic_number
 from ._streaming_qr import Triangle
 
 

@@ -8,8 +8,9 @@ from scipy.optimize import minimize
 
 from ._posterior import Posterior
 
-# energy scale and noise may move by this factor either way
-_REACH = 1e3
+# Energy scale and noise may move by this factor either way. Without a bound, as many sparse
+# points as energies could fit these without noise.
+_REACH = 100.0
 
 
 def evidence_and_gradient(posterior, triangles):
@@ -55,9 +56,9 @@ def maximize_evidence(prior, data, triangles, energy_scale, sigmas):
     triangles : dict of str to ndarray
         From :meth:`Data.reduced`.
     energy_scale : float
-        Start; the result is within a factor of 1000.
+        Start; the result is within a factor of 100.
     sigmas : dict of str to float
-        Start; the results are within a factor of 1000.
+        Start; the results are within a factor of 100.
 
     Returns
     -------

@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from ._inputs import check_environments, check_targets
+from ._environments import check_environments
+from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
 from ._rows import batches, bytes_per_structure
 from ._sparse_points import expected_counts
+from ._targets import check_targets
 from ._training import Training, batch_bytes, check_elements, fixed_bytes
 
 
@@ -40,9 +42,10 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         dot products count as zero.
     energy_scale : "auto" or float, default="auto"
         Scale :math:`\delta` of the energy of an environment, in eV. "auto" takes the least
-        scale at which the prior's root mean square, as represented by the sparse points, is
-        not below that of the targets, for energies (per square root of the number of atoms,
-        `e0` subtracted) and for forces; and not below `sigma_energy`.
+        scale, from `sigma_energy` upwards, at which the prior's root mean square, as the
+        sparse points represent it, is not below that of the targets: for energies without
+        `e0`, for energies without their best function of the composition (both per square
+        root of the number of atoms), and for forces.
     n_sparse : int or dict, default=500
         Number of sparse points per species of the centers, or as many different environments
         as there are. A dict has symbols or atomic numbers as keys.
@@ -67,7 +70,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         "auto" takes the least sufficient, mostly none.
     optimize : {None, "marginal_likelihood"}, default=None
         Whether to refine energy scale and noise, starting from the values given, such that
-        the data are most probable; each stays within a factor of 1000. It costs no further
+        the data are most probable; each stays within a factor of 100. It costs no further
         pass over the data.
     memory_limit : int or None, default=None
         Bytes that a fit may take beside `X`. None stands for what the solver needs plus 256
@@ -194,11 +197,12 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         virials : array-like of shape (n_structures, 3, 3), default=None
             Virials -dE/d(strain) = -volume * stress, in eV. Symmetric, so that six components
             count. None or NaN leaves them out.
-        sigmas : array-like of shape (n_structures, 3), default=None
+        sigmas : array-like of shape (n_structures, 3) or dict, default=None
             Noise of energy per atom, forces and virial of each structure, in place of the
-            parameters; NaN where these stand.
+            parameters; NaN where these stand. A dict has three numbers for each kind of
+            structure, see `config_types`; kinds that are not in it have the default.
         config_types : sequence of length n_structures, default=None
-            Kinds of the structures, for ``sparse_method="config"``.
+            Kinds of the structures, for `sigmas` and ``sparse_method="config"``.
 
         Returns
         -------
@@ -211,8 +215,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         sigma = targets.sigmas[:, 0] * (self.sigma_energy_ / self.sigma_energy)
         sigma *= np.sqrt(environments.n_atoms)
         with self._threads():
-            self.loo_ = self._model.leave_one_out(
-                environments, targets.energies, sigma, self._training.batch_bytes
+            self.loo_ = leave_one_out(
+                self._model, self._training, environments, targets.energies, sigma
             )
         return self
 
@@ -339,7 +343,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         check_parameters(self)
         environments = check_environments(X, self, reset=self._training is None)
         noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
-        targets = check_targets(environments, y, forces, virials, sigmas, noise)
+        targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         noise = dict(zip(KINDS, noise, strict=True))
         with self._threads():
             training = self._training or Training(environments, self, config_types)

@@ -58,7 +58,7 @@ class Prior:
         ladder = _LADDER if jitter == "auto" else (float(jitter),)
         for z, columns in points.blocks():
             K = covariance_matrix(points.features[columns], points.features[columns], zeta)
-            L, used = _factorize(K, ladder)
+            L, used = factorize(K, ladder)
             if L is None:
                 raise UntrustworthyFitError(
                     f"the covariances of the {len(K)} sparse points of species {z} are not "
@@ -95,8 +95,23 @@ class Prior:
         return 2.0 * sum(np.log(np.diag(L)).sum() for _, L in self.factors)
 
 
-def _factorize(K, ladder):
-    """Lower Cholesky factor with the least sufficient jitter; (None, None) if there is none."""
+def factorize(K, ladder=_LADDER):
+    """Cholesky decomposition with the least jitter of a ladder that suffices.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n, n)
+        Covariances.
+    ladder : sequence of float
+        What may be added to the diagonal, relative to its mean.
+
+    Returns
+    -------
+    L : ndarray of shape (n, n) or None
+        Lower triangle; None if no jitter suffices.
+    jitter : float or None
+        What was added, relative to the mean of the diagonal.
+    """
     size, scale = len(K), np.trace(K) / len(K)
     for jitter in ladder:
         shifted = K.copy()
@@ -278,16 +293,18 @@ class Posterior:
 def moment_energy_scale(prior, data, triangles, floor):
     """Energy scale at which the prior is as variable as the targets are.
 
-    For energies (per square root of the number of atoms) and for forces, the mean square of
-    the targets is divided by that of the prior, as the sparse points represent it. The larger
-    ratio counts: a prior too wide costs little, one too narrow can't follow the data.
+    The mean square of targets is divided by that of the prior, as the sparse points represent
+    it: for energies, for what remains of energies when the best function of the composition
+    is subtracted, and for forces. Energies, but for the composition, may vary much less than
+    they could, as environments resemble one another: then the second ratio exceeds the first.
+    The largest counts: a prior too wide costs little, one too narrow can't follow the data.
 
     Parameters
     ----------
     prior : Prior
         Covariances among sparse points.
     data : Data
-        Numbers of rows.
+        The data with the composition.
     triangles : dict of str to ndarray
         From :meth:`Data.reduced`.
     floor : float
@@ -298,14 +315,18 @@ def moment_energy_scale(prior, data, triangles, floor):
     float
         In eV.
     """
+    n = prior.n_points
+    pairs = [(kind, T[:, :n], T[:, n]) for kind, T in triangles.items() if kind != "virials"]
+    R = data.triangles["energy"].R
+    U, singular, _ = np.linalg.svd(R[:, n:-1], full_matrices=False)
+    U = U[:, singular > 1e-10 * singular[0]]
+    varying = R - U @ (U.T @ R)
+    pairs.append(("energy", varying[:, :n], varying[:, -1]))
     ratios = [floor]
-    for kind in ("energy", "forces"):
-        if kind not in triangles:
-            continue
-        T = triangles[kind]
-        expected = np.square(prior.whiten(T[:, :-1])).sum()
-        # a sparse point can't represent forces on its own environment, where its covariance
-        # is at its maximum: if there are no others, rounding errors are all there is
+    for kind, rows, values in pairs:
+        expected = np.square(prior.whiten(rows)).sum()
+        # nothing but rounding errors if there are as few structures as elements, or for
+        # forces on the only sparse point, whose covariance is at its maximum there
         if expected > 1e-10 * data.triangles[kind].n_rows:
-            ratios.append(np.sqrt(np.square(T[:, -1]).sum() / expected))
+            ratios.append(np.sqrt(np.square(values).sum() / expected))
     return float(max(ratios))

@@ -102,39 +102,30 @@ class Model:
             In eV, without noise.
         """
         variance = np.empty(len(environments))
-        for part, batch, rows in self._energy_rows(environments):
+        for part, batch, rows in self.energy_rows_in_batches(environments):
             before = prior_variances(batch, self.zeta)
             variance[part] = self.posterior.variance(rows, before)
         return np.sqrt(variance)
 
-    def leave_one_out(self, environments, energies, sigmas, batch_bytes):
-        """Residuals of energies, each by the model that was not given this energy.
+    def energy_rows_in_batches(self, environments, batch_bytes=_BATCH_BYTES):
+        """Covariances of total energies with the sparse points, batch by batch.
 
         Parameters
         ----------
         environments : Environments
-            The structures that the model was fitted to.
-        energies : ndarray of shape (n_structures,)
-            Their energies.
-        sigmas : ndarray of shape (n_structures,)
-            Noise of the energies.
+            The structures.
         batch_bytes : int
-            Memory for the rows of a batch.
+            Memory for the rows of a batch and variances from them.
 
-        Returns
-        -------
-        ndarray of shape (n_structures,)
-            In eV.
+        Yields
+        ------
+        part : slice
+            Structures of the batch.
+        batch : Environments
+            They themselves, without derivatives.
+        rows : ndarray of shape (n_batch, n_points)
+            Where the scale of energies is 1.
         """
-        residual = energies - environments.composition(self.elements) @ self.e0
-        for part, _, rows in self._energy_rows(environments, batch_bytes):
-            leverage = np.square(self.posterior.half(rows)).sum(axis=1) / sigmas[part] ** 2
-            residual[part] -= rows @ self.posterior.weights
-            # rounding errors may make the leverage of a noiseless energy 1 or more
-            residual[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
-        return residual
-
-    def _energy_rows(self, environments, batch_bytes=_BATCH_BYTES):
         plain = environments.without_derivatives()
         costs = bytes_per_structure(plain, self.points, False, False)
         # rows, and what variances take

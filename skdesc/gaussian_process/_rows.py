@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ._covariance import dot_power
-from ._inputs import VOIGT
+from ._targets import VOIGT
 
 
 def segment_sum(rows, values, offsets):

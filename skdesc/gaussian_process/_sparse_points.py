@@ -11,7 +11,8 @@ from ase.data import chemical_symbols
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 
-from ._inputs import atomic_number
+from ._environments import atomic_number
+from ._targets import check_config_types
 
 METHODS = ("cur", "fps", "kmeans", "random", "config")
 
@@ -329,12 +330,7 @@ def _balanced(values, rows, count, labels):
 
 
 def _config_codes(config_types, environments):
-    if config_types is None or isinstance(config_types, str):
-        raise ValueError("sparse_method is 'config', but no config types are given; pass "
-                         "config_types=, one per structure, to fit")
-    if len(config_types) != len(environments):
-        raise ValueError(f"config_types has {len(config_types)} entries, but there are "
-                         f"{len(environments)} structures; give one per structure")
+    check_config_types(config_types, len(environments), "sparse_method is 'config'")
     codes = np.unique([str(kind) for kind in config_types], return_inverse=True)[1]
     return np.repeat(codes, np.diff(environments.offsets))
 

@@ -60,8 +60,21 @@ def test_parameters(features, targets, params, error, match):
         (lambda y, t: (y, {"virials": t["virials"].reshape(12, 9)}), r"shape \(9,\)"),
         (lambda y, t: (y, {"virials": np.triu(t["virials"])}), "not symmetric"),
         (lambda y, t: (y, {"sigmas": np.ones((12, 2))}), r"sigmas has the shape \(12, 2\)"),
-        (lambda y, t: (y, {"sigmas": np.zeros((12, 3))}), r"sigmas\[0, 0\] is 0.0"),
-        (lambda y, t: (y, {"sigmas": {"energy": 1.0}}), "sigmas is of type dict"),
+        (lambda y, t: (y, {"sigmas": np.zeros((12, 3))}), "sigmas has 0.0 for structure 0"),
+        (lambda y, t: (y, {"sigmas": 1.0}), "sigmas is of type float"),
+        (lambda y, t: (y, {"sigmas": {"a": (1, 1, 1)}}), "no config types are given"),
+        (
+            lambda y, t: (y, {"sigmas": {"a": (1, 1, 1)}, "config_types": ["b"] * 12}),
+            "no structure is of a kind in sigmas",
+        ),
+        (
+            lambda y, t: (y, {"sigmas": {"a": 1.0}, "config_types": ["a"] * 12}),
+            "three numbers are needed",
+        ),
+        (
+            lambda y, t: (y, {"sigmas": {"a": (1, 1, 1)}, "config_types": ["a"] * 2}),
+            "config_types has 2 entries",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered")

@@ -190,7 +190,7 @@ def test_forces_improve_forces(toy, features, targets):
         predicted = gap.predict(toy.transform(new), return_forces=True)[1]
         difference = np.concatenate(predicted) - np.concatenate(derivatives["forces"])
         errors.append(np.sqrt(np.mean(difference**2)))
-    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.6 * errors[0]
     assert errors[2] < errors[1]
 
 
@@ -309,6 +309,16 @@ class TestNoise:
         assert a.log_marginal_likelihood_ == pytest.approx(b.log_marginal_likelihood_, rel=1e-9)
         np.testing.assert_allclose(a.loo_, b.loo_, rtol=1e-6)
 
+    def test_sigmas_by_kind(self, features, targets):
+        kinds = ["cell", "molecule"] * 6
+        array = np.tile([[0.02, np.nan, 0.3], [0.001, 0.1, 0.1]], (6, 1))
+        a = GAPRegressor(n_sparse=5).fit(features, targets[0], **targets[1], sigmas=array)
+        b = GAPRegressor(n_sparse=5).fit(
+            features, targets[0], **targets[1], config_types=kinds,
+            sigmas={"cell": (0.02, np.nan, 0.3), "surface": (1.0, 1.0, 1.0)},
+        )
+        np.testing.assert_array_equal(a.weights_, b.weights_)
+
     def test_large_noise_leaves_a_structure_out(self, features, targets):
         y, derivatives = targets
         sigmas = np.full((len(y), 3), np.nan)
@@ -329,19 +339,29 @@ class TestNoise:
         assert gap.predict(X)[0] == pytest.approx(4.0 * 16 / 17)
 
 
-def test_leave_one_out(features, targets):
-    y, derivatives = targets
-    gap = GAPRegressor(n_sparse=5, energy_scale=0.3, e0=None, sigma_energy=0.01)
+@pytest.mark.parametrize("n_sparse", [2, 5, 100])
+@pytest.mark.parametrize("with_forces", [False, True])
+def test_leave_one_out(features, targets, n_sparse, with_forces):
+    """More, or fewer, energies than sparse points."""
+    y, derivatives = targets[0], targets[1] if with_forces else {}
+    gap = GAPRegressor(n_sparse=n_sparse, energy_scale=0.3, e0=None, sigma_energy=0.01)
     gap.fit(features, y, **derivatives)
     table = {z: gap.sparse_features_[gap.sparse_species_ == z] for z in (1, 8)}
-    sigmas = np.full((len(y), 3), np.nan)
     for left_out in (0, 5):
-        sigmas[:] = np.nan
+        sigmas = np.full((len(y), 3), np.nan)
         sigmas[left_out, 0] = 1e6
         other = clone(gap).set_params(sparse_method=table)
         other.fit(features, y, **derivatives, sigmas=sigmas)
         expected = y[left_out] - other.predict(features[left_out : left_out + 1])[0]
         assert gap.loo_[left_out] == pytest.approx(expected, rel=1e-4)
+
+
+def test_leave_one_out_of_a_model_that_goes_through_the_energies(features, targets):
+    loo = [
+        GAPRegressor(energy_scale=0.3, sigma_energy=sigma).fit(features, targets[0]).loo_
+        for sigma in (1e-5, 1e-7)
+    ]
+    np.testing.assert_allclose(loo[0], loo[1], rtol=0.05, atol=1e-3)
 
 
 def test_local_energies_add_up(features, targets):

@@ -5,9 +5,10 @@ import pytest
 from helpers.derivatives import assert_second_order, displaced, strained
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._inputs import VOIGT, check_environments
+from skdesc.gaussian_process._environments import check_environments
 from skdesc.gaussian_process._rows import all_rows, batches, energy_rows, segment_sum
 from skdesc.gaussian_process._sparse_points import select_points
+from skdesc.gaussian_process._targets import VOIGT
 
 STEPS = (4e-3, 2e-3, 1e-3)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._inputs import check_environments
+from skdesc.gaussian_process._environments import check_environments
 from skdesc.gaussian_process._sparse_points import (
     METHODS,
     SparsePoints,

@@ -1,4 +1,4 @@
-"""What may be passed to the regressor: environments, forces, virials, noise; checked by name."""
+"""Environments of many structures, from whatever may be passed as X."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, validate_data
 
 from ..features import AtomicFeatures
 from ..structures import Structures
-
-# xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
-VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
 
 
 @dataclass(frozen=True)
@@ -185,160 +177,6 @@ def _unit(rows):
     rows = rows / np.where(largest > 0, largest, 1.0)
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norm > 0, norm, 1.0)
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Targets of all structures; NaN where there is none.
-
-    Parameters
-    ----------
-    energies : ndarray of shape (n_structures,)
-        Total energies, in eV; always finite.
-    forces : list of (ndarray of shape (n_atoms, 3) or None), or None
-        In eV/angstrom.
-    virials : ndarray of shape (n_structures, 6) or None
-        Components xx yy zz yz xz xy of the virials, in eV.
-    sigmas : ndarray of shape (n_structures, 3)
-        Noise of energy per atom, forces and virial of each structure.
-    """
-
-    energies: np.ndarray
-    forces: list | None
-    virials: np.ndarray | None
-    sigmas: np.ndarray
-
-    def __getitem__(self, part):
-        """Targets of the structures of a slice."""
-        return self.take(np.arange(part.start, part.stop))
-
-    def take(self, index):
-        """Targets of the structures of an index array."""
-        return Targets(
-            self.energies[index],
-            None if self.forces is None else [self.forces[i] for i in index],
-            None if self.virials is None else self.virials[index],
-            self.sigmas[index],
-        )
-
-    def flat_forces(self, n_atoms):
-        """All force components in one array of shape (3 * sum(n_atoms),); NaN where missing."""
-        blocks = self.forces or [None] * len(n_atoms)
-        return np.concatenate([
-            np.full(3 * n, np.nan) if block is None else block.reshape(-1)
-            for n, block in zip(n_atoms, blocks, strict=True)
-        ])
-
-    def has_derivatives(self):
-        """Mask of the structures that have a force or a virial component."""
-        mask = np.zeros(len(self.energies), dtype=bool)
-        if self.forces is not None:
-            mask |= [f is not None and bool(np.isfinite(f).any()) for f in self.forces]
-        if self.virials is not None:
-            mask |= np.isfinite(self.virials).any(axis=1)
-        return mask
-
-
-def check_targets(environments, y, forces, virials, sigmas, defaults):
-    """Check targets against environments.
-
-    Parameters
-    ----------
-    environments : Environments
-        The structures.
-    y : array-like of shape (n_structures,)
-        Energies.
-    forces, virials, sigmas : object
-        As passed to fit.
-    defaults : tuple of float
-        Noise of energies per atom, of forces and of virials.
-
-    Returns
-    -------
-    Targets
-        The same, in float64.
-    """
-    if y is None:
-        raise ValueError("GAPRegressor requires y to be passed, but the target y is None; give "
-                         "the total energies")
-    y = column_or_1d(
-        check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"), warn=True
-    )
-    check_consistent_length(environments, y)
-    if (forces is not None or virials is not None) and environments.features is None:
-        raise ValueError(
-            "forces or virials are given, but X is a plain array, which has no derivatives; "
-            "pass AtomicFeatures, the output of a descriptor with pooling=None"
-        )
-    return Targets(
-        y,
-        None if forces is None else _check_forces(forces, environments.n_atoms),
-        None if virials is None else _check_virials(virials, len(environments)),
-        _check_sigmas(sigmas, len(environments), defaults),
-    )
-
-
-def _check_outer(name, values, n_structures):
-    if isinstance(values, dict) or not hasattr(values, "__len__"):
-        raise ValueError(f"{name} is of type {type(values).__name__}, but must be a sequence with "
-                         "one entry per structure")
-    if len(values) != n_structures:
-        raise ValueError(f"{name} has {len(values)} entries, but there are {n_structures} "
-                         "structures; give one per structure, None where there is none")
-
-
-def _check_forces(forces, n_atoms):
-    _check_outer("forces", forces, len(n_atoms))
-    return [_check_block("forces", forces[index], index, (n, 3))
-            for index, n in enumerate(n_atoms)]
-
-
-def _check_block(name, values, index, shape):
-    """One structure's array, or None where all of it is missing."""
-    if values is None or (np.ndim(values) == 0 and np.isnan(values)):
-        return None
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != shape:
-        raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
-                         "are they in the order of the structures?")
-    if np.isinf(values).any():
-        raise ValueError(f"{name}[{index}] has infinite entries; "
-                         "use NaN or None for what is missing")
-    return values
-
-
-def _check_virials(virials, n_structures):
-    _check_outer("virials", virials, n_structures)
-    result = np.full((n_structures, 6), np.nan)
-    for index in range(n_structures):
-        virial = _check_block("virials", virials[index], index, (3, 3))
-        if virial is None:
-            continue
-        skew = np.abs(virial - virial.T).max()
-        if skew > 1e-3 * max(np.abs(virial).max(), 1.0):
-            raise ValueError(f"virials[{index}] is not symmetric (off by {skew:.3g} eV), but a "
-                             "virial -dE/d(strain) is; check how it was unpacked")
-        result[index] = 0.5 * (virial + virial.T)[VOIGT]
-    return result
-
-
-def _check_sigmas(sigmas, n_structures, defaults):
-    result = np.tile(np.asarray(defaults, dtype=np.float64), (n_structures, 1))
-    if sigmas is None:
-        return result
-    _check_outer("sigmas", sigmas, n_structures)
-    sigmas = check_array(sigmas, dtype=np.float64, ensure_all_finite="allow-nan",
-                         input_name="sigmas")
-    if sigmas.shape[1] != 3:
-        raise ValueError(f"sigmas has the shape {sigmas.shape}, but ({n_structures}, 3) is needed: "
-                         "energy per atom, forces, virials; NaN for the default")
-    given = np.isfinite(sigmas)
-    if (sigmas[given] <= 0).any():
-        index = np.argwhere(given & ~(np.where(given, sigmas, 1.0) > 0))[0]
-        raise ValueError(f"sigmas[{index[0]}, {index[1]}] is {sigmas[tuple(index)]}, but must be "
-                         "positive; leave out a target by None or NaN, not by its noise")
-    result[given] = sigmas[given]
-    return result
 
 
 def atomic_number(key, name):

@@ -15,6 +15,7 @@
     _evidence       scale and noise of highest marginal likelihood
     _diagnostics    warnings
     _prediction     energies, their derivatives, their uncertainty
+    _forces_std     uncertainty of forces
     _leave_one_out  errors of energies that were left out
     _active         which structures to learn from next
 """

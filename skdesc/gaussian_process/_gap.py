@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from ._environments import check_environments
+from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
@@ -121,8 +122,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     zeros has no covariance with any other and is predicted by `e0` alone. Scaling makes the
     covariance on averaged descriptors (``pooling="mean"``) the averaged kernel.
 
-    With noise s at one sparse point per environment, predictions are those of the full
-    Gaussian process.
+    If all environments are sparse points, predictions are those of the full process.
 
     References
     ----------
@@ -143,13 +143,11 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     True
     """
 
-    __metadata_request__fit = {
-        "forces": True, "virials": True, "sigmas": True, "config_types": True
-    }
+    __metadata_request__fit = dict.fromkeys(("forces", "virials", "sigmas", "config_types"), True)
     __metadata_request__partial_fit = __metadata_request__fit
-    __metadata_request__predict = {
-        "return_std": True, "return_forces": True, "return_virials": True
-    }
+    __metadata_request__predict = dict.fromkeys(
+        ("return_std", "return_forces", "return_virials"), True
+    )
 
     def __init__(
         self,
@@ -270,11 +268,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         """
         environments = self._check_predict(X)
         wants_gradient = return_forces or return_virials
-        if wants_gradient and environments.features is None:
-            raise ValueError(
-                "forces or virials are asked for, but X is a plain array, which has no "
-                "derivatives; pass AtomicFeatures, the output of a descriptor with pooling=None"
-            )
+        if wants_gradient:
+            _check_derivatives(environments)
         with self._threads():
             energies, g = self._model.energies(environments, gradient=wants_gradient)
             result = [energies]
@@ -288,6 +283,27 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
                 if return_virials:
                     result.append(-0.5 * (strain + strain.swapaxes(1, 2)))
         return tuple(result) if len(result) > 1 else result[0]
+
+    def predict_forces_std(self, X):
+        """Predict the standard deviation of each force component, without noise.
+
+        It takes the derivatives of all descriptors explicitly, and so costs far more than the
+        forces themselves.
+
+        Parameters
+        ----------
+        X : AtomicFeatures
+            Descriptors of the structures.
+
+        Returns
+        -------
+        list of ndarray of shape (n_atoms, 3)
+            In eV/angstrom.
+        """
+        environments = self._check_predict(X)
+        _check_derivatives(environments)
+        with self._threads():
+            return forces_std(self._model, environments)
 
     def predict_local_energies(self, X, return_std=False):
         """Predict the energy of each environment.
@@ -345,12 +361,11 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         noise = dict(zip(KINDS, noise, strict=True))
+        optimize = self.optimize is not None
         with self._threads():
             training = self._training or Training(environments, self, config_types)
             training.absorb(environments, targets, noise, self.memory_limit)
-            e0, posterior = training.solve(
-                self.energy_scale, noise, optimize=self.optimize is not None
-            )
+            e0, posterior = training.solve(self.energy_scale, noise, optimize=optimize)
         self._training = training
         self._model = Model(training.elements, e0, training.points, posterior)
         self._set_attributes(training, e0, posterior)
@@ -377,3 +392,11 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
 
     def _threads(self):
         return nullcontext() if self.n_jobs is None else threadpool_limits(self.n_jobs, "blas")
+
+
+def _check_derivatives(environments):
+    if environments.features is None:
+        raise ValueError(
+            "forces or virials are asked for, but X is a plain array, which has no derivatives; "
+            "pass AtomicFeatures, the output of a descriptor with pooling=None"
+        )

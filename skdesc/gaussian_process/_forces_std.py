@@ -1,0 +1,107 @@
+r"""Uncertainty of forces.
+
+Before any data, the variance of a force component with :math:`J_i = \partial p_i / \partial r` is
+
+.. math::
+    \delta^2 \sum_{ij} \left[\zeta D_{ij}^{\zeta - 1} J_i \cdot J_j
+    + \zeta (\zeta - 1) D_{ij}^{\zeta - 2} (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
+    D_{ij} = p_i \cdot p_j,
+
+over pairs of centers of the same species. It is the one place that needs derivatives of
+descriptors explicitly; they are had one center at a time and kept where they are not zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._covariance import power
+from ._rows import all_rows
+
+# columns of the unit matrix whose derivatives are taken at once
+_COLUMNS = 512
+
+
+def forces_std(model, environments):
+    """Standard deviations of force components.
+
+    Parameters
+    ----------
+    model : Model
+        The fit.
+    environments : Environments
+        The structures; they know their derivatives.
+
+    Returns
+    -------
+    list of ndarray of shape (n_atoms, 3)
+        In eV/angstrom, without noise.
+    """
+    result = []
+    for index in range(len(environments)):
+        one = environments[slice(index, index + 1)]
+        _, rows, _ = all_rows(one, model.points, model.zeta, virials=False)
+        variance = model.posterior.variance(rows, prior_force_variances(one, model.zeta))
+        result.append(np.sqrt(variance).reshape(-1, 3))
+    return result
+
+
+def prior_force_variances(environments, zeta):
+    """Variances of the force components of one structure before any data.
+
+    Parameters
+    ----------
+    environments : Environments
+        One structure.
+    zeta : float
+        Exponent.
+
+    Returns
+    -------
+    ndarray of shape (3 * n_atoms,)
+        Where the scale of energies is 1.
+    """
+    values = np.asarray(environments.values, dtype=np.float64)
+    dot = values @ values.T
+    same = environments.species[:, np.newaxis] == environments.species
+    first = same * zeta * power(dot, zeta - 1.0)
+    # at zeta = 1 the second term is absent, and so is the power -1
+    second = same * zeta * (zeta - 1.0) * power(dot, max(zeta - 2.0, 0.0))
+    centers, jacobians = _jacobians_by_atom(environments)
+    result = np.zeros((len(centers), 3))
+    for atom, (near, J) in enumerate(zip(centers, jacobians, strict=True)):
+        pairs = np.ix_(near, near)
+        for axis in range(3):
+            gram = J[:, axis] @ J[:, axis].T
+            across = J[:, axis] @ values[near].T
+            result[atom, axis] = (first[pairs] * gram).sum()
+            result[atom, axis] += (second[pairs] * across * across.T).sum()
+    return result.reshape(-1)
+
+
+def _jacobians_by_atom(environments):
+    """For each atom, the centers that see it, and derivatives of these by its position.
+
+    Returns
+    -------
+    centers : list of ndarray of shape (n_near,)
+        For each atom.
+    jacobians : list of ndarray of shape (n_near, 3, n_features)
+        For each atom.
+    """
+    n_atoms, (n_centers, n_features) = int(environments.n_atoms[0]), environments.values.shape
+    centers, jacobians = [[] for _ in range(n_atoms)], [[] for _ in range(n_atoms)]
+    for center in range(n_centers):
+        J = np.empty((n_atoms, 3, n_features))
+        for start in range(0, n_features, _COLUMNS):
+            Q = np.eye(n_features)[start : start + _COLUMNS]
+            weights = np.zeros((n_centers, len(Q)))
+            weights[center] = 1.0
+            J[:, :, start : start + len(Q)] = environments.features.gradient_rows(Q, weights)[0]
+        for atom in np.flatnonzero(J.any(axis=(1, 2))):
+            centers[atom].append(center)
+            jacobians[atom].append(J[atom].copy())
+    return (
+        [np.array(near, dtype=np.intp) for near in centers],
+        [np.array(J).reshape(-1, 3, n_features) for J in jacobians],
+    )

@@ -51,10 +51,10 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         Number of sparse points per species of the centers, or as many different environments
         as there are. A dict has symbols or atomic numbers as keys.
     sparse_method : str, array-like or dict, default="cur"
-        "cur" takes the environments of highest leverage, "fps" the farthest from one another,
-        "kmeans" the nearest to the mean of each cluster, "random" any, and "config" equally
-        many of each kind of structure, see `config_types` in :meth:`fit`. An array, or a dict
-        of one array per species, holds the points themselves.
+        "cur" takes the environments of highest leverage, each given those before; "fps" the
+        farthest from one another; "kmeans" the nearest to the mean of each cluster; "random"
+        any; "config", by leverage, equally many of each kind of structure, see `config_types`
+        in :meth:`fit`. An array, or a dict of one per species, holds the points themselves.
     sigma_energy : float, default=0.001
         Noise of energies in eV: that of the energy of n atoms is ``sigma_energy * sqrt(n)``.
     sigma_forces : float, default=0.1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase.data import chemical_symbols
+from scipy.linalg import qr
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 
@@ -22,6 +23,8 @@ _SAME = 1e-6
 # leverage scores of vectors longer than this are those of a random projection
 _MAX_LEVERAGE_FEATURES = 1000
 _CHUNK = 4096
+# of many environments, only those of highest leverage take part in pivoting
+_CANDIDATES_PER_POINT = 5
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,8 @@ def distinct_rows(values, rows):
     return rows[np.sort(first[first < len(rows)])]
 
 
-def leverage_scores(values, rows, rank):
-    """Leverage of rows on the space of their leading singular vectors.
+def leading_coordinates(values, rows, rank):
+    """Coordinates of rows in the space of their leading singular vectors, chunk by chunk.
 
     Parameters
     ----------
@@ -243,16 +246,13 @@ def leverage_scores(values, rows, rank):
     rows : ndarray of intp of shape (n_rows,)
         Which of them.
     rank : int
-        Number of singular vectors.
+        Highest number of singular vectors.
 
     Returns
     -------
-    ndarray of shape (n_rows,)
-        Between 0 and 1.
-
-    References
-    ----------
-    M. W. Mahoney and P. Drineas, PNAS 106, 697 (2009).
+    coordinates : callable
+        Takes a slice or an index array of `rows`, returns an array with orthonormal columns
+        (those of all rows): the left singular vectors. A squared norm is a leverage score.
     """
     n_features = values.shape[1]
     sketch = None
@@ -260,25 +260,45 @@ def leverage_scores(values, rows, rank):
         sketch = np.random.RandomState(0).normal(size=(n_features, _MAX_LEVERAGE_FEATURES))
         sketch /= np.sqrt(_MAX_LEVERAGE_FEATURES)
 
-    def blocks():
-        for part in _chunks(len(rows)):
-            block = values[rows[part]].astype(np.float64, copy=False)
-            yield part, block if sketch is None else block @ sketch
+    def block(part):
+        found = values[rows[part]].astype(np.float64, copy=False)
+        return found if sketch is None else found @ sketch
 
-    gram = sum(block.T @ block for _, block in blocks())
+    gram = 0.0
+    for part in _chunks(len(rows)):
+        found = block(part)
+        gram += found.T @ found
     eigenvalues, vectors = np.linalg.eigh(gram)
     # squared singular values below the rounding errors of the Gram matrix mean nothing
     keep = eigenvalues > 1e-12 * eigenvalues[-1]
     keep[: max(len(keep) - rank, 0)] = False
     vectors = vectors[:, keep] / np.sqrt(eigenvalues[keep])
-    scores = np.empty(len(rows))
-    for part, block in blocks():
-        scores[part] = np.square(block @ vectors).sum(axis=1)
-    return scores
+    return lambda part: block(part) @ vectors
 
 
 def _cur(values, rows, count, rng=None):
-    return rows[np.argsort(-leverage_scores(values, rows, count), kind="stable")[:count]]
+    """Greedily the highest leverage, given those before.
+
+    Leverage alone would take many copies of one unusual environment. Updating it after each
+    choice is a QR decomposition of the singular vectors with pivoting: D. C. Sorensen and
+    M. Embree, SIAM J. Sci. Comput. 38, A1454 (2016); Z. Drmac and S. Gugercin, same journal
+    38, A631 (2016).
+    """
+    chosen = np.empty(0, dtype=np.intp)
+    while len(chosen) < count:
+        wanted = count - len(chosen)
+        coordinates = leading_coordinates(values, rows, wanted)
+        leverage = np.empty(len(rows))
+        for part in _chunks(len(rows)):
+            leverage[part] = np.square(coordinates(part)).sum(axis=1)
+        n_candidates = max(_CANDIDATES_PER_POINT * wanted, _CHUNK)
+        candidates = np.sort(np.argsort(-leverage, kind="stable")[:n_candidates])
+        U = coordinates(candidates)
+        # no more than the rank in one round; further points come from what is left
+        pivots = qr(U.T, mode="r", pivoting=True, overwrite_a=True)[1][: U.shape[1]]
+        chosen = np.append(chosen, rows[candidates[pivots]])
+        rows = np.delete(rows, candidates[pivots])
+    return chosen
 
 
 def _fps(values, rows, count, rng):

@@ -10,7 +10,7 @@ from skdesc.gaussian_process._sparse_points import (
     SparsePoints,
     distinct_rows,
     expected_counts,
-    leverage_scores,
+    leading_coordinates,
     select_points,
 )
 
@@ -64,20 +64,34 @@ def test_equal_projections_are_not_taken_for_equal_rows():
     assert len(distinct_rows(rows, np.arange(3))) == 3
 
 
-def test_leverage_scores_are_those_of_the_singular_vectors():
+@pytest.mark.parametrize("rank", [2, 6, 10])
+def test_leading_coordinates_are_the_singular_vectors(rank):
     rows = np.random.RandomState(0).normal(size=(30, 6))
-    U = np.linalg.svd(rows, full_matrices=False)[0]
-    for rank in (2, 6, 10):
-        expected = np.square(U[:, :rank]).sum(axis=1)
-        np.testing.assert_allclose(leverage_scores(rows, np.arange(30), rank), expected, rtol=1e-10)
+    U = np.linalg.svd(rows, full_matrices=False)[0][:, :rank]
+    found = leading_coordinates(rows, np.arange(30), rank)(slice(0, 30))
+    np.testing.assert_allclose(found @ found.T, U @ U.T, atol=1e-12)
 
 
-def test_leverage_of_long_rows_is_estimated():
+def test_coordinates_of_long_rows_are_sketched():
     rng = np.random.RandomState(0)
     rows = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 1500))
     U = np.linalg.svd(rows, full_matrices=False)[0][:, :5]
-    expected = np.square(U).sum(axis=1)
-    np.testing.assert_allclose(leverage_scores(rows, np.arange(60), 5), expected, rtol=1e-6)
+    found = leading_coordinates(rows, np.arange(60), 5)(slice(0, 60))
+    np.testing.assert_allclose(found @ found.T, U @ U.T, atol=1e-6)
+
+
+def test_highest_leverage_comes_first_and_near_copies_do_not_follow():
+    rng = np.random.RandomState(0)
+    rows = np.abs(rng.normal(size=(50, 8)))
+    rows[:, 7] = 0.0
+    rows[10:14] = np.eye(8)[7] + 1e-3 * rng.normal(size=(4, 8))
+    points = select_points(plain(rows), "cur", 6)
+    assert (points.features[:, 7] > 0.9).sum() == 1
+
+
+def test_more_points_than_features():
+    rows = np.random.RandomState(0).normal(size=(50, 3))
+    assert len(select_points(plain(rows), "cur", 20)) == 20
 
 
 def test_farthest_points_first():

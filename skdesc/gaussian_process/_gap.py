@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from ase.data import chemical_symbols
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -16,10 +17,8 @@ from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
-from ._rows import batches, bytes_per_structure
-from ._sparse_points import expected_counts
 from ._targets import check_targets
-from ._training import Training, batch_bytes, check_elements, fixed_bytes
+from ._training import Training, check_elements, estimate_bytes
 
 
 class GAPRegressor(RegressorMixin, BaseEstimator):
@@ -77,7 +76,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         Bytes that a fit may take beside `X`. None stands for what the solver needs plus 256
         MiB for rows. A structure too large for the limit is an error.
     n_jobs : int or None, default=None
-        Threads of the linear algebra. None leaves them as they are.
+        Threads of the linear algebra, -1 for all cores. None leaves them as they are.
     random_state : int, RandomState or None, default=None
         Seed for the methods "kmeans" and "random".
 
@@ -344,15 +343,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         """
         check_parameters(self)
         environments = check_environments(X, GAPRegressor(), reset=True)
-        derivatives = environments.features is not None
-        sizes = expected_counts(environments, self.sparse_method, self.n_sparse)
-        n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
-        fixed = fixed_bytes(
-            sizes[0], len(environments.elements()), environments.values.shape[1], n_kinds
-        )
-        costs = bytes_per_structure(environments, sizes, n_kinds > 1, virials)
-        limit = batch_bytes(self.memory_limit, fixed, costs)
-        return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
+        return estimate_bytes(environments, self, forces, virials)
 
     def _fit_more(self, X, y, forces, virials, sigmas, config_types):
         """Check, see the data, solve."""
@@ -391,7 +382,9 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         return environments
 
     def _threads(self):
-        return nullcontext() if self.n_jobs is None else threadpool_limits(self.n_jobs, "blas")
+        if self.n_jobs is None:
+            return nullcontext()
+        return threadpool_limits(effective_n_jobs(self.n_jobs), "blas")
 
 
 def _check_derivatives(environments):

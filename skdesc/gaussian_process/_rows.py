@@ -84,6 +84,11 @@ def all_rows(environments, points, zeta, *, virials=True):
     forces = np.empty((3 * int(environments.n_atoms.sum()), n_points))
     virials = np.empty((len(environments), 6, n_points)) if virials else None
     for columns, rows, dot in points.dot_products(environments):
+        if len(rows) == 0:
+            energies[:, columns] = forces[:, columns] = 0.0
+            if virials is not None:
+                virials[:, :, columns] = 0.0
+            continue
         value, slope = dot_power(dot, zeta, derivative=True)
         energies[:, columns] = segment_sum(rows, value, environments.offsets)
         del value, dot  # as large as what comes now

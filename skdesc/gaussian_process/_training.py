@@ -10,7 +10,7 @@ from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
 from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
-from ._sparse_points import select_points
+from ._sparse_points import expected_counts, select_points
 from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
@@ -64,6 +64,33 @@ def batch_bytes(memory_limit, fixed, costs):
             f"structure {int(costs.max())} more; raise it or lower n_sparse"
         )
     return left
+
+
+def estimate_bytes(environments, regressor, forces, virials):
+    """Estimate the peak memory of a fit.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    regressor : GAPRegressor
+        Parameters.
+    forces, virials : bool
+        Whether the fit is to these as well.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    derivatives = environments.features is not None and (forces or virials)
+    n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
+    sizes = expected_counts(environments, regressor.sparse_method, regressor.n_sparse)
+    n_features = environments.values.shape[1]
+    fixed = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
+    costs = bytes_per_structure(environments, sizes, derivatives, virials)
+    limit = batch_bytes(regressor.memory_limit, fixed, costs)
+    return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
 
 
 class Training:

@@ -234,7 +234,7 @@ class TestSameWeights:
             assert relative(gap.weights_, once.weights_) < 1e-8
 
     def test_threads(self, features, targets, once):
-        for n_jobs in (1, 2):
+        for n_jobs in (1, 2, -1):
             gap = GAPRegressor(n_sparse=6, n_jobs=n_jobs)
             gap.fit(features, targets[0], **targets[1])
             assert relative(gap.weights_, once.weights_) < 1e-8

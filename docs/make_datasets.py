@@ -1,0 +1,272 @@
+"""Compute the data sets bundled with skdesc: ``python docs/make_datasets.py OUTDIR``.
+
+Needs tblite (``pip install skdesc[datasets]``) and takes about ten minutes on one core. The
+results in ``skdesc/datasets/data`` were made by this script with tblite 0.8.0 and ASE 3.29.0;
+set ``OMP_NUM_THREADS=1`` to follow the same molecular dynamics.
+
+Units are eV and angstrom throughout. Energies are electronic free energies at the electronic
+temperature of each set, because these are what the forces are the derivatives of.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import version
+from pathlib import Path
+
+import ase.units
+import numpy as np
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.collections import g2
+from ase.data import atomic_masses, chemical_symbols
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from tblite.ase import TBLite
+
+DIMER = {"method": "GFN2-xTB", "electronic_temperature": 3000.0, "accuracy": 0.1}
+ORGANIC = {"method": "GFN2-xTB", "electronic_temperature": 300.0, "accuracy": 0.1}
+CARBON = {"method": "GFN1-xTB", "electronic_temperature": 1500.0, "accuracy": 0.1}
+
+# tblite samples periodic cells at the gamma point only. A cell repeated to at least this
+# height along every axis, in angstrom, is in effect sampled on a grid of k-points.
+MIN_HEIGHT = 6.0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("outdir", type=Path)
+    parser.add_argument("--only", choices=["dimer", "organic", "solids"])
+    options = parser.parse_args()
+    options.outdir.mkdir(parents=True, exist_ok=True)
+    makers = {"dimer": carbon_dimer, "organic": organic_molecules, "solids": carbon_solids}
+    for name, make in makers.items():
+        if options.only in (None, name):
+            make(options.outdir)
+
+
+def carbon_dimer(outdir):
+    """Energies and forces of C2 from 0.9 to 4.0 angstrom."""
+    distances = np.linspace(0.9, 4.0, 63)
+    frames = [Atoms("C2", [[0, 0, 0], [0, 0, distance]]) for distance in distances]
+    frames = [label(atoms, DIMER) for atoms in frames]
+    check_forces(frames[::6], DIMER)
+    # every fourth point is left for testing: the ends of the curve belong to training
+    test = np.arange(2, len(frames), 4)
+    save(outdir / "carbon_dimer.npz", frames, DIMER, np.arange(len(frames)), test,
+         kinds=["dimer"] * len(frames))
+
+
+def organic_molecules(outdir):
+    """Four random displacements of each closed-shell molecule of the G2 set."""
+    rng = np.random.default_rng(20240501)
+    names = [name for name in g2.names if is_organic(molecule(name))]
+    frames, groups, kinds = [], [], []
+    for group, name in enumerate(names):
+        for scale in (0.02, 0.04, 0.07, 0.1):
+            atoms = molecule(name)
+            atoms.positions += rng.normal(scale=scale, size=(len(atoms), 3))
+            frames.append(label(atoms, ORGANIC))
+            groups.append(group)
+            kinds.append(name)
+    check_forces(frames[::40], ORGANIC)
+    test_groups = rng.permutation(len(names))[: len(names) // 5]
+    test = np.flatnonzero(np.isin(groups, test_groups))
+    save(outdir / "organic_molecules.npz", frames, ORGANIC, groups, test, kinds)
+
+
+def is_organic(atoms):
+    """Whether a molecule is made of H, C, N, O and F and has no unpaired electron."""
+    return (
+        len(atoms) > 1
+        and set(atoms.get_chemical_symbols()) <= set("HCNOF")
+        and atoms.numbers.sum() % 2 == 0
+        and not atoms.get_initial_magnetic_moments().any()  # O2, NH and triplet CH2
+    )
+
+
+def carbon_solids(outdir):
+    """Distorted diamond and graphite, and carbon quenched from the melt."""
+    rng = np.random.default_rng(20240502)
+    frames, kinds = [], []
+    for _ in range(10):
+        for repeats in ((1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2)):
+            unit = bulk("C", "diamond", rng.uniform(3.40, 3.75), cubic=True)
+            frames.append(label(distorted(unit.repeat(repeats), rng), CARBON))
+            kinds.append("diamond")
+    for _ in range(8):
+        for repeats in ((1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1)):
+            unit = graphite(rng.uniform(2.38, 2.55), rng.uniform(6.3, 7.4))
+            frames.append(label(distorted(unit.repeat(repeats), rng), CARBON))
+            kinds.append("graphite")
+    groups = list(range(len(frames)))
+    check_forces([frames[0], frames[3], frames[41]], CARBON)
+    check_stress([frames[0], frames[3], frames[41]], CARBON)
+    for density in (2.0, 3.0):
+        snapshots = melt_and_quench(density, rng)
+        # neighbours in time are alike, so four in a row stay on the same side of the split
+        groups += [groups[-1] + 1 + index // 4 for index in range(len(snapshots))]
+        frames += snapshots
+        kinds += ["amorphous"] * len(snapshots)
+    check_forces(frames[-1:], CARBON)
+    check_stress(frames[-1:], CARBON)
+    groups = np.array(groups)
+    test_groups = []
+    for kind in ("diamond", "graphite", "amorphous"):
+        members = np.unique(groups[np.array(kinds) == kind])
+        test_groups.extend(rng.permutation(members)[: len(members) // 5])
+    test = np.flatnonzero(np.isin(groups, test_groups))
+    save(outdir / "carbon_solids.npz", frames, CARBON, groups, test, kinds)
+
+
+def graphite(a, c):
+    """Rectangular cell of AB-stacked graphite, 8 atoms, with layers c / 2 apart."""
+    layer = np.array([[0, 0], [0, 1 / 3], [1 / 2, 1 / 2], [1 / 2, 5 / 6]])
+    positions = np.zeros((8, 3))
+    positions[:4, :2] = layer
+    positions[4:, :2] = layer + np.array([0, 1 / 3])
+    positions[4:, 2] = 1 / 2
+    return Atoms("C8", scaled_positions=positions % 1, cell=[a, a * np.sqrt(3), c], pbc=True)
+
+
+def distorted(atoms, rng):
+    """Strain of up to 2 percent, and displacements of 0.01 to 0.15 angstrom."""
+    strain = rng.uniform(-0.02, 0.02, size=(3, 3))
+    atoms.set_cell(atoms.cell @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+    atoms.positions += rng.normal(scale=rng.uniform(0.01, 0.15), size=(len(atoms), 3))
+    return atoms
+
+
+def melt_and_quench(density, rng, *, n_atoms=64, n_melt=80, n_quench=150, every=10):
+    """Snapshots of 64 carbon atoms melted at 5000 K and cooled to 300 K, density in g/cm^3."""
+    mass = n_atoms * atomic_masses[6] / ase.units.kg * 1e3
+    length = (mass / density) ** (1 / 3) * 1e8
+    atoms = Atoms(f"C{n_atoms}", random_packing(n_atoms, length, 1.35, rng),
+                  cell=[length] * 3, pbc=True)
+    atoms.calc = TBLite(**CARBON, verbosity=0)
+    MaxwellBoltzmannDistribution(atoms, temperature_K=5000, rng=rng)
+    dynamics = Langevin(atoms, 1.0 * ase.units.fs, temperature_K=5000,
+                        friction=0.05 / ase.units.fs, rng=rng)
+    snapshots = []
+    for step in range(1, n_melt + n_quench + 1):
+        cooled = max(step - n_melt, 0) / n_quench
+        dynamics.set_temperature(temperature_K=5000 - 4700 * cooled)
+        dynamics.run(1)
+        # the first steps only heal the random packing
+        if step >= 30 and step % every == 0:
+            snapshots.append(frozen(atoms))
+            print(f"{density} g/cm^3, step {step}: {atoms.get_temperature():.0f} K, "
+                  f"{atoms.get_potential_energy() / n_atoms:.3f} eV/atom", flush=True)
+    return snapshots
+
+
+def random_packing(n_atoms, length, min_distance, rng):
+    """Random positions in a cubic cell, none closer to another than `min_distance`."""
+    positions = np.empty((0, 3))
+    while len(positions) < n_atoms:
+        trial = rng.uniform(0, length, size=(1, 3))
+        separations = positions - trial
+        separations -= length * np.round(separations / length)
+        if not (np.linalg.norm(separations, axis=1) < min_distance).any():
+            positions = np.vstack([positions, trial])
+    return positions
+
+
+def repeats_of(atoms):
+    """How often a periodic cell is repeated before it is computed."""
+    if not atoms.pbc.all():
+        return np.array([1, 1, 1])
+    heights = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
+    return np.ceil(MIN_HEIGHT / heights).astype(int)
+
+
+def label(atoms, method):
+    """Copy of a structure with its energy, forces and, if periodic, stress."""
+    repeats = repeats_of(atoms)
+    large = atoms.repeat(repeats) if atoms.pbc.all() else atoms.copy()
+    large.calc = TBLite(**method, verbosity=0)
+    results = {
+        "energy": large.get_potential_energy() / repeats.prod(),
+        "forces": large.get_forces()[: len(atoms)],
+    }
+    if atoms.pbc.all():
+        results["stress"] = large.get_stress()
+    return attach(atoms, results)
+
+
+def frozen(atoms):
+    """Copy of a structure with the results its calculator has at hand."""
+    return attach(atoms, {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(),
+                          "stress": atoms.get_stress()})
+
+
+def attach(atoms, results):
+    copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy
+
+
+def check_forces(frames, method, *, step=1e-3, tolerance=5e-3):
+    """Compare a force of each frame with the central difference of the energy."""
+    worst = 0.0
+    for atoms in frames:
+        energies = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[1, 2] += sign * step
+            energies.append(label(moved, method).get_potential_energy())
+        numeric = (energies[1] - energies[0]) / (2 * step)
+        worst = max(worst, abs(numeric - atoms.get_forces()[1, 2]))
+    print(f"forces agree with differences of the energy to {worst:.1e} eV/angstrom", flush=True)
+    if worst > tolerance:
+        raise RuntimeError(f"forces and energies differ by {worst} eV/angstrom")
+
+
+def check_stress(frames, method, *, step=1e-3, tolerance=2e-4):
+    """Compare the stress xx and yz of each frame with central differences of the energy."""
+    worst = 0.0
+    for atoms in frames:
+        for voigt, (row, column) in {0: (0, 0), 3: (1, 2)}.items():
+            energies = []
+            for sign in (1, -1):
+                strain = np.eye(3)
+                strain[row, column] += sign * step / 2
+                strain[column, row] += sign * step / 2
+                moved = atoms.copy()
+                moved.set_cell(atoms.cell @ strain, scale_atoms=True)
+                energies.append(label(moved, method).get_potential_energy())
+            numeric = (energies[0] - energies[1]) / (2 * step * atoms.get_volume())
+            worst = max(worst, abs(numeric - atoms.get_stress()[voigt]))
+    print(f"stress agrees with differences of the energy to {worst:.1e} eV/angstrom^3", flush=True)
+    if worst > tolerance:
+        raise RuntimeError(f"stress and energies differ by {worst} eV/angstrom^3")
+
+
+def save(path, frames, method, groups, test, kinds):
+    """Write frames as flat arrays: atoms of all frames in a row, and where each begins."""
+    species = np.unique(np.concatenate([atoms.numbers for atoms in frames]))
+    isolated = [label(Atoms(chemical_symbols[z]), method).get_potential_energy() for z in species]
+    arrays = {
+        "offsets": np.cumsum([0] + [len(atoms) for atoms in frames]),
+        "numbers": np.concatenate([atoms.numbers for atoms in frames]).astype(np.int8),
+        "positions": np.concatenate([atoms.positions for atoms in frames]),
+        "energies": np.array([atoms.get_potential_energy() for atoms in frames]),
+        "forces": np.concatenate([atoms.get_forces() for atoms in frames]),
+        "groups": np.asarray(groups),
+        "kinds": np.array(kinds),
+        "train": np.setdiff1d(np.arange(len(frames)), test),
+        "test": np.asarray(test),
+        "isolated_numbers": species,
+        "isolated_energies": np.array(isolated),
+        "made_with": np.array([f"tblite {version('tblite')}", f"ase {version('ase')}"]),
+    }
+    if frames[0].pbc.all():
+        arrays["cells"] = np.array([atoms.cell.array for atoms in frames])
+        arrays["stresses"] = np.array([atoms.get_stress() for atoms in frames])
+    np.savez_compressed(path, **arrays)
+    print(f"{path}: {len(frames)} frames, {path.stat().st_size} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
+from ase.geometry import minkowski_reduce
 from sklearn.utils.validation import check_array, validate_data
 
 from ..features import AtomicFeatures
@@ -91,8 +92,9 @@ class Environments:
         alone = (structures.n_atoms == 1) & ~structures.pbc.any(axis=1)
         if isinstance(reach, (int, float)):
             for index in np.flatnonzero((structures.n_atoms == 1) & ~alone):
-                vectors = structures.cells[index][structures.pbc[index]]
-                # the shortest lattice vector of a box that is not wildly skewed
+                pbc = structures.pbc[index]
+                # the shortest lattice vector is among those of a reduced cell
+                vectors = minkowski_reduce(structures.cells[index], pbc)[0][pbc]
                 alone[index] = np.linalg.norm(vectors, axis=1).min() > reach
         return alone
 

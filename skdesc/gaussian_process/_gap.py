@@ -220,8 +220,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.
 
-        The first call chooses the sparse points and sees all elements; otherwise the result
-        is that of one fit to all data.
+        The first call chooses the sparse points, and all elements must be among its
+        structures or its sparse points; otherwise the result is that of one fit to all data.
 
         Parameters
         ----------

@@ -69,9 +69,9 @@ class Prior:
             self.jitter = max(self.jitter, used)
         if jitter == "auto" and self.jitter > _HARMLESS_JITTER:
             warnings.warn(
-                f"a jitter of {self.jitter:g} was needed to factorise the covariances of the "
-                f"sparse points; covariances with zeta={zeta:g} may not be positive definite, "
-                "which integers never are to blame for",
+                f"a jitter of {self.jitter:g} was needed to factorise the covariances of sparse "
+                f"points: they are not positive definite, as may happen if zeta ({zeta:g}) is no "
+                "integer; use an integer, or lower n_sparse",
                 UntrustworthyFitWarning,
                 stacklevel=5,
             )
@@ -139,7 +139,7 @@ class Data:
     Attributes
     ----------
     triangles : dict of str to Triangle
-        By kind of target, in the order of `KINDS`.
+        By kind of target.
     log_noise : dict of str to float
         Sum of the logarithms of the rows' noise, relative to the kind's.
     """

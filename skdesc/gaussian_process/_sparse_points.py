@@ -165,6 +165,9 @@ def _given_points(given, species, n_features):
             f"sparse_method is one array, but there are centers of {len(species)} species "
             f"({', '.join(chemical_symbols[z] for z in species)}); give a dict of arrays"
         )
+    missing = [chemical_symbols[z] for z in species if z not in table]
+    if missing:
+        raise ValueError(f"sparse_method has no points for {', '.join(missing)}; add some")
     features, centers = [], []
     for z in sorted(table):
         values = np.array(table[z], dtype=np.float64, order="C")

@@ -114,8 +114,10 @@ def _check_outer(name, values, n_structures):
 
 def _check_forces(forces, n_atoms):
     _check_outer("forces", forces, len(n_atoms))
-    return [_check_block("forces", forces[index], index, (n, 3))
-            for index, n in enumerate(n_atoms)]
+    return [
+        _check_block("forces", block, index, (int(n), 3))
+        for index, (block, n) in enumerate(zip(forces, n_atoms, strict=True))
+    ]
 
 
 def _check_block(name, values, index, shape):
@@ -135,8 +137,8 @@ def _check_block(name, values, index, shape):
 def _check_virials(virials, n_structures):
     _check_outer("virials", virials, n_structures)
     result = np.full((n_structures, 6), np.nan)
-    for index in range(n_structures):
-        virial = _check_block("virials", virials[index], index, (3, 3))
+    for index, block in enumerate(virials):
+        virial = _check_block("virials", block, index, (3, 3))
         if virial is None:
             continue
         skew = np.abs(virial - virial.T).max()

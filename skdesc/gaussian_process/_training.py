@@ -99,7 +99,8 @@ class Training:
     Parameters
     ----------
     environments : Environments
-        The first structures: they decide on the elements and the sparse points.
+        The first structures: they decide on the sparse points, if these are not given, and
+        on the elements.
     regressor : GAPRegressor
         Parameters.
     config_types : sequence or None
@@ -122,8 +123,6 @@ class Training:
     """
 
     def __init__(self, environments, regressor, config_types):
-        self.elements = environments.elements()
-        self.atom_energies = AtomEnergies(self.elements, regressor.e0)
         self.points = select_points(
             environments,
             regressor.sparse_method,
@@ -131,6 +130,9 @@ class Training:
             config_types=config_types,
             random_state=regressor.random_state,
         )
+        # points that were given may be of elements that come later
+        self.elements = np.union1d(environments.elements(), self.points.species)
+        self.atom_energies = AtomEnergies(self.elements, regressor.e0)
         self.prior = Prior(self.points, float(regressor.zeta), regressor.jitter)
         self.data = Data(len(self.points), len(self.elements))
 

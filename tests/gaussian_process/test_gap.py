@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from helpers.derivatives import assert_second_order, displaced, strained
 from helpers.toy_data import make_frames, reference
 from sklearn.base import clone
@@ -226,6 +227,16 @@ class TestSameWeights:
         gap.partial_fit(second[0], second[1], **second[2])
         assert relative(gap.weights_, once.weights_) < 1e-8
 
+    def test_elements_that_come_later(self, toy, features, targets):
+        """Sparse points given for an element are enough to know of it."""
+        table = {z: features.values[features.species == z][:4] for z in (1, 8)}
+        hydrogen = toy.transform([molecule("H2")])
+        gap = GAPRegressor(sparse_method=table, energy_scale=0.3, e0={"H": -13.6, "O": -430.0})
+        gap.partial_fit(hydrogen, [-31.0]).partial_fit(features, targets[0])
+        every = toy.transform([molecule("H2"), *(atoms for atoms in features.structures)])
+        once = clone(gap).fit(every, np.append(-31.0, targets[0]))
+        assert relative(gap.weights_, once.weights_) < 1e-8
+
     def test_batch_size(self, features, targets, once):
         fixed = fixed_bytes(12, 2, features.shape[1], 3)
         for limit in (fixed + 10_000, 10 * fixed):
@@ -387,8 +398,11 @@ class TestAtomEnergies:
         # oxygen has none: it gets what is left
         assert gap.e0_["O"] == pytest.approx(-430.0, abs=1.5)
 
-    def test_periodic_single_atoms_are_not_isolated(self, toy, frames, targets):
-        more = [*frames, Atoms("H", cell=[2, 2, 2], pbc=True)]
+    @pytest.mark.parametrize(
+        "cell", [[2, 2, 2], [[9, 0, 0], [9, 2, 0], [0, 0, 9]]], ids=["cubic", "skewed"]
+    )
+    def test_periodic_single_atoms_are_not_isolated(self, toy, frames, targets, cell):
+        more = [*frames, Atoms("H", cell=cell, pbc=True)]
         gap = GAPRegressor(n_sparse=5).fit(toy.transform(more), [*targets[0], -20.0])
         assert gap.e0_["H"] != -20.0
 

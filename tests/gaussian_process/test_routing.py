@@ -1,6 +1,7 @@
 """Forces and virials through pipelines, cross-validation and searches, routing on and off."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from helpers.toy_descriptor import ToyTransformer
@@ -61,6 +62,18 @@ def test_search(pipeline, prefix, frames, targets):
     search = GridSearchCV(pipeline, {"gapregressor__zeta": [1, 4]}, cv=3, error_score="raise")
     search.fit(frames, y, **{prefix + name: values for name, values in derivatives.items()})
     assert search.best_estimator_.predict(frames, return_forces=True)[1][0].shape == (2, 3)
+
+
+def test_containers_of_forces(features, targets):
+    """Lists, object arrays and Series, whatever their index."""
+    y, forces = targets[0], targets[1]["forces"]
+    array = np.empty(len(forces), dtype=object)
+    array[:] = forces
+    series = pd.Series(forces, index=np.arange(100, 100 + len(forces)))
+    expected = GAPRegressor(n_sparse=5).fit(features, y, forces=forces).weights_
+    for container in (tuple(forces), array, series):
+        gap = GAPRegressor(n_sparse=5).fit(features, pd.Series(y), forces=container)
+        np.testing.assert_array_equal(gap.weights_, expected)
 
 
 def test_features_as_samples(prefix, features, targets):

@@ -141,8 +141,9 @@ def test_dot_products_are_within_species(environments):
         ("cur", {"Xy": 3}, "key 'Xy'"),
         ("config", 5, "no config types are given"),
         (np.ones((2, 3)), 5, "centers of 2 species"),
-        ({"H": np.ones((2, 3))}, 5, r"shape \(2, 3\) for species 1"),
-        ({"H": np.zeros((2, 13))}, 5, "no point other than zero vectors"),
+        ({"H": np.ones((2, 3))}, 5, "no points for O"),
+        ({"H": np.ones((2, 3)), "O": np.ones((2, 13))}, 5, r"shape \(2, 3\) for species 1"),
+        ({1: np.zeros((2, 13)), 8: np.zeros((1, 13))}, 5, "no point other than zero vectors"),
     ],
 )
 def test_errors(environments, method, n_sparse, match):

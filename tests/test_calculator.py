@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
 from helpers.toy_data import make_frames, reference
@@ -13,7 +14,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor
-from skdesc.calculator import SkdescCalculator
+from skdesc.calculator import SkdescCalculator, ZBLCalculator
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,36 @@ def test_what_is_not_a_potential(pipeline):
     atoms.calc = SkdescCalculator(pipeline)
     with pytest.raises(ValueError, match="X has atoms of C"):
         atoms.get_potential_energy()
+
+
+class TestZBL:
+    def test_is_the_published_potential(self):
+        """Two nuclei inside half of the range, by the formula."""
+        atoms = Atoms("SiC", [[0, 0, 0], [0.4, 0, 0]])
+        atoms.calc = ZBLCalculator()
+        x = 0.4 / (0.4685 / (14**0.23 + 6**0.23))
+        weights, rates = (0.18175, 0.50986, 0.28022, 0.02817), (3.1998, 0.94229, 0.4029, 0.20162)
+        screening = sum(w * np.exp(-k * x) for w, k in zip(weights, rates, strict=True))
+        expected = 14.399645 * 14 * 6 / 0.4 * screening
+        assert atoms.get_potential_energy() == pytest.approx(expected, rel=1e-12)
+
+    def test_ends_at_the_bond(self):
+        atoms = Atoms("SiC", [[0, 0, 0], [1.11 + 0.76, 0, 0]])
+        atoms.calc = ZBLCalculator()
+        assert atoms.get_potential_energy() == 0.0
+        atoms.positions[1, 0] -= 0.1
+        assert 0.0 < atoms.get_potential_energy() < 0.1
+        atoms.positions[1, 0] += 0.2
+        atoms.calc = ZBLCalculator(scale=1.2)
+        assert atoms.get_potential_energy() > 0.0
+        with pytest.raises(ValueError, match="scale is 0"):
+            ZBLCalculator(scale=0)
+
+    def test_derivatives(self):
+        atoms = make_frames(1, seed=2)[0]
+        atoms.calc = ZBLCalculator(scale=3.0)
+        forces, stress = atoms.get_forces(), atoms.get_stress()
+        assert np.abs(forces).max() > 1e-3
+        np.testing.assert_allclose(forces, calculate_numerical_forces(atoms, 1e-5), atol=1e-7)
+        np.testing.assert_allclose(stress, calculate_numerical_stress(atoms, 1e-6), atol=1e-7)
+        assert atoms.get_potential_energies().sum() == pytest.approx(atoms.get_potential_energy())

@@ -8,6 +8,7 @@
     _covariance     (p . p')^zeta and its derivative
     _sparse_points  which environments carry the model
     _rows           covariances between targets and sparse points
+    _baseline       a calculator to learn the difference to
     _streaming_qr   triangles that hold all that the data say
     _training       the pass over the data, batch by batch
     _e0             energies of single atoms

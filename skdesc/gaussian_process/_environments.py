@@ -70,13 +70,13 @@ class Environments:
 
     def elements(self):
         """Elements of all atoms, not only of the centers; ascending."""
-        return np.unique(self.species if self.features is None else self._structures.numbers)
+        return np.unique(self.species if self.features is None else self.structures.numbers)
 
     def composition(self, elements):
         """Number of atoms of each element, ndarray of shape (n_structures, n_elements)."""
         if self.features is None:
             return self.n_atoms[:, np.newaxis].astype(np.float64)
-        structures = self._structures
+        structures = self.structures
         code = np.searchsorted(elements, structures.numbers)
         flat = structures.structure_index * len(elements) + code
         counts = np.bincount(flat, minlength=len(self) * len(elements))
@@ -86,7 +86,7 @@ class Environments:
         """Mask of the structures that are a single atom without images in reach."""
         if self.features is None:
             return np.zeros(len(self), dtype=bool)
-        structures = self._structures
+        structures = self.structures
         # a lone atom in a large periodic box is isolated too, if one knows how far it sees
         reach = getattr(self.features.descriptor, "cutoff", None)
         alone = (structures.n_atoms == 1) & ~structures.pbc.any(axis=1)
@@ -99,8 +99,18 @@ class Environments:
         return alone
 
     @property
-    def _structures(self):
+    def structures(self):
+        """`Structures`; see :meth:`require_structures`."""
+        self.require_structures()
         return self.features.structures
+
+    def require_structures(self):
+        """Refuse plain arrays, which have neither structures nor derivatives."""
+        if self.features is None:
+            raise ValueError(
+                "X is a plain array, which knows nothing of structures, their derivatives or a "
+                "baseline; pass AtomicFeatures, the output of a descriptor with pooling=None"
+            )
 
 
 def check_environments(X, estimator, *, reset):

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from ._baseline import add_baseline, evaluate_baseline, local_baseline
 from ._environments import check_environments
 from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
@@ -72,6 +73,10 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         Whether to refine energy scale and noise, starting from the values given, such that
         the data are most probable; each stays within a factor of 100. It costs no further
         pass over the data.
+    baseline : ase.calculators.calculator.Calculator or None, default=None
+        Subtracted from targets in fit and added to predictions, such as
+        :class:`skdesc.calculator.ZBLCalculator`, the repulsion that few data show. Not for
+        plain arrays.
     memory_limit : int or None, default=None
         Bytes that a fit may take beside `X`. None stands for what the solver needs plus 256
         MiB for rows. A structure too large for the limit is an error.
@@ -118,10 +123,9 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     -----
     `X` may also be a plain array, where each row is one environment of one structure, or a
     list of such arrays, one per structure. Their rows are scaled to unit length; a row of
-    zeros has no covariance with any other and is predicted by `e0` alone. Scaling makes the
-    covariance on averaged descriptors (``pooling="mean"``) the averaged kernel.
-
-    If all environments are sparse points, predictions are those of the full process.
+    zeros has no covariance with any other and is predicted by `e0` alone. On averaged
+    descriptors (``pooling="mean"``) this is the averaged kernel. If all environments are
+    sparse points, predictions are those of the full process.
 
     References
     ----------
@@ -161,6 +165,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         e0="auto",
         jitter="auto",
         optimize=None,
+        baseline=None,
         memory_limit=None,
         n_jobs=None,
         random_state=None,
@@ -175,6 +180,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         self.e0 = e0
         self.jitter = jitter
         self.optimize = optimize
+        self.baseline = baseline
         self.memory_limit = memory_limit
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -209,8 +215,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         self._training = None
         environments, targets = self._fit_more(X, y, forces, virials, sigmas, config_types)
         # the noise that was refined, times what is given for each structure
-        sigma = targets.sigmas[:, 0] * (self.sigma_energy_ / self.sigma_energy)
-        sigma *= np.sqrt(environments.n_atoms)
+        sigma = targets.sigmas[:, 0] * np.sqrt(environments.n_atoms)
+        sigma *= self.sigma_energy_ / self.sigma_energy
         with self._threads():
             self.loo_ = leave_one_out(
                 self._model, self._training, environments, targets.energies, sigma
@@ -220,8 +226,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.
 
-        The first call chooses the sparse points, and all elements must be among its
-        structures or its sparse points; otherwise the result is that of one fit to all data.
+        The first call chooses the sparse points, and must have all elements (or sparse points
+        of them); otherwise the result is that of one fit to all data.
 
         Parameters
         ----------
@@ -268,19 +274,22 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         environments = self._check_predict(X)
         wants_gradient = return_forces or return_virials
         if wants_gradient:
-            _check_derivatives(environments)
+            environments.require_structures()
+        std, forces, virials = None, None, None
         with self._threads():
             energies, g = self._model.energies(environments, gradient=wants_gradient)
-            result = [energies]
             if return_std:
-                result.append(self._model.std(environments))
+                std = self._model.std(environments)
             if wants_gradient:
                 gradient, strain = environments.features.vjp(g)
-                offsets = environments.features.structures.offsets
-                if return_forces:
-                    result.append(np.split(-gradient, offsets[1:-1]))
-                if return_virials:
-                    result.append(-0.5 * (strain + strain.swapaxes(1, 2)))
+                offsets = environments.structures.offsets
+                forces = np.split(-gradient, offsets[1:-1]) if return_forces else None
+                virials = -0.5 * (strain + strain.swapaxes(1, 2)) if return_virials else None
+        if self._baseline is not None:
+            energies, forces, virials = add_baseline(
+                self._baseline, environments.structures, energies, forces, virials
+            )
+        result = [part for part in (energies, std, forces, virials) if part is not None]
         return tuple(result) if len(result) > 1 else result[0]
 
     def predict_forces_std(self, X):
@@ -300,7 +309,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
             In eV/angstrom.
         """
         environments = self._check_predict(X)
-        _check_derivatives(environments)
+        environments.require_structures()
         with self._threads():
             return forces_std(self._model, environments)
 
@@ -317,14 +326,19 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         energies : ndarray of shape (n_centers,)
-            In eV; that of a single atom, `e0_`, is included.
+            In eV; that of a single atom, `e0_`, and of the baseline are included.
         std : ndarray of shape (n_centers,)
             In eV; only if `return_std`.
         """
-        single = self._check_predict(X).as_single_environments()
+        environments = self._check_predict(X)
+        single = environments.as_single_environments()
         with self._threads():
             energies = self._model.local_energies(single)
-            return (energies, self._model.std(single)) if return_std else energies
+            std = self._model.std(single) if return_std else None
+        if self._baseline is not None:
+            base = local_baseline(self._baseline, environments.structures)
+            energies += base[environments.features.centers]
+        return (energies, std) if return_std else energies
 
     def memory_estimate(self, X, *, forces=True, virials=True):
         """Estimate the peak memory of a fit, beside `X` and the targets.
@@ -351,21 +365,25 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         environments = check_environments(X, self, reset=self._training is None)
         noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
+        if self.baseline is not None:
+            wanted = {"forces": forces is not None, "virials": virials is not None}
+            base = evaluate_baseline(self.baseline, environments.structures, **wanted)
+            targets = targets.without(*base)
         noise = dict(zip(KINDS, noise, strict=True))
         optimize = self.optimize is not None
         with self._threads():
             training = self._training or Training(environments, self, config_types)
             training.absorb(environments, targets, noise, self.memory_limit)
             e0, posterior = training.solve(self.energy_scale, noise, optimize=optimize)
-        self._training = training
+        self._training, self._baseline = training, self.baseline
         self._model = Model(training.elements, e0, training.points, posterior)
         self._set_attributes(training, e0, posterior)
         return environments, targets
 
     def _set_attributes(self, training, e0, posterior):
         self.elements_ = training.elements
-        self.e0_ = {chemical_symbols[z]: float(e)
-                    for z, e in zip(training.elements, e0, strict=True)}
+        symbols = (chemical_symbols[z] for z in training.elements)
+        self.e0_ = dict(zip(symbols, e0.tolist(), strict=True))
         self.energy_scale_ = posterior.energy_scale
         self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = posterior.sigmas.values()
         self.sparse_features_ = training.points.features
@@ -385,11 +403,3 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         if self.n_jobs is None:
             return nullcontext()
         return threadpool_limits(effective_n_jobs(self.n_jobs), "blas")
-
-
-def _check_derivatives(environments):
-    if environments.features is None:
-        raise ValueError(
-            "forces or virials are asked for, but X is a plain array, which has no derivatives; "
-            "pass AtomicFeatures, the output of a descriptor with pooling=None"
-        )

@@ -6,6 +6,8 @@ import numbers
 
 import numpy as np
 
+from ._baseline import check_baseline
+
 
 def check_parameters(regressor):
     """Refuse numbers out of range; what concerns the data is checked with them.
@@ -27,6 +29,7 @@ def check_parameters(regressor):
     ):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None or "
                          "'marginal_likelihood'")
+    check_baseline(regressor.baseline)
     if regressor.memory_limit is not None:
         _check_real(regressor, "memory_limit", above=0.0, remedy=", or None")
 

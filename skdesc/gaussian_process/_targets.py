@@ -64,6 +64,18 @@ class Targets:
         return mask
 
 
+    def without(self, energies, forces, virials):
+        """Targets from which those of a baseline are subtracted; None where not needed."""
+        if self.forces is not None:
+            forces = [
+                None if block is None else block - base
+                for block, base in zip(self.forces, forces, strict=True)
+            ]
+        if self.virials is not None:
+            virials = self.virials - virials[:, *VOIGT]
+        return Targets(self.energies - energies, forces, virials, self.sigmas)
+
+
 def check_targets(environments, y, forces, virials, sigmas, config_types, defaults):
     """Check targets against environments.
 
@@ -90,11 +102,8 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
         check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"), warn=True
     )
     check_consistent_length(environments, y)
-    if (forces is not None or virials is not None) and environments.features is None:
-        raise ValueError(
-            "forces or virials are given, but X is a plain array, which has no derivatives; "
-            "pass AtomicFeatures, the output of a descriptor with pooling=None"
-        )
+    if forces is not None or virials is not None:
+        environments.require_structures()
     return Targets(
         y,
         None if forces is None else _check_forces(forces, environments.n_atoms),

@@ -1,0 +1,279 @@
+"""Public data sets, found in a data home; what is known of each is in ``_registry``."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import lzma
+import os
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from sklearn.utils import Bunch
+
+from ..structures import extract_targets
+from ._registry import REGISTRY
+
+_RETURNS = """
+    Parameters
+    ----------{parameters}
+    data_home : path-like or None, default=None
+        Folder of the files, see `get_data_home`.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With the fields
+
+        - ``frames``, list of ase.Atoms that carry their results, see `extract_targets`;
+        - ``energies``, ndarray of shape (n_frames,), in eV;
+        - ``forces``, list of ndarrays (n_atoms, 3), in eV/angstrom, if the set has forces;
+        - ``virials``, ndarray of shape (n_frames, 3, 3), in eV, if it has stresses; NaN where a
+          frame has none;
+        - ``train`` and ``test``, ndarrays of indices into the frames: the published split, or
+          one drawn with a fixed seed;
+        - ``subsets``, dict from the name of each file's part to its indices;
+        - ``kinds``, ndarray of shape (n_frames,), the configuration type, or "" if unknown;
+        - ``isolated_energies``, dict from element to the energy of one atom, in eV, empty if
+          unknown;
+        - ``DESCR``, str, where the data come from.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is neither in the data home nor to be had from a verified source.
+    OSError
+        If a download fails, or a file is damaged.
+    """
+
+
+def get_data_home(data_home=None):
+    """Folder in which the fetchers look for files.
+
+    Parameters
+    ----------
+    data_home : path-like or None, default=None
+        The folder. If None, the environment variable ``SKDESC_DATA``, and without that
+        ``~/skdesc_data``.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The absolute path. It is not created: the fetchers only do so to download.
+
+    Examples
+    --------
+    >>> from skdesc.datasets import get_data_home
+    >>> get_data_home("/data/atoms").name
+    'atoms'
+    """
+    if data_home is None:
+        data_home = os.environ.get("SKDESC_DATA") or "~/skdesc_data"
+    return Path(data_home).expanduser().absolute()
+
+
+def _documented(parameters=""):
+    def document(function):
+        if function.__doc__:  # None under python -OO
+            function.__doc__ += "\n" + _RETURNS.format(parameters=parameters)
+        return function
+
+    return document
+
+
+@_documented("""
+    element : {"Cu", "Li", "Si"}
+        The element.""")
+def fetch_mlearn(element, *, data_home=None):
+    """Copper, lithium or silicon of the comparison of potentials by Zuo et al. (2020)."""
+    known = [name.removeprefix("mlearn_") for name in REGISTRY if name.startswith("mlearn_")]
+    if element not in known:
+        raise ValueError(f"element must be one of {known}, got {element!r}")
+    return _fetch(f"mlearn_{element}", data_home)
+
+
+@_documented()
+def fetch_monbtaw(*, data_home=None):
+    """Alloys of Mo, Nb, Ta and W: energies, forces, stresses."""
+    return _fetch("monbtaw", data_home)
+
+
+@_documented()
+def fetch_ethanol(*, data_home=None):
+    """Molecular dynamics of ethanol: energies, forces."""
+    return _fetch("ethanol", data_home)
+
+
+@_documented()
+def fetch_acetylacetone(*, data_home=None):
+    """Molecular dynamics of acetylacetone at 300 K and, for testing, 600 K."""
+    return _fetch("acetylacetone", data_home)
+
+
+@_documented()
+def fetch_qm7(*, data_home=None):
+    """Atomisation energies of 7101 molecules of H, C, N, O and S."""
+    return _fetch("qm7", data_home)
+
+
+@_documented()
+def fetch_qm9_500(*, data_home=None):
+    """Energies of 500 molecules of QM9."""
+    return _fetch("qm9_500", data_home)
+
+
+@_documented()
+def fetch_carbon_gap17(*, data_home=None):
+    """Carbon: crystals, melt and the dimer of C-GAP-17, energies and forces."""
+    return _fetch("carbon_gap17", data_home)
+
+
+@_documented()
+def fetch_iron_gap22(*, data_home=None):
+    """Iron of Fe-GAP22: energies, forces and some stresses."""
+    return _fetch("iron_gap22", data_home)
+
+
+@_documented()
+def fetch_hea25(*, data_home=None):
+    """100 alloys of 25 elements, less those with a force above 20 eV/angstrom.
+    """
+    return _fetch("hea25", data_home)
+
+
+@_documented()
+def fetch_jarvis_vacancy(*, data_home=None):
+    """Energies of bulk and defective cells of 78 elements."""
+    return _fetch("jarvis_vacancy", data_home)
+
+
+@_documented()
+def fetch_perov5(*, data_home=None):
+    """Formation energies of perovskites of 56 elements, per cell of five atoms."""
+    return _fetch("perov5", data_home)
+
+
+@_documented()
+def fetch_batio3(*, data_home=None):
+    """Barium titanate: energies and forces."""
+    return _fetch("batio3", data_home)
+
+
+@_documented()
+def fetch_gaas(*, data_home=None):
+    """Gallium arsenide of several compositions: energies and forces."""
+    return _fetch("gaas", data_home)
+
+
+def _fetch(name, data_home):
+    entry = REGISTRY[name]
+    home = get_data_home(data_home)
+    # all files are found before the first is read
+    paths = [_locate(file, entry, home) for file in entry.files]
+    frames, labels = [], []
+    for path, file in zip(paths, entry.files, strict=True):
+        found = [atoms for atoms in _read(path) if _is_wanted(atoms, entry)]
+        frames += found
+        labels += [file.subset] * len(found)
+    labels = np.array(labels)
+    energies, targets = extract_targets(frames)
+    if entry.test:
+        train = np.flatnonzero(np.isin(labels, entry.train))
+        test = np.flatnonzero(np.isin(labels, entry.test))
+    else:
+        order = np.random.default_rng(0).permutation(len(frames))
+        test = np.sort(order[: len(frames) // 5])
+        train = np.sort(order[len(frames) // 5 :])
+    return Bunch(
+        frames=frames,
+        energies=energies,
+        **targets,
+        train=train,
+        test=test,
+        subsets={file.subset: np.flatnonzero(labels == file.subset) for file in entry.files},
+        kinds=np.array([atoms.info.get("config_type", "") for atoms in frames]),
+        isolated_energies=dict(entry.isolated_energies),
+        DESCR=_describe(entry),
+    )
+
+
+def _is_wanted(atoms, entry):
+    if entry.max_force is None:
+        return True
+    return np.abs(atoms.get_forces()).max() <= entry.max_force
+
+
+def _describe(entry):
+    lines = [entry.title, "-" * len(entry.title), "", entry.notes, ""]
+    if entry.max_force is not None:
+        lines += [f"Frames with a force component above {entry.max_force} eV/angstrom are left "
+                  "out.", ""]
+    if not entry.test:
+        lines += ["No split is published: a fifth of the frames, drawn at random with a fixed "
+                  "seed, is for testing.", ""]
+    lines += [f"Published at {entry.source}.", f"Licence: {entry.licence or 'see there'}.", ""]
+    return "\n".join(lines)
+
+
+def _locate(file, entry, home):
+    """Path of a file in the data home, downloaded if it is missing and can be verified."""
+    path = home / file.name
+    if path.is_file():
+        return path
+    if file.url and file.sha256:
+        _download(file.url, file.sha256, path)
+        return path
+    upstream = f"{file.upstream} of " if file.upstream else ""
+    raise FileNotFoundError(
+        f"{file.name} is not in the data home {home}. It is not downloaded, because no checksum "
+        f"of it is known. Place it there, as extended xyz compressed by xz with the keys energy, "
+        f"forces and stress in eV and angstrom; the data are published as {upstream}"
+        f"{entry.source}. Another folder is chosen with data_home= or SKDESC_DATA"
+    )
+
+
+def _download(url, sha256, path):
+    """Download to a temporary file, verify it, and only then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as target:
+            try:
+                with urllib.request.urlopen(url, timeout=60) as response:
+                    content = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise OSError(
+                    f"{url} cannot be downloaded ({error}); connect to the network, or place "
+                    f"the file as {path}"
+                ) from error
+            target.write(content)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != sha256:
+            raise OSError(
+                f"{url} has the SHA-256 {digest}, but {sha256} is expected; the download is "
+                "discarded, try again later"
+            )
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def _read(path):
+    try:
+        # decompressed as a whole: ASE, given the path, seeks back for each frame
+        text = lzma.decompress(path.read_bytes()).decode("utf-8")
+        frames = ase.io.read(io.StringIO(text), ":", format="extxyz")
+    except (lzma.LZMAError, UnicodeDecodeError, ValueError, ase.io.formats.UnknownFileTypeError,
+            ase.io.extxyz.XYZError) as error:
+        raise OSError(
+            f"{path} is damaged or no extended xyz compressed by xz ({error}); remove it and "
+            "place or download it again"
+        ) from error
+    if not frames:
+        raise OSError(f"{path} holds no structures; remove it and place or download it again")
+    return frames

@@ -1,0 +1,221 @@
+"""What the fetchers know about each public data set: the only place to edit to add one.
+
+A file has a ``url`` and a ``sha256`` only where the checksum of exactly that file is known from
+its publisher's copy. All others have to be placed in the data home by hand, as extended xyz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One extended xyz file, compressed by xz, of a data set."""
+
+    name: str
+    subset: str
+    upstream: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set made of files of one public repository at one commit.
+
+    ``train`` and ``test`` name the subsets that are the published split. If ``test`` is empty
+    there is none, and a fifth of the frames, drawn with a fixed seed, is for testing.
+    """
+
+    title: str
+    repository: str
+    commit: str | None
+    licence: str | None
+    files: tuple[DataFile, ...]
+    train: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    notes: str = ""
+    max_force: float | None = None
+    isolated_energies: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def source(self):
+        """Where the set is published, as one line of text."""
+        return f"https://github.com/{self.repository}" + (
+            f" @ {self.commit}" if self.commit else ""
+        )
+
+
+def _mlearn(element):
+    return DataSet(
+        title=f"{element}, of the comparison of potentials by Zuo et al. (2020)",
+        repository="materialsvirtuallab/mlearn",
+        commit="10c427a5",
+        licence="MIT",
+        files=(
+            DataFile(f"mlearn_{element}_train.extxyz.xz", "train", f"data/{element}/training.json"),
+            DataFile(f"mlearn_{element}_test.extxyz.xz", "test", f"data/{element}/test.json"),
+        ),
+        train=("train",),
+        test=("test",),
+        notes=(
+            "VASP, PBE: energies, forces and stresses, with the published split. The published "
+            "stresses are in kB with an order of components that differs by element; the files "
+            "read here hold them in ASE's convention. The training data of Cu are not at that "
+            "commit; https://github.com/ACEsuit/ACEData has them."
+        ),
+    )
+
+
+REGISTRY = {
+    "mlearn_Cu": _mlearn("Cu"),
+    "mlearn_Li": _mlearn("Li"),
+    "mlearn_Si": _mlearn("Si"),
+    "monbtaw": DataSet(
+        title="Mo-Nb-Ta-W alloys",
+        repository="materialsvirtuallab/maml",
+        commit="f7c0b6f6",
+        licence="BSD-3-Clause",
+        files=(
+            DataFile("maml_MoNbTaW_train.extxyz.xz", "train", "mvl_models/pes/MoNbTaW"),
+            DataFile("maml_MoNbTaW_test.extxyz.xz", "test", "mvl_models/pes/MoNbTaW"),
+        ),
+        train=("train",),
+        test=("test",),
+        notes="VASP, PBE: energies, forces and stresses of elements, binaries and the alloy.",
+    ),
+    "ethanol": DataSet(
+        title="Ethanol, of the BOTNet data sets",
+        repository="davkovacs/BOTNet-datasets",
+        commit="29e6d467",
+        licence="MIT",
+        files=(
+            DataFile("botnet_eth_train.extxyz.xz", "train", "dataset_ethanol/train.xyz"),
+            DataFile("botnet_eth_test_MD.extxyz.xz", "test", "dataset_ethanol/test_MD.xyz"),
+        ),
+        train=("train",),
+        test=("test",),
+        notes="PBE: energies and forces of molecular dynamics.",
+        isolated_energies={
+            "H": -13.568422383046626, "C": -1025.2770951782686, "O": -2035.5709809589698,
+        },
+    ),
+    "acetylacetone": DataSet(
+        title="Acetylacetone, of the BOTNet data sets",
+        repository="davkovacs/BOTNet-datasets",
+        commit="29e6d467",
+        licence="MIT",
+        files=(
+            DataFile("acac_train_300K.extxyz.xz", "train_300K", "dataset_acac/train_300K.xyz"),
+            DataFile("acac_test_MD_300K.extxyz.xz", "test_300K", "dataset_acac/test_MD_300K.xyz"),
+            DataFile("acac_test_MD_600K.extxyz.xz", "test_600K", "dataset_acac/test_MD_600K.xyz"),
+        ),
+        train=("train_300K",),
+        test=("test_300K", "test_600K"),
+        notes="PBE-D3: energies and forces. Trained at 300 K, tested at 300 K and 600 K.",
+        isolated_energies={
+            "H": -13.568422178253735, "C": -1026.8538996116154, "O": -2037.796869412825,
+        },
+    ),
+    "qm7": DataSet(
+        title="QM7: molecules of H, C, N, O and S",
+        repository="qmlcode/qml",
+        commit="8bb833cd",
+        licence="MIT",
+        files=(
+            DataFile("qm7_train5000.extxyz.xz", "train", "tests/qm7"),
+            DataFile("qm7_test2101.extxyz.xz", "test", "tests/qm7"),
+        ),
+        train=("train",),
+        test=("test",),
+        notes="PBE0 atomisation energies, no forces.",
+    ),
+    "qm9_500": DataSet(
+        title="500 molecules of QM9",
+        repository="felixmusil/rascal_benchmarks",
+        commit=None,
+        licence=None,
+        files=(DataFile("qm9_500_dHf.extxyz.xz", "all"),),
+        notes="Energies only, paired with the structures of librascal by their order in the file.",
+    ),
+    "carbon_gap17": DataSet(
+        title="Carbon: parts of the data of the potential C-GAP-17",
+        repository="dft-dutoit/XPOT",
+        commit="fcd88b97",
+        licence="CC BY-NC-SA 4.0",
+        files=(
+            DataFile("cgap17_crystalline_train.extxyz.xz", "crystalline",
+                     "examples/gap_C_XYZ/bulk_cryst_train.xyz"),
+            DataFile("cgap17_highT_md.extxyz.xz", "melt",
+                     "paper-data/JCP-2023/C-GAP-17/test-set-opt/test_sets/high_t_md_test.xyz"),
+            DataFile("cgap17_dimers.extxyz.xz", "dimers",
+                     "C-GAP-17 of https://github.com/jla-gardner/load-atoms @ 7971ae10"),
+        ),
+        notes=(
+            "CASTEP, LDA: energies and forces. 400 crystals of 4 to 8 atoms, 147 snapshots of "
+            "200 atoms at high temperature, and 30 points of the dimer's curve."
+        ),
+    ),
+    "iron_gap22": DataSet(
+        title="Iron: databases 9 to 12 of Fe-GAP22",
+        repository="leiapple/Fe-GAP22",
+        commit="b0a2c1cc",
+        licence="MIT",
+        files=(
+            DataFile("fe_gap22_DB9-12.extxyz.xz", "all", "New_DBs/DB9.xyz to New_DBs/DB12.xyz"),
+        ),
+        notes="Quantum ESPRESSO, PBE: energies, forces, and stresses where computed.",
+    ),
+    "hea25": DataSet(
+        title="HEA25: alloys of 25 d-block elements",
+        repository="abmazitov/torch_alchemical",
+        commit="08e111a0",
+        licence=None,
+        files=(
+            DataFile("hea25_sample100.extxyz.xz", "all", "tests/data/hea_bulk_test_sample.xyz"),
+        ),
+        notes="PBEsol: energies, forces and stresses.",
+        max_force=20.0,
+    ),
+    "jarvis_vacancy": DataSet(
+        title="JARVIS vacancies: bulk and defective cells of 78 elements",
+        repository="usnistgov/alignn",
+        commit=None,
+        licence=None,
+        files=(DataFile("jarvis_vacancy_78el.extxyz.xz", "all"),),
+        notes="Energies only.",
+    ),
+    "perov5": DataSet(
+        title="Perov-5: perovskites of 56 elements, Castelli et al. (2012)",
+        repository="gabeguo/cdvae_xrd",
+        commit=None,
+        licence="MIT",
+        files=(
+            DataFile("perov5_train.extxyz.xz", "train", "data/perov_5"),
+            DataFile("perov5_test.extxyz.xz", "test", "data/perov_5"),
+        ),
+        train=("train",),
+        test=("test",),
+        notes="Formation energies per cell of five atoms, no forces.",
+    ),
+    "batio3": DataSet(
+        title="Barium titanate",
+        repository="lab-cosmo/atomistic-cookbook",
+        commit="d50df712",
+        licence="BSD-3-Clause",
+        files=(DataFile("cosmo_BaTiO3_500.extxyz.xz", "all"),),
+        notes="Energies and forces of 500 cells of 40 atoms.",
+    ),
+    "gaas": DataSet(
+        title="Gallium arsenide",
+        repository="lab-cosmo/atomistic-cookbook",
+        commit="d50df712",
+        licence="BSD-3-Clause",
+        files=(
+            DataFile("cosmo_GaAs_100.extxyz.xz", "all",
+                     "examples/species_standardization/dataset/GaAs.xyz"),
+        ),
+        notes="Energies and forces. The compositions differ, so that energies need a baseline.",
+    ),
+}

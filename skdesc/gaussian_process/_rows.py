@@ -126,8 +126,8 @@ def bytes_per_structure(environments, points, derivatives, virials):
     """
     total, block = points if isinstance(points, tuple) else points.sizes()
     n_centers, n_coordinates = np.diff(environments.offsets), 3.0 * environments.n_atoms
-    # rows of energies; three arrays of dot products and their powers
-    values = total + 3.0 * n_centers * block
+    # rows of energies; descriptors of a species; three arrays of dot products and powers
+    values = total + n_centers * (environments.values.shape[1] + 3.0 * block)
     # rows, then what the descriptor returns for one species
     slopes = n_coordinates * total + (n_coordinates + 9.0) * block
     if virials:

@@ -140,8 +140,7 @@ def fetch_iron_gap22(*, data_home=None):
 
 @_documented()
 def fetch_hea25(*, data_home=None):
-    """100 alloys of 25 elements, less those with a force above 20 eV/angstrom.
-    """
+    """100 alloys of 25 elements, less those with a force above 20 eV/angstrom."""
     return _fetch("hea25", data_home)
 
 

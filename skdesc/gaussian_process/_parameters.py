@@ -8,6 +8,10 @@ import numpy as np
 
 from ._baseline import check_baseline
 
+# beyond these, squares of ratios of numbers do not fit into floating point numbers
+LARGEST = 1e30
+_SMALLEST = 1e-30
+
 
 def check_parameters(regressor):
     """Refuse numbers out of range; what concerns the data is checked with them.
@@ -42,6 +46,8 @@ def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
     good = value > above if at_least is None else value >= at_least
     if not (good and np.isfinite(value)):
         raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
+    if value > LARGEST or 0 < value < _SMALLEST:
+        raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and {LARGEST:g}")
 
 
 def _is_string(value, text):

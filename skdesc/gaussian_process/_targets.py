@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from ._parameters import LARGEST
+
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
 
@@ -102,6 +104,9 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
         check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"), warn=True
     )
     check_consistent_length(environments, y)
+    if np.abs(y).max() > LARGEST:
+        raise ValueError(f"y has {y[np.abs(y).argmax()]:.3g}, but energies in eV are below "
+                         f"{LARGEST:g}; leave out what has not converged")
     if forces is not None or virials is not None:
         environments.require_structures()
     return Targets(
@@ -137,9 +142,9 @@ def _check_block(name, values, index, shape):
     if values.shape != shape:
         raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
                          "are they in the order of the structures?")
-    if np.isinf(values).any():
-        raise ValueError(f"{name}[{index}] has infinite entries; "
-                         "use NaN or None for what is missing")
+    if (np.abs(values) > LARGEST).any():
+        raise ValueError(f"{name}[{index}] has infinite or absurd entries; use NaN or None for "
+                         "what is missing")
     return values
 
 

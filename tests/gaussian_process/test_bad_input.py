@@ -34,6 +34,8 @@ def assert_finite(gap, X, derivatives=True):
         ({"energy_scale": 0.0}, ValueError, "energy_scale is 0.0, .* or 'auto'"),
         ({"energy_scale": "best"}, TypeError, "energy_scale is 'best'"),
         ({"jitter": -1e-9}, ValueError, "jitter is -1e-09"),
+        ({"sigma_forces": 1e-200}, ValueError, "sigma_forces is 1e-200, .* between 1e-30 and"),
+        ({"energy_scale": 1e200}, ValueError, r"energy_scale is 1e\+200, .* between 1e-30 and"),
         ({"optimize": True}, ValueError, "optimize is True"),
         ({"memory_limit": 100}, ValueError, "memory_limit is 100 bytes, but the solver needs"),
         ({"e0": "mean"}, ValueError, "e0 is 'mean'"),
@@ -56,6 +58,7 @@ def test_parameters(features, targets, params, error, match):
         (lambda y, t: (y, {"forces": t["forces"][::-1]}), r"forces\[0\] has the shape \(3, 3\)"),
         (lambda y, t: (y, {"forces": 0.5}), "must be a sequence"),
         (lambda y, t: (y, {"forces": [f * np.inf for f in t["forces"]]}), "infinite"),
+        (lambda y, t: (y * 1e200, t), "y has .* leave out what has not converged"),
         (lambda y, t: (y, {"virials": t["virials"][0]}), "virials has 3 entries"),
         (lambda y, t: (y, {"virials": t["virials"].reshape(12, 9)}), r"shape \(9,\)"),
         (lambda y, t: (y, {"virials": np.triu(t["virials"])}), "not symmetric"),
@@ -171,6 +174,11 @@ class TestUnluckyData:
     def test_huge_and_tiny_energies(self, features, targets, gap):
         for factor in (1e-9, 1e6):
             gap.fit(features, targets[0] * factor)
+            assert_finite(gap, features)
+
+    def test_extreme_exponents(self, features, targets):
+        for zeta in (1.0, 1.01, 1e4):
+            gap = GAPRegressor(zeta=zeta).fit(features, targets[0], **targets[1])
             assert_finite(gap, features)
 
     def test_constant_energies(self, features, gap):

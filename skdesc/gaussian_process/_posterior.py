@@ -26,7 +26,9 @@ from ._streaming_qr import Triangle, stack_triangles
 
 KINDS = ("energy", "forces", "virials")
 
-_LADDER = (0.0, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+# Less than the first step after 0 often suffices for a decomposition, but then weights become
+# ten times larger, of both signs, and predictions no better.
+_LADDER = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 # above this, the jitter is no longer a mere remedy for rounding errors
 _HARMLESS_JITTER = 1e-8
 

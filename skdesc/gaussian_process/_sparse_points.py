@@ -175,7 +175,8 @@ def _given_points(given, species, n_features):
         if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
             raise ValueError(f"sparse_method has an array of shape {values.shape} for species {z}, "
                              f"but finite numbers of shape (n_points, {n_features}) are needed")
-        values = values[distinct_rows(values, np.arange(len(values)))]
+        # nothing but exact copies, so that `sparse_features_` of a fit come back complete
+        values = values[distinct_rows(values, np.arange(len(values)), same=0.0)]
         features.append(values)
         centers.append(np.full(len(values), z))
     if not features or not sum(map(len, features)):
@@ -198,7 +199,7 @@ def _counts(n_sparse, species):
     return table
 
 
-def distinct_rows(values, rows):
+def distinct_rows(values, rows, same=_SAME):
     """Leave out zero vectors and repetitions.
 
     Parameters
@@ -207,6 +208,8 @@ def distinct_rows(values, rows):
         Environments.
     rows : ndarray of intp
         Rows to choose from, ascending.
+    same : float
+        Vectors that differ by no more than this, relative to the longest, are equal.
 
     Returns
     -------
@@ -225,16 +228,16 @@ def distinct_rows(values, rows):
     rows, projection = rows[nonzero], projection[nonzero]
     if len(rows) == 0:
         return rows
-    tolerance = _SAME * length.max()
+    tolerance = same * length.max()
     order = np.argsort(projection, kind="stable")
-    near = np.flatnonzero(np.diff(projection[order]) < tolerance)
-    same = np.zeros(len(rows), dtype=bool)
+    near = np.flatnonzero(np.diff(projection[order]) <= tolerance)
+    equal = np.zeros(len(rows), dtype=bool)
     for part in _chunks(len(near)):
         left, right = rows[order[near[part]]], rows[order[near[part] + 1]]
         difference = values[left].astype(np.float64) - values[right]
-        same[near[part] + 1] = np.linalg.norm(difference, axis=1) < tolerance
+        equal[near[part] + 1] = np.linalg.norm(difference, axis=1) <= tolerance
     # runs of equal vectors: keep the earliest row of each
-    run = np.cumsum(~same)
+    run = np.cumsum(~equal)
     first = np.full(run[-1] + 1, len(rows))
     np.minimum.at(first, run, order)
     return rows[np.sort(first[first < len(rows)])]

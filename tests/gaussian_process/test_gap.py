@@ -237,6 +237,13 @@ class TestSameWeights:
         once = clone(gap).fit(every, np.append(-31.0, targets[0]))
         assert relative(gap.weights_, once.weights_) < 1e-8
 
+    def test_points_of_a_fit_come_back_complete(self, toy, features, targets):
+        """Given as they are, or nearly equal: only exact copies are left out."""
+        near = features.values[:6] + 1e-9
+        values = np.concatenate([features.values[:6], near, near])
+        gap = GAPRegressor(sparse_method={1: values, 8: values}).fit(features, targets[0])
+        assert len(gap.sparse_species_) == 24
+
     def test_batch_size(self, features, targets, once):
         fixed = fixed_bytes(12, 2, features.shape[1], 3)
         for limit in (fixed + 10_000, 10 * fixed):

@@ -15,8 +15,10 @@ CHUNK = 512
 class Triangle:
     """Upper triangle R with the same ``R.T @ R`` as all rows folded in so far.
 
-    Nothing but R is kept: the memory does not depend on the number of rows, and the rounding
-    errors are those of one orthogonal decomposition of all rows.
+    Nothing but R and the last rows are kept: the memory does not depend on the number of rows,
+    and the rounding errors are those of one orthogonal decomposition of all rows. Rows are
+    folded in by a fixed number, however many arrive at once: so the same rows in the same
+    order give the same digits.
 
     Parameters
     ----------
@@ -25,8 +27,6 @@ class Triangle:
 
     Attributes
     ----------
-    R : ndarray of shape (n_columns, n_columns)
-        In Fortran order; zero below the diagonal.
     n_rows : int
         Number of rows folded in.
 
@@ -36,8 +36,19 @@ class Triangle:
     """
 
     def __init__(self, n_columns):
-        self.R = np.zeros((n_columns, n_columns), order="F")
+        self._folded = np.zeros((n_columns, n_columns), order="F")
+        self._waiting = np.empty((CHUNK, n_columns), order="F")
+        self._n_waiting = 0
+        self._complete = self._folded
         self.n_rows = 0
+
+    @property
+    def R(self):
+        """Upper triangle, ndarray of shape (n_columns, n_columns), in Fortran order."""
+        if self._complete is None:
+            rows = np.array(self._waiting[: self._n_waiting], order="F")
+            self._complete = _annihilate(self._folded.copy(order="F"), rows, 0)
+        return self._complete
 
     def fold(self, rows, last_columns, scale, index=None):
         """Fold in rows given as a wide block and a few columns beside it.
@@ -54,14 +65,19 @@ class Triangle:
             The rows to take; all by default.
         """
         n, n_rows = rows.shape[1], rows.shape[0] if index is None else len(index)
-        for start in range(0, n_rows, CHUNK):
-            part = slice(start, min(start + CHUNK, n_rows))
-            block = np.empty((part.stop - start, self.R.shape[0]), order="F")
-            if index is not None:
-                part = index[part]
+        start = 0
+        while start < n_rows:
+            stop = min(start + CHUNK - self._n_waiting, n_rows)
+            part = slice(start, stop) if index is None else index[start:stop]
+            block = self._waiting[self._n_waiting : self._n_waiting + stop - start]
             np.multiply(rows[part], scale[part, np.newaxis], out=block[:, :n])
             np.multiply(last_columns[part], scale[part, np.newaxis], out=block[:, n:])
-            self.R = _annihilate(self.R, block, 0)
+            self._n_waiting += stop - start
+            start = stop
+            self._complete = None
+            if self._n_waiting == CHUNK:
+                self._folded = self._complete = _annihilate(self._folded, self._waiting, 0)
+                self._n_waiting = 0
         self.n_rows += n_rows
 
 

@@ -15,9 +15,10 @@ from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**28
-# Square arrays of the size of a triangle that exist at once when the triangles are combined:
-# energies with e0 subtracted, factors of the prior, the result, a copy on its way, its square.
-_SQUARES_BESIDE_TRIANGLES = 5
+# Square arrays of the size of a triangle that exist at once when the triangles are combined,
+# each kind's and its copy with the last rows apart: energies with e0 subtracted, factors of the
+# prior, the result, a copy on its way.
+_SQUARES_BESIDE_TRIANGLES = 4
 
 
 def fixed_bytes(n_points, n_elements, n_features, n_kinds):
@@ -34,8 +35,8 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
         In bytes.
     """
     side = n_points + n_elements + 1
-    squares = n_kinds + _SQUARES_BESIDE_TRIANGLES
-    return 8 * (squares * side**2 + n_points * n_features + 2 * CHUNK * side)
+    squares = 2 * n_kinds + _SQUARES_BESIDE_TRIANGLES
+    return 8 * (squares * side**2 + n_points * n_features + n_kinds * CHUNK * side)
 
 
 def batch_bytes(memory_limit, fixed, costs):

@@ -28,6 +28,20 @@ def test_any_batch_size_gives_the_same_triangle(rows, batch, n_last):
     assert gram_error(triangle.R, rows * scale[:, None]) < 1e-14
 
 
+def test_the_same_rows_give_the_same_digits(rows):
+    """In whatever portions they come, and whether or not one has looked in between."""
+    results = []
+    for batch in (1300, 7, 512, 700):
+        triangle = Triangle(rows.shape[1])
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            triangle.fold(part[:, :-1], part[:, -1:], np.ones(len(part)))
+            assert triangle.R.shape == (40, 40)
+        results.append(triangle.R)
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
 def test_fewer_rows_than_columns(rows):
     triangle = Triangle(rows.shape[1])
     triangle.fold(rows[:5, :-1], rows[:5, -1:], np.ones(5))

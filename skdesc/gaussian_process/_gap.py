@@ -81,7 +81,8 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         Bytes that a fit may take beside `X`. None stands for what the solver needs plus 256
         MiB for rows. A structure too large for the limit is an error.
     n_jobs : int or None, default=None
-        Threads of the linear algebra, -1 for all cores. None leaves them as they are.
+        Threads for products with sparse points, -1 for all cores, None for the present
+        number. The solver uses one, so that weights do not depend on it.
     random_state : int, RandomState or None, default=None
         Seed for the methods "kmeans" and "random".
 
@@ -377,8 +378,7 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
 
     def _set_attributes(self, training, e0, posterior):
         self.elements_ = training.elements
-        symbols = (chemical_symbols[z] for z in training.elements)
-        self.e0_ = dict(zip(symbols, e0.tolist(), strict=True))
+        self.e0_ = {chemical_symbols[z]: float(e) for z, e in zip(self.elements_, e0, strict=True)}
         self.energy_scale_ = posterior.energy_scale
         self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = posterior.sigmas.values()
         self.sparse_features_ = training.points.features

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
+from ..utils.threads import single_threaded_blas
 from ._covariance import covariance_matrix
 from ._streaming_qr import Triangle, stack_triangles
 
@@ -172,7 +173,8 @@ class Data:
         if kind not in self.triangles:
             self.triangles[kind] = Triangle(self.n_points + last_columns.shape[1])
             self.log_noise[kind] = 0.0
-        self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise, index)
+        with single_threaded_blas():
+            self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise, index)
         self.log_noise[kind] += np.log(relative_noise[present]).sum()
 
     def reduced(self, e0):

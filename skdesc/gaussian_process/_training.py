@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase.data import chemical_symbols
 
+from ..utils.threads import single_threaded_blas
 from ._diagnostics import warn_of_rounding, warn_of_virials
 from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
@@ -97,6 +98,10 @@ def estimate_bytes(environments, regressor, forces, virials):
 class Training:
     """What a fit knows of the data it has seen; it can see more.
 
+    The linear algebra that weights come from runs on one thread. More would change the order
+    of sums, and so digits, which ill-conditioned covariances magnify; and they would gain
+    little with panels of this size, and lose much where another process has a core in use.
+
     Parameters
     ----------
     environments : Environments
@@ -124,17 +129,18 @@ class Training:
     """
 
     def __init__(self, environments, regressor, config_types):
-        self.points = select_points(
-            environments,
-            regressor.sparse_method,
-            regressor.n_sparse,
-            config_types=config_types,
-            random_state=regressor.random_state,
-        )
+        with single_threaded_blas():
+            self.points = select_points(
+                environments,
+                regressor.sparse_method,
+                regressor.n_sparse,
+                config_types=config_types,
+                random_state=regressor.random_state,
+            )
+            self.prior = Prior(self.points, float(regressor.zeta), regressor.jitter)
         # points that were given may be of elements that come later
         self.elements = np.union1d(environments.elements(), self.points.species)
         self.atom_energies = AtomEnergies(self.elements, regressor.e0)
-        self.prior = Prior(self.points, float(regressor.zeta), regressor.jitter)
         self.data = Data(len(self.points), len(self.elements))
 
     def absorb(self, environments, targets, defaults, memory_limit):
@@ -212,17 +218,19 @@ class Training:
         posterior : Posterior
             All else.
         """
-        e0 = self.atom_energies.solve()
-        triangles = self.data.reduced(e0)
-        if energy_scale == "auto":
-            energy_scale = moment_energy_scale(self.prior, self.data, triangles, sigmas["energy"])
-        if optimize:
-            energy_scale, sigmas = maximize_evidence(
-                self.prior, self.data, triangles, energy_scale, sigmas
-            )
-        posterior = Posterior(self.prior, self.data, triangles, float(energy_scale), sigmas)
-        warn_of_rounding(posterior)
-        warn_of_virials(posterior, self.data, triangles)
+        prior, data = self.prior, self.data
+        with single_threaded_blas():
+            e0 = self.atom_energies.solve()
+            triangles = data.reduced(e0)
+            if energy_scale == "auto":
+                energy_scale = moment_energy_scale(prior, data, triangles, sigmas["energy"])
+            if optimize:
+                energy_scale, sigmas = maximize_evidence(
+                    prior, data, triangles, energy_scale, sigmas
+                )
+            posterior = Posterior(prior, data, triangles, float(energy_scale), sigmas)
+            warn_of_rounding(posterior)
+            warn_of_virials(posterior, data, triangles)
         return e0, posterior
 
 

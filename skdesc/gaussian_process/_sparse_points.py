@@ -273,12 +273,17 @@ def leading_coordinates(values, rows, rank):
     for part in _chunks(len(rows)):
         found = block(part)
         gram += found.T @ found
+    vectors = _orthonormalizer(gram, rank)
+    return lambda part: block(part) @ vectors
+
+
+def _orthonormalizer(gram, rank):
+    """Matrix T such that ``T.T @ gram @ T`` is the unit matrix, of the leading eigenvectors."""
     eigenvalues, vectors = np.linalg.eigh(gram)
     # squared singular values below the rounding errors of the Gram matrix mean nothing
-    keep = eigenvalues > 1e-12 * eigenvalues[-1]
+    keep = eigenvalues > max(1e-12 * eigenvalues[-1], np.finfo(np.float64).tiny)
     keep[: max(len(keep) - rank, 0)] = False
-    vectors = vectors[:, keep] / np.sqrt(eigenvalues[keep])
-    return lambda part: block(part) @ vectors
+    return vectors[:, keep] / np.sqrt(eigenvalues[keep])
 
 
 def _sparse_projection(n_features, n_columns, n_nonzero=8):
@@ -302,21 +307,28 @@ def _cur(values, rows, count, rng=None):
     M. Embree, SIAM J. Sci. Comput. 38, A1454 (2016); Z. Drmac and S. Gugercin, same journal
     38, A631 (2016).
     """
+    coordinates = leading_coordinates(values, rows, count)
     chosen = np.empty(0, dtype=np.intp)
+    left, transform, gram = np.arange(len(rows)), None, None
     while len(chosen) < count:
         wanted = count - len(chosen)
-        coordinates = leading_coordinates(values, rows, wanted)
-        leverage = np.empty(len(rows))
-        for part in _chunks(len(rows)):
-            leverage[part] = np.square(coordinates(part)).sum(axis=1)
+        leverage = np.empty(len(left))
+        for part in _chunks(len(left)):
+            U = coordinates(left[part])
+            leverage[part] = np.square(U if transform is None else U @ transform).sum(axis=1)
         n_candidates = max(_CANDIDATES_PER_POINT * wanted, _CHUNK)
         candidates = np.sort(np.argsort(-leverage, kind="stable")[:n_candidates])
-        U = coordinates(candidates)
+        U = coordinates(left[candidates])
+        V = U if transform is None else U @ transform
+        pivots = qr(V.T, mode="r", pivoting=True)[1][: min(V.shape[1], wanted)]
+        chosen = np.append(chosen, left[candidates[pivots]])
+        left = np.delete(left, candidates[pivots])
         # no more than the rank in one round; further points come from what is left
-        pivots = qr(U.T, mode="r", pivoting=True, overwrite_a=True)[1][: U.shape[1]]
-        chosen = np.append(chosen, rows[candidates[pivots]])
-        rows = np.delete(rows, candidates[pivots])
-    return chosen
+        gram = (np.eye(U.shape[1]) if gram is None else gram) - U[pivots].T @ U[pivots]
+        transform = _orthonormalizer(gram, wanted)
+        if transform.shape[1] == 0:  # all that is left is noise: any will do
+            chosen = np.append(chosen, left[: count - len(chosen)])
+    return rows[chosen]
 
 
 def _fps(values, rows, count, rng):

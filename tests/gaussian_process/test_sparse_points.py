@@ -89,9 +89,13 @@ def test_highest_leverage_comes_first_and_near_copies_do_not_follow():
     assert (points.features[:, 7] > 0.9).sum() == 1
 
 
-def test_more_points_than_features():
-    rows = np.random.RandomState(0).normal(size=(50, 3))
-    assert len(select_points(plain(rows), "cur", 20)) == 20
+@pytest.mark.parametrize("n_features", [2, 3, 30])
+@pytest.mark.parametrize("spread", [1.0, 1e-3])
+def test_more_points_than_directions(n_features, spread):
+    """In several rounds; with little spread, one direction is all there is."""
+    rows = 1.0 + spread * np.random.RandomState(0).normal(size=(300, n_features))
+    points = select_points(plain(rows), "cur", 200)
+    assert len(np.unique(points.features, axis=0)) == len(points) == 200
 
 
 def test_farthest_points_first():

@@ -230,7 +230,9 @@ def distinct_rows(values, rows, same=_SAME):
         return rows
     tolerance = same * length.max()
     order = np.argsort(projection, kind="stable")
-    near = np.flatnonzero(np.diff(projection[order]) <= tolerance)
+    # products of equal vectors may differ in their last digits
+    slack = tolerance + 1e-12 * length.max()
+    near = np.flatnonzero(np.diff(projection[order]) <= slack)
     equal = np.zeros(len(rows), dtype=bool)
     for part in _chunks(len(near)):
         left, right = rows[order[near[part]]], rows[order[near[part] + 1]]

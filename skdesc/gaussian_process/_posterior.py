@@ -21,8 +21,8 @@ import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
-from ..utils.threads import single_threaded_blas
 from ._covariance import covariance_matrix
+from ._one_thread import one_thread
 from ._streaming_qr import Triangle, stack_triangles
 
 KINDS = ("energy", "forces", "virials")
@@ -173,7 +173,7 @@ class Data:
         if kind not in self.triangles:
             self.triangles[kind] = Triangle(self.n_points + last_columns.shape[1])
             self.log_noise[kind] = 0.0
-        with single_threaded_blas():
+        with one_thread:
             self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise, index)
         self.log_noise[kind] += np.log(relative_noise[present]).sum()
 

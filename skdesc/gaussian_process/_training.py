@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from ase.data import chemical_symbols
 
-from ..utils.threads import single_threaded_blas
 from ._diagnostics import warn_of_rounding, warn_of_virials
 from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
+from ._one_thread import one_thread
 from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
 from ._sparse_points import expected_counts, select_points
@@ -129,7 +129,7 @@ class Training:
     """
 
     def __init__(self, environments, regressor, config_types):
-        with single_threaded_blas():
+        with one_thread:
             self.points = select_points(
                 environments,
                 regressor.sparse_method,
@@ -219,7 +219,7 @@ class Training:
             All else.
         """
         prior, data = self.prior, self.data
-        with single_threaded_blas():
+        with one_thread:
             e0 = self.atom_energies.solve()
             triangles = data.reduced(e0)
             if energy_scale == "auto":

@@ -1,0 +1,36 @@
+"""Fits in several threads at once."""
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skdesc import GAPRegressor
+from skdesc.gaussian_process._one_thread import one_thread
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info()
+            if library["user_api"] == "blas"}
+
+
+def fit(n_sparse, X, y):
+    return GAPRegressor(n_sparse=n_sparse).fit(X, y).weights_
+
+
+def test_limit_is_set_and_reset():
+    with threadpool_limits(2, "blas"):
+        with one_thread, one_thread:
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+
+
+def test_threads_leave_no_limit_behind():
+    rng = np.random.RandomState(0)
+    X, y = rng.rand(200, 20), rng.rand(200)
+    sizes = [40 + i for i in range(16)]
+    with threadpool_limits(2, "blas"):
+        for _ in range(5):
+            found = Parallel(4, backend="threading")(delayed(fit)(n, X, y) for n in sizes)
+            assert blas_threads() == {2}
+    for n, weights in zip(sizes, found, strict=True):
+        np.testing.assert_allclose(weights, fit(n, X, y), rtol=1e-8)

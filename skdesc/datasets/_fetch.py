@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import io
 import lzma
 import os
-import tempfile
-import urllib.request
 from pathlib import Path
 
-import ase.io
 import numpy as np
+from ase.io.extxyz import XYZError
+from ase.io.formats import UnknownFileTypeError
 from sklearn.utils import Bunch
 
 from ..structures import extract_targets
+from ._download import download, parse_extxyz
 from ._registry import REGISTRY
 
 _RETURNS = """
@@ -45,9 +42,9 @@ _RETURNS = """
     Raises
     ------
     FileNotFoundError
-        If a file is neither in the data home nor to be had from a verified source.
+        If a file is not in the data home, and the set is not downloaded.
     OSError
-        If a download fails, or a file is damaged.
+        If a download fails or is not what it should be, or a file is damaged.
     """
 
 
@@ -79,7 +76,8 @@ def get_data_home(data_home=None):
 def _documented(parameters=""):
     def document(function):
         if function.__doc__:  # None under python -OO
-            function.__doc__ += "\n" + _RETURNS.format(parameters=parameters)
+            returns = _RETURNS.format(parameters=parameters)
+            function.__doc__ = f"{function.__doc__.rstrip()}\n{returns}"
         return function
 
     return document
@@ -104,13 +102,19 @@ def fetch_monbtaw(*, data_home=None):
 
 @_documented()
 def fetch_ethanol(*, data_home=None):
-    """Molecular dynamics of ethanol: energies, forces."""
+    """Molecular dynamics of ethanol: energies, forces.
+
+    Missing files are downloaded.
+    """
     return _fetch("ethanol", data_home)
 
 
 @_documented()
 def fetch_acetylacetone(*, data_home=None):
-    """Molecular dynamics of acetylacetone at 300 K and, for testing, 600 K."""
+    """Molecular dynamics of acetylacetone at 300 K and, for testing, 600 K.
+
+    Missing files are downloaded.
+    """
     return _fetch("acetylacetone", data_home)
 
 
@@ -134,7 +138,10 @@ def fetch_carbon_gap17(*, data_home=None):
 
 @_documented()
 def fetch_iron_gap22(*, data_home=None):
-    """Iron of Fe-GAP22: energies, forces and some stresses."""
+    """Iron of Fe-GAP22: energies, forces and some stresses.
+
+    Missing files are downloaded.
+    """
     return _fetch("iron_gap22", data_home)
 
 
@@ -164,7 +171,10 @@ def fetch_batio3(*, data_home=None):
 
 @_documented()
 def fetch_gaas(*, data_home=None):
-    """Gallium arsenide of several compositions: energies and forces."""
+    """Gallium arsenide of several compositions: energies and forces.
+
+    Missing files are downloaded.
+    """
     return _fetch("gaas", data_home)
 
 
@@ -223,52 +233,22 @@ def _locate(file, entry, home):
     path = home / file.name
     if path.is_file():
         return path
-    if file.url and file.sha256:
-        _download(file.url, file.sha256, path)
+    if file.content_sha256:
+        download(file, entry, path)
         return path
     upstream = f"{file.upstream} of " if file.upstream else ""
     raise FileNotFoundError(
-        f"{file.name} is not in the data home {home}. It is not downloaded, because no checksum "
-        f"of it is known. Place it there, as extended xyz compressed by xz with the keys energy, "
-        f"forces and stress in eV and angstrom; the data are published as {upstream}"
-        f"{entry.source}. Another folder is chosen with data_home= or SKDESC_DATA"
+        f"{file.name} is not in the data home {home}, and this set is not downloaded. Place the "
+        f"file there, as extended xyz compressed by xz with the keys energy, forces and stress "
+        f"in eV and angstrom; the data are published as {upstream}{entry.source}. Another folder "
+        "is chosen with data_home= or SKDESC_DATA"
     )
-
-
-def _download(url, sha256, path):
-    """Download to a temporary file, verify it, and only then give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            try:
-                with urllib.request.urlopen(url, timeout=60) as response:
-                    content = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                raise OSError(
-                    f"{url} cannot be downloaded ({error}); connect to the network, or place "
-                    f"the file as {path}"
-                ) from error
-            target.write(content)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != sha256:
-            raise OSError(
-                f"{url} has the SHA-256 {digest}, but {sha256} is expected; the download is "
-                "discarded, try again later"
-            )
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
 
 
 def _read(path):
     try:
-        # decompressed as a whole: ASE, given the path, seeks back for each frame
-        text = lzma.decompress(path.read_bytes()).decode("utf-8")
-        frames = ase.io.read(io.StringIO(text), ":", format="extxyz")
-    except (lzma.LZMAError, UnicodeDecodeError, ValueError, ase.io.formats.UnknownFileTypeError,
-            ase.io.extxyz.XYZError) as error:
+        frames = parse_extxyz(lzma.decompress(path.read_bytes()).decode("utf-8"))
+    except (lzma.LZMAError, ValueError, UnknownFileTypeError, XYZError) as error:
         raise OSError(
             f"{path} is damaged or no extended xyz compressed by xz ({error}); remove it and "
             "place or download it again"

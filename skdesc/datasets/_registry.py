@@ -1,7 +1,7 @@
 """What the fetchers know about each public data set: the only place to edit to add one.
 
-A file has a ``url`` and a ``sha256`` only where the checksum of exactly that file is known from
-its publisher's copy. All others have to be placed in the data home by hand, as extended xyz.
+A file has ``sources`` and a ``content_sha256`` only where it can be made of what is published and
+checked afterwards. All others have to be placed in the data home by hand, as extended xyz.
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class DataFile:
-    """One extended xyz file, compressed by xz, of a data set."""
+    """One extended xyz file, compressed by xz, of a data set.
+
+    ``sources`` are the paths, in the repository, of the extended xyz files it is made of in that
+    order, with the forces under ``forces_key``; ``content_sha256`` is the `content_digest` of the
+    result. Where it is not downloaded, ``upstream`` says in words what it was made of.
+    """
 
     name: str
     subset: str
     upstream: str | None = None
-    url: str | None = None
-    sha256: str | None = None
+    sources: tuple[str, ...] = ()
+    content_sha256: str | None = None
+    forces_key: str = "forces"
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set made of files of one public repository at one commit.
+    """A data set made of files of one public repository at one commit (in full to download).
 
     ``train`` and ``test`` name the subsets that are the published split. If ``test`` is empty
     there is none, and a fifth of the frames, drawn with a fixed seed, is for testing.
@@ -78,8 +84,8 @@ REGISTRY = {
         commit="f7c0b6f6",
         licence="BSD-3-Clause",
         files=(
-            DataFile("maml_MoNbTaW_train.extxyz.xz", "train", "mvl_models/pes/MoNbTaW"),
-            DataFile("maml_MoNbTaW_test.extxyz.xz", "test", "mvl_models/pes/MoNbTaW"),
+            DataFile("maml_MoNbTaW_train.extxyz.xz", "train", "mvl_models/pes/MoNbTaW/training"),
+            DataFile("maml_MoNbTaW_test.extxyz.xz", "test", "mvl_models/pes/MoNbTaW/training"),
         ),
         train=("train",),
         test=("test",),
@@ -88,11 +94,25 @@ REGISTRY = {
     "ethanol": DataSet(
         title="Ethanol, of the BOTNet data sets",
         repository="davkovacs/BOTNet-datasets",
-        commit="29e6d467",
+        commit="4a5ea06c3f514f24164428823ba1f5e2d2233b58",
         licence="MIT",
         files=(
-            DataFile("botnet_eth_train.extxyz.xz", "train", "dataset_ethanol/train.xyz"),
-            DataFile("botnet_eth_test_MD.extxyz.xz", "test", "dataset_ethanol/test_MD.xyz"),
+            DataFile(
+                "botnet_eth_train.extxyz.xz",
+                "train",
+                sources=("dataset_ethanol/train.xyz",),
+                content_sha256=(
+                    "3def59e51b97fe06ecabfe6c89c5778a1f97a748587a08498f24e96e076cde5a"
+                ),
+            ),
+            DataFile(
+                "botnet_eth_test_MD.extxyz.xz",
+                "test",
+                sources=("dataset_ethanol/test_MD.xyz",),
+                content_sha256=(
+                    "00be8b4663dc72a657771d9c06292db24bda717bc12b8557ede489b9ec69e7aa"
+                ),
+            ),
         ),
         train=("train",),
         test=("test",),
@@ -104,12 +124,33 @@ REGISTRY = {
     "acetylacetone": DataSet(
         title="Acetylacetone, of the BOTNet data sets",
         repository="davkovacs/BOTNet-datasets",
-        commit="29e6d467",
+        commit="4a5ea06c3f514f24164428823ba1f5e2d2233b58",
         licence="MIT",
         files=(
-            DataFile("acac_train_300K.extxyz.xz", "train_300K", "dataset_acac/train_300K.xyz"),
-            DataFile("acac_test_MD_300K.extxyz.xz", "test_300K", "dataset_acac/test_MD_300K.xyz"),
-            DataFile("acac_test_MD_600K.extxyz.xz", "test_600K", "dataset_acac/test_MD_600K.xyz"),
+            DataFile(
+                "acac_train_300K.extxyz.xz",
+                "train_300K",
+                sources=("dataset_acac/train_300K.xyz",),
+                content_sha256=(
+                    "1623676279ee57b63c25846d318199c0c79d3484a3b61404bc0eca0d66bb34fc"
+                ),
+            ),
+            DataFile(
+                "acac_test_MD_300K.extxyz.xz",
+                "test_300K",
+                sources=("dataset_acac/test_MD_300K.xyz",),
+                content_sha256=(
+                    "2c0e34e90ca65e11156cf3d5f4f301f6d9552e2ed90eea8feeefa2915e5d319b"
+                ),
+            ),
+            DataFile(
+                "acac_test_MD_600K.extxyz.xz",
+                "test_600K",
+                sources=("dataset_acac/test_MD_600K.xyz",),
+                content_sha256=(
+                    "e123861f02bbd189055127b61eea2e3b7259fa89f13ffb79171e0a16581f372b"
+                ),
+            ),
         ),
         train=("train_300K",),
         test=("test_300K", "test_600K"),
@@ -160,10 +201,18 @@ REGISTRY = {
     "iron_gap22": DataSet(
         title="Iron: databases 9 to 12 of Fe-GAP22",
         repository="leiapple/Fe-GAP22",
-        commit="b0a2c1cc",
+        commit="99f2d848adf0b32ba749fa4627fc81e67ca1a931",
         licence="MIT",
         files=(
-            DataFile("fe_gap22_DB9-12.extxyz.xz", "all", "New_DBs/DB9.xyz to New_DBs/DB12.xyz"),
+            DataFile(
+                "fe_gap22_DB9-12.extxyz.xz",
+                "all",
+                sources=tuple(f"New_DBs/DB{number}.xyz" for number in (9, 10, 11, 12)),
+                content_sha256=(
+                    "5d5718fca10a1204378172cd2f597744e57d9c1d2883b78919127a82f735dd8a"
+                ),
+                forces_key="force",
+            ),
         ),
         notes="Quantum ESPRESSO, PBE: energies, forces, and stresses where computed.",
     ),
@@ -173,7 +222,7 @@ REGISTRY = {
         commit="08e111a0",
         licence=None,
         files=(
-            DataFile("hea25_sample100.extxyz.xz", "all", "tests/data/hea_bulk_test_sample.xyz"),
+            DataFile("hea25_sample100.extxyz.xz", "all", "a sample of 100 frames"),
         ),
         notes="PBEsol: energies, forces and stresses.",
         max_force=20.0,
@@ -213,11 +262,17 @@ REGISTRY = {
     "gaas": DataSet(
         title="Gallium arsenide",
         repository="lab-cosmo/atomistic-cookbook",
-        commit="d50df712",
+        commit="f542b2ace73bde311c294ae3963f4034c455d2c1",
         licence="BSD-3-Clause",
         files=(
-            DataFile("cosmo_GaAs_100.extxyz.xz", "all",
-                     "examples/species_standardization/dataset/GaAs.xyz"),
+            DataFile(
+                "cosmo_GaAs_100.extxyz.xz",
+                "all",
+                sources=("examples/species_standardization/dataset/GaAs.xyz",),
+                content_sha256=(
+                    "c92bac4b12ef35ab0d64f6a4ce0c2e19aa8a8d338c480d034c6c93ba48ffe3a0"
+                ),
+            ),
         ),
         notes="Energies and forces. The compositions differ, so that energies need a baseline.",
     ),

@@ -1,9 +1,9 @@
 """Fetchers: what is there is read, and what is not is refused with a remedy."""
 
-import hashlib
 import io
 import lzma
 import os
+import urllib.error
 from dataclasses import replace
 
 import ase.io
@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from skdesc import datasets, extract_targets
-from skdesc.datasets import _fetch
+from skdesc.datasets import _download, _fetch
 from skdesc.datasets._registry import REGISTRY, DataFile, DataSet
 
 # frames, whether there are forces, whether there are virials, size of train and test
@@ -117,7 +117,29 @@ def test_data_home(monkeypatch, tmp_path):
     assert "~" not in str(datasets.get_data_home())
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+DOWNLOADED = ["acetylacetone", "ethanol", "gaas", "iron_gap22"]
+
+
+def test_which_sets_are_downloaded():
+    known = {
+        name: [bool(file.sources and file.content_sha256) for file in entry.files]
+        for name, entry in REGISTRY.items()
+    }
+    assert sorted(name for name in known if all(known[name])) == DOWNLOADED
+    assert not any(any(known[name]) for name in known if name not in DOWNLOADED)
+    assert all(len(REGISTRY[name].commit) == 40 for name in DOWNLOADED)
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_digest_of_downloaded_sets(name):
+    home = datasets.get_data_home()
+    for file in REGISTRY[name].files:
+        if not (home / file.name).is_file():
+            pytest.skip(f"{name}: {file.name} not in SKDESC_DATA")
+        assert _download.content_digest(_fetch._read(home / file.name)) == file.content_sha256
+
+
+@pytest.mark.parametrize("name", sorted(set(EXPECTED) - set(DOWNLOADED)))
 def test_missing_file(name, tmp_path):
     file = REGISTRY[name].files[0]
     with pytest.raises(FileNotFoundError, match=file.name.replace(".", r"\.")) as caught:
@@ -125,6 +147,25 @@ def test_missing_file(name, tmp_path):
     assert REGISTRY[name].repository in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", DOWNLOADED)
+def test_missing_network(name, monkeypatch, tmp_path):
+    asked = []
+
+    def refuse(url, timeout):
+        asked.append(url)
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(OSError, match=r"cannot be downloaded .* connect to the network") as caught:
+        fetch(name, data_home=tmp_path / "home")
+    entry = REGISTRY[name]
+    assert asked[0].startswith(
+        f"https://raw.githubusercontent.com/{entry.repository}/{entry.commit}/"
+    )
+    assert str(tmp_path / "home" / entry.files[0].name) in str(caught.value)
+    assert not (tmp_path / "home").exists()
 
 
 def test_unknown_element():
@@ -150,34 +191,119 @@ def test_damaged_file(toy, tmp_path, content):
         _fetch._fetch("toy", tmp_path)
 
 
-def downloadable(entry, source, content):
-    file = replace(
-        entry.files[0], url=source.as_uri(), sha256=hashlib.sha256(content).hexdigest()
+# in the layout of Fe-GAP22: blanks after the count, forces as "force", a virial, no leading zeros
+CRYSTALS = """1\x20
+Lattice="2.8 .1 0.0 0.0 2.9 0.0 0.0 0.0 3.0" Properties=species:S:1:pos:R:3:force:R:3:Z:I:1 \
+config_type=prim energy=-3458.4324254198 pbc="T T T" virial="3 -2 -0.4 -2 4 2 -0.4 2 15.5"
+Fe 0.000000 0.000000 0.000000 0.000000 0.000000 0.000000 26
+2
+Lattice="2.4 0.0 0.0 0.0 2.4 0.0 0.0 0.0 4.1" Properties=species:S:1:pos:R:3:force:R:3:Z:I:1 \
+config_type=hcp energy=-6921.2416840476 pbc="T T T"
+Fe -0.1556474221 1.5813335492 1.0043780687 -0.1694352598 0.8579736514 -0.0093716752 26
+Fe 0.9892868083 0.8682509868 2.9332620251 0.1694352598 -0.8579736514 0.0093716752 26
+"""
+
+# in the layout of the BOTNet sets: a molecule in a large cell
+MOLECULE = """2
+Lattice="50.0 0.0 0.0 0.0 50.0 0.0 0.0 0.0 50.0" Properties=species:S:1:pos:R:3:forces:R:3 \
+config_type=Training_set energy=-1000.25 pbc="F F F"
+C        0.00000000       0.00000000       0.00000000       0.00000000       0.00000000       1.25
+O        0.00000000       0.00000000       1.12800000       0.00000000       0.00000000      -1.25
+"""
+
+
+@pytest.fixture
+def published(monkeypatch, tmp_path):
+    """A folder that stands for the repository of a registered set of two sources."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "crystals.xyz").write_text(CRYSTALS)
+    (folder / "more.xyz").write_text(CRYSTALS)
+    frames = _download.normalized(_download.parse_extxyz(CRYSTALS) * 2, "force")
+    file = DataFile(
+        "toy.extxyz.xz",
+        "all",
+        sources=("crystals.xyz", "more.xyz"),
+        content_sha256=_download.content_digest(_reread(frames)),
+        forces_key="force",
     )
-    return replace(entry, files=(file,))
+    monkeypatch.setitem(REGISTRY, "toy", DataSet("Toy", "owner/toy", "0123abc", "MIT", (file,)))
+    monkeypatch.setattr(_download, "_URL", folder.as_uri() + "/{source}")
+    return folder
 
 
-def test_download(toy, monkeypatch, tmp_path):
-    source, home = tmp_path / "published", tmp_path / "home"
-    source.write_bytes(compressed())
-    monkeypatch.setitem(REGISTRY, "toy", downloadable(toy, source, compressed()))
-    assert len(_fetch._fetch("toy", home).frames) == 5
+def _reread(frames):
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    return _download.parse_extxyz(text.getvalue())
+
+
+def test_download(published, tmp_path):
+    home = tmp_path / "home"
+    data = _fetch._fetch("toy", home)
     assert os.listdir(home) == ["toy.extxyz.xz"]
-    source.unlink()
-    assert len(_fetch._fetch("toy", home).frames) == 5
+    assert data.kinds.tolist() == ["prim", "hcp"] * 2
+    assert data.energies.tolist() == [-3458.4324254198, -6921.2416840476] * 2
+    assert data.forces[1][1, 1] == pytest.approx(-0.8579736514, abs=1e-8)
+    np.testing.assert_allclose(data.virials[0], [[3, -2, -0.4], [-2, 4, 2], [-0.4, 2, 15.5]])
+    assert np.isnan(data.virials[1]).all()
+    (published / "crystals.xyz").unlink()
+    assert len(_fetch._fetch("toy", home).frames) == 4
 
 
-def test_download_of_other_content_is_discarded(toy, monkeypatch, tmp_path):
-    source, home = tmp_path / "published", tmp_path / "home"
-    source.write_bytes(compressed(4))
-    monkeypatch.setitem(REGISTRY, "toy", downloadable(toy, source, compressed()))
-    with pytest.raises(OSError, match=r"has the SHA-256 .* is expected; .* is discarded"):
-        _fetch._fetch("toy", home)
-    assert not os.listdir(home)
+def test_molecules_lose_their_cell():
+    (atoms,) = _download.normalized(_download.parse_extxyz(MOLECULE), "forces")
+    assert not atoms.cell.any()
+    assert atoms.info == {"config_type": "Training_set"}
+    assert atoms.get_potential_energy() == -1000.25
+    assert atoms.get_forces()[0, 2] == 1.25
+    assert "stress" not in atoms.calc.results
 
 
-def test_download_without_network(toy, monkeypatch, tmp_path):
-    monkeypatch.setitem(REGISTRY, "toy", downloadable(toy, tmp_path / "nowhere", b""))
-    with pytest.raises(OSError, match=r"cannot be downloaded .* connect to the network"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frames: frames[0].positions.__setitem__((0, 0), 0.1),
+        lambda frames: frames[0].calc.results.update(energy=-3458.4325),
+        lambda frames: frames[1].calc.results["forces"].__setitem__((0, 0), 0.1),
+        lambda frames: frames[0].calc.results["stress"].__setitem__(5, 0.1),
+        lambda frames: frames[0].cell.__setitem__((0, 0), 2.80001),
+        lambda frames: frames[1].set_pbc([True, True, False]),
+        lambda frames: frames.reverse(),
+        lambda frames: frames.pop(),
+    ],
+    ids=["positions", "energy", "forces", "stress", "cell", "pbc", "order", "number"],
+)
+def test_digest_covers_the_content(change):
+    frames = _download.normalized(_download.parse_extxyz(CRYSTALS), "force")
+    before = _download.content_digest(frames)
+    change(frames)
+    assert _download.content_digest(frames) != before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CRYSTALS.replace("-3458.43", "-3458.44"), r"has content of SHA-256 .* is expected"),
+        (CRYSTALS[:-60], "is no extended xyz with the expected data"),
+        (CRYSTALS.replace("energy=", "E="), "is no extended xyz .* has no energy"),
+        ("<html>not found</html>", "is no extended xyz with the expected data"),
+    ],
+    ids=["other", "cut short", "no energy", "page"],
+)
+def test_wrong_download_is_discarded(published, tmp_path, content, message):
+    (published / "more.xyz").write_text(content)
+    with pytest.raises(OSError, match=message) as caught:
+        _fetch._fetch("toy", tmp_path / "home")
+    assert "the download is discarded" in str(caught.value)
+    assert not (tmp_path / "home").exists()
+
+
+def test_interrupted_writing_leaves_nothing(published, monkeypatch, tmp_path):
+    def fail(source, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
         _fetch._fetch("toy", tmp_path / "home")
     assert not os.listdir(tmp_path / "home")

@@ -1,0 +1,162 @@
+"""Download of published files, their conversion, and the checksum of what comes out.
+
+The checksum is one of the structures and results, not of bytes: it can be computed from any copy
+of a data set, holds for every compression and layout of the file, and covers the conversion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import lzma
+import os
+import tempfile
+import urllib.request
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from ..structures import extract_targets
+
+_URL = "https://raw.githubusercontent.com/{repository}/{commit}/{source}"
+_TIMEOUT = 60  # seconds without an answer
+
+# files are written with 8 decimals, and a stress may differ in its last digit by its computation
+_RESOLUTION = 1e-6
+
+
+def parse_extxyz(text):
+    """Structures of a file as a whole: ASE, given a path, seeks back for each of them."""
+    return ase.io.read(io.StringIO(text), ":", format="extxyz")
+
+
+def content_digest(frames):
+    """SHA-256 of structures and their results, in multiples of 1e-6 eV and angstrom.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms
+        Structures with a calculator that holds results.
+
+    Returns
+    -------
+    digest : str
+        The hexadecimal digest. It covers elements, positions, periodicity, cells, energies,
+        forces and stresses, and the order of the structures.
+    """
+    digest = hashlib.sha256()
+    for atoms in frames:
+        values = {"numbers": atoms.numbers, "pbc": atoms.pbc}
+        lengths = {"positions": atoms.positions, "cell": atoms.cell.array}
+        results = {
+            key: atoms.calc.results[key]
+            for key in ("energy", "forces", "stress")
+            if key in atoms.calc.results
+        }
+        for key, value in (lengths | results).items():
+            values[key] = np.rint(np.asarray(value) / _RESOLUTION)
+        for key, value in values.items():
+            array = np.asarray(value).astype("<i8")
+            digest.update(f"{key}{array.shape}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def download(file, data_set, path):
+    """Make a file of the data home: download, convert, verify, and only then give it its name.
+
+    Parameters
+    ----------
+    file : DataFile
+        The file, with its sources and the digest of its content.
+    data_set : DataSet
+        What it belongs to.
+    path : pathlib.Path
+        Where to place it.
+    """
+    frames = []
+    for source in file.sources:
+        url = _URL.format(
+            repository=data_set.repository, commit=data_set.commit, source=source
+        )
+        content = _get(url, path)
+        try:
+            frames += normalized(parse_extxyz(content.decode("utf-8")), file.forces_key)
+        # ASE's reader meets malformed text with exceptions of many kinds
+        except Exception as error:
+            raise OSError(
+                f"{url} is no extended xyz with the expected data ({error}); the download is "
+                f"discarded, place the file as {path}"
+            ) from error
+    text = io.StringIO()
+    ase.io.write(text, frames, format="extxyz")
+    # what is verified is what will be read later
+    found = content_digest(parse_extxyz(text.getvalue()))
+    if found != file.content_sha256:
+        raise OSError(
+            f"{file.name}, made of {data_set.source}, has content of SHA-256 {found}, but "
+            f"{file.content_sha256} is expected; the download is discarded, try again later or "
+            f"place the file as {path}"
+        )
+    _write_atomically(path, lzma.compress(text.getvalue().encode("utf-8")))
+
+
+def normalized(frames, forces_key):
+    """Copies with results as ASE has them, and without the cell of a molecule.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms
+        Structures as published.
+    forces_key : str
+        Name of the forces in them. A virial may stand for the stress.
+
+    Returns
+    -------
+    copies : list of ase.Atoms
+        Structures with a calculator that holds their results, and their configuration type.
+    """
+    energies, targets = extract_targets(frames, forces_key=forces_key)
+    copies = []
+    for index, atoms in enumerate(frames):
+        copy = Atoms(atoms.numbers, atoms.positions, pbc=atoms.pbc)
+        results = {"energy": energies[index]}
+        if atoms.pbc.any():
+            copy.set_cell(atoms.cell)
+        if "forces" in targets and targets["forces"][index] is not None:
+            results["forces"] = targets["forces"][index]
+        if "virials" in targets and not np.isnan(targets["virials"][index]).any():
+            stress = -targets["virials"][index] / atoms.get_volume()
+            results["stress"] = full_3x3_to_voigt_6_stress(stress)
+        if "config_type" in atoms.info:
+            copy.info["config_type"] = atoms.info["config_type"]
+        copy.calc = SinglePointCalculator(copy, **results)
+        copies.append(copy)
+    return copies
+
+
+def _get(url, path):
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
+            return response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise OSError(
+            f"{url} cannot be downloaded ({error}); connect to the network, or place the file "
+            f"as {path}"
+        ) from error
+
+
+def _write_atomically(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as target:
+            target.write(content)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise

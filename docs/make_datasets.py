@@ -1,7 +1,7 @@
 """Compute the data sets bundled with skdesc: ``python docs/make_datasets.py OUTDIR``.
 
-Needs tblite (``pip install skdesc[datasets]``) and takes about ten minutes on one core. The
-results in ``skdesc/datasets/data`` were made by this script with tblite 0.8.0 and ASE 3.29.0;
+Needs tblite (``pip install skdesc[datasets]``) and takes about a quarter of an hour on one core.
+The results in ``skdesc/datasets/data`` were made by this script with tblite 0.8.0 and ASE 3.29.0;
 set ``OMP_NUM_THREADS=1`` to follow the same molecular dynamics.
 
 Units are eV and angstrom throughout. Energies are electronic free energies at the electronic
@@ -18,7 +18,7 @@ from pathlib import Path
 import ase.units
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.collections import g2
 from ase.data import atomic_masses, chemical_symbols
@@ -27,11 +27,13 @@ from tblite.ase import TBLite
 
 DIMER = {"method": "GFN2-xTB", "electronic_temperature": 3000.0, "accuracy": 0.1}
 ORGANIC = {"method": "GFN2-xTB", "electronic_temperature": 300.0, "accuracy": 0.1}
-CARBON = {"method": "GFN1-xTB", "electronic_temperature": 1500.0, "accuracy": 0.1}
+CARBON = {"method": "GFN1-xTB", "electronic_temperature": 5000.0, "accuracy": 0.1}
 
-# tblite samples periodic cells at the gamma point only. A cell repeated to at least this
-# height along every axis, in angstrom, is in effect sampled on a grid of k-points.
-MIN_HEIGHT = 6.0
+# tblite samples periodic cells at the gamma point only, so a crystal is computed as part of a
+# supercell, which amounts to a grid of k-points. The supercell, in cells of 4 atoms, is the same
+# for all crystals of a kind: otherwise their energies would differ by the error of the grid. That
+# of graphite has to be a multiple of three, to sample the point where its bands meet.
+SUPERCELLS = {"diamond": (4, 4, 3), "graphite": (6, 6, 1)}
 
 
 def main():
@@ -91,14 +93,14 @@ def carbon_solids(outdir):
     rng = np.random.default_rng(20240502)
     frames, kinds = [], []
     for _ in range(10):
-        for repeats in ((1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2)):
-            unit = bulk("C", "diamond", rng.uniform(3.40, 3.75), cubic=True)
-            frames.append(label(distorted(unit.repeat(repeats), rng), CARBON))
+        for repeats in ((2, 1, 1), (2, 2, 1), (4, 2, 1), (4, 4, 1)):
+            unit = diamond(rng.uniform(3.40, 3.75))
+            frames.append(label(distorted(unit, "diamond", repeats, rng), CARBON))
             kinds.append("diamond")
     for _ in range(8):
-        for repeats in ((1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 2, 1)):
+        for repeats in ((2, 1, 1), (2, 2, 1), (3, 2, 1), (6, 2, 1)):
             unit = graphite(rng.uniform(2.38, 2.55), rng.uniform(6.3, 7.4))
-            frames.append(label(distorted(unit.repeat(repeats), rng), CARBON))
+            frames.append(label(distorted(unit, "graphite", repeats, rng), CARBON))
             kinds.append("graphite")
     groups = list(range(len(frames)))
     check_forces([frames[0], frames[3], frames[41]], CARBON)
@@ -121,25 +123,30 @@ def carbon_solids(outdir):
     save(outdir / "carbon_solids.npz", frames, CARBON, groups, test, kinds)
 
 
+def diamond(a):
+    """Tetragonal cell of diamond, 4 atoms, half as large as the cubic one of lattice constant a."""
+    sites = [[0, 0, 0], [1 / 2, 0, 1 / 4], [1 / 2, 1 / 2, 1 / 2], [0, 1 / 2, 3 / 4]]
+    return Atoms("C4", scaled_positions=sites, cell=[a / 2**0.5, a / 2**0.5, a], pbc=True)
+
+
 def graphite(a, c):
-    """Rectangular cell of AB-stacked graphite, 8 atoms, with layers c / 2 apart."""
-    layer = np.array([[0, 0], [0, 1 / 3], [1 / 2, 1 / 2], [1 / 2, 5 / 6]])
-    positions = np.zeros((8, 3))
-    positions[:4, :2] = layer
-    positions[4:, :2] = layer + np.array([0, 1 / 3])
-    positions[4:, 2] = 1 / 2
-    return Atoms("C8", scaled_positions=positions % 1, cell=[a, a * np.sqrt(3), c], pbc=True)
+    """Primitive cell of AB-stacked graphite, 4 atoms, with layers c / 2 apart."""
+    sites = [[0, 0, 0], [1 / 3, 2 / 3, 0], [0, 0, 1 / 2], [2 / 3, 1 / 3, 1 / 2]]
+    return Atoms("C4", scaled_positions=sites, cell=[a, a, c, 90, 90, 120], pbc=True)
 
 
-def distorted(atoms, rng):
-    """Strain of up to 2 percent, and displacements of 0.01 to 0.1 angstrom."""
+def distorted(unit, kind, repeats, rng):
+    """Repeated cell with a strain of up to 2 percent and displacements of 0.01 to 0.1 angstrom."""
+    atoms = unit.repeat(repeats)
     strain = rng.uniform(-0.02, 0.02, size=(3, 3))
     atoms.set_cell(atoms.cell @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
     atoms.positions += rng.normal(scale=rng.uniform(0.01, 0.10), size=(len(atoms), 3))
+    # how often the structure is repeated when it is computed
+    atoms.info["images"] = np.array(SUPERCELLS[kind]) // repeats
     return atoms
 
 
-def melt_and_quench(density, rng, *, n_atoms=64, n_melt=80, n_quench=150, every=10):
+def melt_and_quench(density, rng, *, n_atoms=64, n_melt=90, n_quench=270, every=16):
     """Snapshots of 64 carbon atoms melted at 5000 K and cooled to 300 K, density in g/cm^3."""
     mass = n_atoms * atomic_masses[6] / ase.units.kg * 1e3
     length = (mass / density) ** (1 / 3) * 1e8
@@ -156,7 +163,7 @@ def melt_and_quench(density, rng, *, n_atoms=64, n_melt=80, n_quench=150, every=
         dynamics.set_temperature(temperature_K=5000 - 4700 * cooled)
         dynamics.run(1)
         # the first steps only heal the random packing
-        if step >= 30 and step % every == 0:
+        if step >= 32 and step % every == 0:
             snapshots.append(frozen(atoms))
             print(f"{density} g/cm^3, step {step}: {atoms.get_temperature():.0f} K, "
                   f"{atoms.get_potential_energy() / n_atoms:.3f} eV/atom", flush=True)
@@ -175,21 +182,13 @@ def random_packing(n_atoms, length, min_distance, rng):
     return positions
 
 
-def repeats_of(atoms):
-    """How often a periodic cell is repeated before it is computed."""
-    if not atoms.pbc.all():
-        return np.array([1, 1, 1])
-    heights = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
-    return np.ceil(MIN_HEIGHT / heights).astype(int)
-
-
 def label(atoms, method):
     """Copy of a structure with its energy, forces and, if periodic, stress."""
-    repeats = repeats_of(atoms)
-    large = atoms.repeat(repeats) if atoms.pbc.all() else atoms.copy()
+    images = np.array(atoms.info.get("images", (1, 1, 1)))
+    large = atoms.repeat(images)
     large.calc = TBLite(**method, verbosity=0)
     results = {
-        "energy": large.get_potential_energy() / repeats.prod(),
+        "energy": large.get_potential_energy() / images.prod(),
         "forces": large.get_forces()[: len(atoms)],
     }
     if atoms.pbc.all():
@@ -204,7 +203,8 @@ def frozen(atoms):
 
 
 def attach(atoms, results):
-    copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc,
+                 info=atoms.info)
     copy.calc = SinglePointCalculator(copy, **results)
     return copy
 

@@ -83,7 +83,7 @@ def load_carbon_solids():
     """Load distorted diamond and graphite, and carbon quenched from the melt.
 
     Periodic cells of 8 to 64 atoms with energies, forces and stresses, computed with GFN1-xTB.
-    Snapshots that follow one another in a simulation are on the same side of the split.
+    Of a simulation, four snapshots in a row are always on the same side of the split.
 
     Returns
     -------

@@ -21,5 +21,5 @@ cdef extern from "kernels.h" nogil:
         const char *name
 
     const skd_kernels *skd_select(const char *wanted) noexcept nogil
-    int SKD_LANES
-    int SKD_MAX_L
+    enum: SKD_LANES
+    enum: SKD_MAX_L

@@ -1,0 +1,184 @@
+"""Density expansion coefficients of atomic environments, and their adjoint.
+
+For the center i, c[l m, s, n] = sum_j R_nl(r_ij) Y_lm(r_ij / |r_ij|) over the neighbors j of
+species s, and the center itself in its own species. Only species that are present take space.
+"""
+
+from libc.math cimport floor, pi, sqrt
+from libc.string cimport memset
+
+import numpy as np
+
+from skdesc.utils._kernels cimport SKD_LANES, skd_select
+
+
+cdef class DensityExpansion:
+    """Expansion in the functions of a radial spline and real spherical harmonics.
+
+    Parameters
+    ----------
+    spline : RadialSpline
+        The radial functions.
+    n_species : int
+        Number of species.
+    center_weight : float
+        Weight of the center's own Gaussian.
+    instruction_set : str, default=None
+        Use no better than "avx512", "avx2" or "baseline"; for tests and measurements.
+    """
+
+    def __init__(self, spline, n_species, center_weight, instruction_set=None):
+        cdef Py_ssize_t l, m, part
+        self.n_max = spline.n_max
+        self.n_pad = spline.n_pad
+        self.l_max = spline.l_max
+        self.n_lm = (self.l_max + 1) ** 2
+        self.width = spline.width
+        self.n_species = n_species
+        self.center_weight = center_weight
+        self.table = spline.table
+        self.center = spline.center * (center_weight * sqrt(1 / (4 * pi)))
+        wanted = None if instruction_set is None else instruction_set.encode()
+        self.kernels = skd_select(NULL) if wanted is None else skd_select(<const char *>wanted)
+        self.n_parts = len(spline.breaks)
+        for part, (start, stop, count, first) in enumerate(spline.breaks):
+            self.part_start[part] = start
+            self.part_scale[part] = count / (stop - start)
+            self.part_count[part] = count
+            self.part_first[part] = first
+        self.norms = np.empty((self.l_max + 1) * (self.l_max + 2) // 2)
+        for l in range(self.l_max + 1):
+            factor = (2 * l + 1) / (4 * pi)
+            self.norms[l * (l + 1) // 2] = sqrt(factor)
+            factor *= 2
+            for m in range(1, l + 1):
+                factor /= (l - m + 1) * (l + m)
+                self.norms[l * (l + 1) // 2 + m] = sqrt(factor)
+
+    @property
+    def instruction_set(self):
+        """Name of the kernels in use."""
+        return self.kernels.name.decode()
+
+    cdef Py_ssize_t n_doubles(self, Py_ssize_t max_neighbors, bint derivatives) noexcept nogil:
+        """Doubles of scratch memory that one thread needs."""
+        cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
+        cdef Py_ssize_t c = self.n_lm * self.n_species * self.n_pad
+        cdef Py_ssize_t n = self.n_lm * lanes + lanes * self.width + c
+        if derivatives:
+            n += lanes * self.width + c + 4 * self.n_lm * SKD_LANES
+        return n + 64
+
+    cdef void bind(self, Environment *env, Py_ssize_t max_neighbors, bint derivatives,
+                   double *doubles, Py_ssize_t *integers) noexcept nogil:
+        """Lay out an environment in scratch memory; integers: 2 n_species + 1."""
+        cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
+        cdef Py_ssize_t c = self.n_lm * self.n_species * self.n_pad
+        env.present = integers
+        env.run = integers + self.n_species
+        env.ld_Y = lanes
+        env.c = <double *>((<size_t>doubles + 63) & ~<size_t>63)
+        env.R = env.c + c
+        env.Y = env.R + lanes * self.width
+        env.dR = env.D = NULL
+        if derivatives:
+            # Y has room for the values of all neighbors or the gradients of one block
+            env.dR = env.Y + self.n_lm * (lanes + 4 * SKD_LANES)
+            env.D = env.dR + lanes * self.width
+
+    cdef void expand(self, Environment *env, Py_ssize_t first, const Py_ssize_t *neighbor,
+                     Py_ssize_t n_neighbors, const double[:, ::1] displacement,
+                     const double[::1] distance, const Py_ssize_t *species,
+                     Py_ssize_t center_species, bint derivatives) noexcept nogil:
+        """Coefficients of one center from its pairs, which begin at `first`."""
+        cdef Py_ssize_t j, q, l, ld, where, part, s, last = -1
+        cdef double xyz[24]
+        cdef double inverse, t
+        env.n_neighbors = n_neighbors
+        env.n_present = 0
+        if n_neighbors:
+            env.displacement = &displacement[first, 0]
+            env.distance = &distance[first]
+        # neighbors come grouped by species; the center's own species joins in order
+        cdef bint pending = center_species >= 0 and self.center_weight != 0.0
+        for j in range(n_neighbors):
+            s = species[neighbor[first + j]]
+            if s == last:
+                continue
+            if pending and center_species <= s:
+                if center_species < s:
+                    env.present[env.n_present] = center_species
+                    env.run[env.n_present] = j
+                    env.n_present += 1
+                pending = False
+            env.present[env.n_present] = s
+            env.run[env.n_present] = j
+            env.n_present += 1
+            last = s
+        if pending:
+            env.present[env.n_present] = center_species
+            env.run[env.n_present] = n_neighbors
+            env.n_present += 1
+        env.run[env.n_present] = n_neighbors
+
+        j = 0
+        while j < n_neighbors:
+            self.load_block(env, j, xyz)
+            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
+            j += SKD_LANES
+        for j in range(n_neighbors):
+            part = self.n_parts - 1
+            while part > 0 and env.distance[j] < self.part_start[part]:
+                part -= 1
+            t = (env.distance[j] - self.part_start[part]) * self.part_scale[part]
+            where = min(<Py_ssize_t>t, self.part_count[part] - 1)
+            self.kernels.spline(
+                self.width, &self.table[self.part_first[part] + where, 0, 0], t - where,
+                self.part_scale[part], env.R + j * self.width,
+                env.dR + j * self.width if derivatives else NULL,
+            )
+
+        ld = env.n_present * self.n_pad
+        for q in range(env.n_present):
+            for l in range(self.l_max + 1):
+                self.kernels.gemm(
+                    2 * l + 1, self.n_pad, env.run[q + 1] - env.run[q],
+                    env.Y + l * l * env.ld_Y + env.run[q], env.ld_Y, 1,
+                    env.R + env.run[q] * self.width + l * self.n_pad, self.width,
+                    env.c + l * l * ld + q * self.n_pad, ld, 0,
+                )
+            if env.present[q] == center_species:
+                for j in range(self.n_max):
+                    env.c[q * self.n_pad + j] += self.center[j]
+
+    cdef void load_block(self, Environment *env, Py_ssize_t start, double *xyz) noexcept nogil:
+        """Unit vectors of a block of neighbors, one per lane; spare lanes repeat the last."""
+        cdef Py_ssize_t lane, j
+        cdef int axis
+        for lane in range(SKD_LANES):
+            j = min(start + lane, env.n_neighbors - 1)
+            for axis in range(3):
+                xyz[axis * SKD_LANES + lane] = env.displacement[3 * j + axis] / env.distance[j]
+
+    cdef void pull_back(self, Environment *env, double *gradient) noexcept nogil:
+        """Gradient by every neighbor's displacement, (n_neighbors, 3), from dE/dc in env.D."""
+        cdef Py_ssize_t start, lane, j, q = 0, ld = env.n_present * self.n_pad
+        cdef double xyz[24]
+        cdef double unit[3]
+        cdef int axis
+        start = 0
+        while start < env.n_neighbors:
+            self.load_block(env, start, xyz)
+            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 1, env.Y, SKD_LANES)
+            for lane in range(min(<Py_ssize_t>SKD_LANES, env.n_neighbors - start)):
+                j = start + lane
+                while env.run[q + 1] <= j:
+                    q += 1
+                for axis in range(3):
+                    unit[axis] = xyz[axis * SKD_LANES + lane]
+                self.kernels.pull_back(
+                    <int>self.l_max, self.n_pad, env.D + q * self.n_pad, ld, env.Y + lane,
+                    env.R + j * self.width, env.dR + j * self.width,
+                    1.0 / env.distance[j], unit, gradient + 3 * j,
+                )
+            start += SKD_LANES

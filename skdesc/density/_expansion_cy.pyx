@@ -4,8 +4,7 @@ For the center i, c[l m, s, n] = sum_j R_nl(r_ij) Y_lm(r_ij / |r_ij|) over the n
 species s, and the center itself in its own species. Only species that are present take space.
 """
 
-from libc.math cimport floor, pi, sqrt
-from libc.string cimport memset
+from libc.math cimport pi, sqrt
 
 import numpy as np
 

@@ -26,21 +26,24 @@ class AtomicFeatures:
         Structure `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``.
     descriptor : object
         Computes derivatives; has ``vjp(features, g)``, ``gradient_rows(features, Q, weights)``.
+    norms : ndarray of shape (n_centers,), default=None
+        Norm of each row before it was normalized, which derivatives need; ones by default.
 
     Attributes
     ----------
-    values, structures, centers, offsets, descriptor
+    values, structures, centers, offsets, descriptor, norms
         As given.
     species : ndarray of shape (n_centers,)
         Atomic number of each center.
     """
 
-    def __init__(self, values, structures, centers, offsets, descriptor):
+    def __init__(self, values, structures, centers, offsets, descriptor, norms=None):
         self.values = values
         self.structures = structures
         self.centers = np.asarray(centers, dtype=np.intp)
         self.offsets = np.asarray(offsets, dtype=np.intp)
         self.descriptor = descriptor
+        self.norms = np.ones(len(self.centers)) if norms is None else norms
         self.species = structures.numbers[self.centers]
 
     @property
@@ -84,8 +87,9 @@ class AtomicFeatures:
             )
             centers = local + np.repeat(atom_offsets[:-1], np.diff(offsets))
         return AtomicFeatures(
-            self.values[rows], self.structures[key], centers, offsets, self.descriptor
-        )
+            self.values[rows], self.structures[key], centers, offsets, self.descriptor,
+            self.norms[rows],
+        )  # fmt: skip
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(

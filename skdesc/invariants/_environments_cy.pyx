@@ -9,6 +9,7 @@ import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
+from skdesc.utils._kernels cimport SKD_LANES
 
 
 def coefficients(
@@ -171,3 +172,57 @@ def scatter(
                     gradient[centers[k], a] -= g
                     for b in range(3):
                         strain_gradient[structure[k], a, b] += g * displacement[pair, b]
+
+
+def coefficient_derivatives(
+    DensityExpansion expansion,
+    const Py_ssize_t[::1] offsets,
+    const Py_ssize_t[::1] neighbor,
+    const double[:, ::1] displacement,
+    const double[::1] distance,
+    const Py_ssize_t[::1] species,
+    const Py_ssize_t[::1] centers,
+    Py_ssize_t max_neighbors,
+    double[:, :, :, ::1] out,              # OUT (n_pairs, 3, (l_max + 1)^2, n_max)
+):
+    """Derivative of each neighbor's contribution to the coefficients by its displacement.
+
+    grad (R Y) = (R' - l R / r) Y u + (R / r) grad S(u), S the solid harmonic, u the unit vector.
+    """
+    cdef Environment env
+    cdef Py_ssize_t k, j, l, m, n, lm, start, lane, pair, ld = SKD_LANES
+    cdef int axis
+    cdef double inverse, radial, tangential
+    cdef double xyz[24]
+    cdef double *Y
+    cdef double[::1] doubles = np.empty(expansion.n_doubles(max_neighbors, True))
+    cdef Py_ssize_t[::1] integers = np.empty(2 * expansion.n_species + 1, dtype=np.intp)
+    expansion.bind(&env, max_neighbors, True, &doubles[0], &integers[0])
+    with nogil:
+        for k in range(centers.shape[0]):
+            if offsets[k + 1] == offsets[k]:
+                continue
+            expansion.expand(&env, offsets[k], &neighbor[0], offsets[k + 1] - offsets[k],
+                             displacement, distance, &species[0], species[centers[k]], True)
+            start = 0
+            while start < env.n_neighbors:
+                expansion.load_block(&env, start, xyz)
+                expansion.kernels.harmonics(<int>expansion.l_max, &expansion.norms[0], xyz, 1,
+                                            env.Y, ld)
+                for lane in range(min(ld, env.n_neighbors - start)):
+                    j = start + lane
+                    pair = offsets[k] + j
+                    inverse = 1.0 / env.distance[j]
+                    for l in range(expansion.l_max + 1):
+                        for lm in range(l * l, (l + 1) * (l + 1)):
+                            Y = env.Y + 4 * lm * ld + lane
+                            for axis in range(3):
+                                for n in range(expansion.n_max):
+                                    m = j * expansion.width + l * expansion.n_pad + n
+                                    tangential = env.R[m] * inverse
+                                    radial = env.dR[m] - l * tangential
+                                    out[pair, axis, lm, n] = (
+                                        radial * Y[0] * xyz[axis * ld + lane]
+                                        + tangential * Y[(1 + axis) * ld]
+                                    )
+                start += SKD_LANES

@@ -96,7 +96,7 @@ SKD_END_TARGET
 #undef SKD_ISA
 
 /* The best variant of this processor; `wanted` (or NULL) restricts the choice by name. */
-static const skd_kernels *skd_select(const char *wanted) {
+__attribute__((unused)) static const skd_kernels *skd_select(const char *wanted) {
 #ifdef SKD_DISPATCH
     __builtin_cpu_init();
     if ((!wanted || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") &&

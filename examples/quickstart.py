@@ -100,7 +100,9 @@ def main(folder):
 
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(pipeline, folder / "carbon.joblib")
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
+    figure, axes = plt.subplots(
+        1, 3, figsize=(18, 4.5), width_ratios=(1, 1, 1.6), layout="constrained"
+    )
     n_atoms = np.array([len(atoms) for atoms in test[0]])
     ParityDisplay.from_predictions(test[1], energies, n_atoms=n_atoms, ax=axes[0])
     ParityDisplay.from_predictions(test[2], predicted, quantity="forces", ax=axes[1])

@@ -1,14 +1,11 @@
-"""How many threads to use, and how to keep BLAS from adding its own."""
+"""How many threads to use."""
 
 import os
 import threading
 
 import joblib
-from threadpoolctl import ThreadpoolController
 
 from ._threads_cy import has_openmp, max_threads
-
-_controller = None
 
 
 def effective_n_threads(n_jobs):
@@ -43,11 +40,3 @@ def effective_n_threads(n_jobs):
     if n_jobs < 0:
         return max(1, joblib.cpu_count() + 1 + n_jobs)
     return int(n_jobs)
-
-
-def single_threaded_blas():
-    """Context in which BLAS uses one thread, for regions that call it from many threads."""
-    global _controller
-    if _controller is None:
-        _controller = ThreadpoolController()
-    return _controller.limit(limits=1, user_api="blas")

@@ -1,0 +1,154 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from helpers.systems import zoo
+from sklearn.model_selection import KFold, train_test_split
+
+from skdesc import Structures, as_column, check_structures, extract_targets
+
+
+def object_array(frames):
+    array = np.empty(len(frames), dtype=object)
+    array[:] = frames
+    return array
+
+
+CONTAINERS = {
+    "list": list,
+    "tuple": tuple,
+    "object array": object_array,
+    "column": as_column,
+    "Series": lambda frames: pd.Series(list(frames)),
+    "DataFrame": lambda frames: pd.DataFrame({"atoms": list(frames)}),
+    "Structures": Structures.from_atoms,
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_every_container_gives_the_same_structures(container):
+    frames = [molecule("H2O")] * 3  # np.asarray would take these apart
+    structures = check_structures(CONTAINERS[container](frames))
+    assert len(structures) == 3
+    assert structures[1] == frames[1]
+
+
+def test_indexing_agrees_with_that_of_a_list():
+    frames = zoo()
+    structures = check_structures(frames)
+    keys = [slice(1, 4), slice(None, None, -2), [4, 0, 0], np.array([-1, 2]),
+            np.arange(len(frames)) % 2 == 0, (np.array([1, 3]), Ellipsis), []]
+    for key in keys:
+        picked = structures[key]
+        plain = key[0] if isinstance(key, tuple) else key
+        expected = object_array(frames)[plain] if len(picked) else []
+        assert list(picked) == list(expected)
+    assert structures[-1] == frames[-1]
+    assert list(pickle.loads(pickle.dumps(structures))) == frames
+    assert np.asarray(structures).shape == (len(frames),)
+
+
+@pytest.mark.parametrize("key", [6, -7, [9], (0, 1), "a", [[0, 1]], [True, False], 1.5])
+def test_wrong_indices_are_refused(key):
+    with pytest.raises((IndexError, TypeError)):
+        check_structures(zoo())[key]
+
+
+def test_scikit_learn_splits_structures():
+    structures = check_structures(zoo())
+    train, test = train_test_split(structures, test_size=2, random_state=0)
+    assert isinstance(train, Structures)
+    assert (len(train), len(test)) == (4, 2)
+    assert [len(test) for _, test in KFold(3).split(structures)] == [2, 2, 2]
+
+
+def nan_positions():
+    atoms = molecule("H2O")
+    atoms.positions[1, 2] = np.nan
+    return [molecule("H2"), atoms]
+
+
+BAD = {
+    "bare Atoms": (lambda: molecule("H2O"), TypeError, r"single Atoms of 3 atoms.*pass \[X\]"),
+    "empty list": (list, ValueError, "0 structures.*minimum of 1"),
+    "empty structure": (lambda: [molecule("H2"), Atoms()], ValueError, r"X\[1\] has no atoms"),
+    "NaN": (nan_positions, ValueError, r"X\[1\] has a NaN or infinite position at atom 1"),
+    "infinite cell": (lambda: [Atoms("H", cell=[np.inf, 1, 1])], ValueError, "infinite cell"),
+    "zero vector": (lambda: [Atoms("H", cell=[1, 0, 1], pbc=True)], ValueError,
+                    "periodic along axis 1, but its cell vector there is zero"),
+    "coplanar": (lambda: [Atoms("H", cell=[[1, 0, 0], [1, 1, 0], [2, 1, 0]], pbc=True)],
+                 ValueError, "linearly dependent"),
+    "iterator": (lambda: iter([molecule("H2")]), TypeError, "sequence of ase.Atoms"),
+    "a string": (lambda: "H2O", TypeError, "sequence of ase.Atoms"),
+    "numbers": (lambda: np.ones((3, 2)), TypeError, r"shape \(3, 2\)"),
+    "exploded": (lambda: np.asarray([molecule("H2O")] * 3), TypeError, "takes Atoms apart"),
+    "mixed": (lambda: [molecule("H2O"), "H2O"], TypeError, r"X\[1\] is of type str"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    make, error, match = BAD[case]
+    with pytest.raises(error, match=match):
+        check_structures(make())
+
+
+def labelled(stress=True):
+    atoms = bulk("Cu", cubic=True)
+    results = {"energy": -3.5, "forces": np.arange(12.0).reshape(4, 3)}
+    if stress:
+        results["stress"] = np.arange(1.0, 7.0)
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def test_targets_from_a_calculator():
+    y, targets = extract_targets([labelled(), labelled(stress=False)])
+    np.testing.assert_array_equal(y, [-3.5, -3.5])
+    np.testing.assert_array_equal(targets["forces"][0], np.arange(12.0).reshape(4, 3))
+    volume = labelled().get_volume()
+    expected = -volume * np.array([[1, 6, 5], [6, 2, 4], [5, 4, 3.0]])
+    np.testing.assert_allclose(targets["virials"][0], expected)
+    assert np.isnan(targets["virials"][1]).all()
+
+
+def test_targets_from_info_and_arrays():
+    atoms = molecule("H2O")
+    atoms.info["E"] = 2.0
+    atoms.arrays["F"] = np.ones((3, 3))
+    y, targets = extract_targets([atoms], energy_key="E", forces_key="F")
+    assert y[0] == 2.0
+    assert set(targets) == {"forces"}
+    assert extract_targets([atoms], energy_key="E", forces=False)[1] == {}
+
+
+def test_results_of_other_positions_do_not_count():
+    atoms = labelled()
+    atoms.positions[0] += 0.1
+    with pytest.raises(ValueError, match=r"frames\[0\] has no energy"):
+        extract_targets([atoms])
+
+
+@pytest.mark.parametrize(
+    ("change", "keywords", "match"),
+    [
+        (lambda a: a.info.pop("energy"), {}, r"no energy under 'energy'"),
+        (lambda a: a.info.update(energy=np.nan), {}, "one finite number"),
+        (lambda a: a.arrays.pop("forces"), {"forces": True}, r"1 of 2 structures lack them"),
+        (lambda a: a.info.pop("virial"), {"virials": True}, "virials were asked for"),
+        (lambda a: a.info.update(virial=np.ones(5)), {}, r"shape \(5,\)"),
+        (lambda a: None, {"forces": "yes"}, "'auto', True or False"),
+    ],
+)
+def test_missing_and_misshapen_targets(change, keywords, match):
+    frames = [molecule("H2O") for _ in range(2)]
+    for atoms in frames:
+        atoms.info.update(energy=1.0, virial=np.ones((3, 3)))
+        atoms.arrays["forces"] = np.zeros((3, 3))
+    change(frames[1])
+    with pytest.raises(ValueError, match=match):
+        extract_targets(frames, **keywords)

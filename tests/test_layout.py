@@ -1,0 +1,48 @@
+"""The direction of dependence, and what importing costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import skdesc
+
+PACKAGE = Path(skdesc.__file__).parent
+# each stage may import those before it
+ORDER = ["utils", "structures", "neighbors", "density", "invariants", "features", "descriptors"]
+ALLOWED = {stage: set(ORDER[: index + 1]) for index, stage in enumerate(ORDER)}
+ALLOWED["features"] = {"features", "structures", "utils"}
+ALLOWED["invariants"] = {"invariants", "density", "neighbors", "utils"}
+ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
+ALLOWED["model_selection"] = {"model_selection", "structures", "utils"}
+
+
+def imported_stages(path):
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == depth and node.module:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skdesc."):
+            yield node.module.split(".")[1]
+
+
+def test_dependence_runs_one_way():
+    checked = 0
+    for stage, allowed in ALLOWED.items():
+        for path in PACKAGE.joinpath(stage).glob("*.py"):
+            extra = set(imported_stages(path)) - allowed
+            assert not extra, f"{path.name} of {stage} imports {extra}"
+            checked += 1
+    assert checked > 30
+
+
+def test_public_names():
+    for name in skdesc.__all__:
+        assert getattr(skdesc, name).__name__ == name
+    assert set(skdesc.__all__) <= set(dir(skdesc))
+
+
+def test_importing_is_lazy():
+    code = ("import sys, skdesc; "
+            "assert not {'pyswarms', 'matplotlib', 'sklearn', 'ase'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)

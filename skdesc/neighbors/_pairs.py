@@ -92,12 +92,8 @@ class _Candidates:
         self.fractional = np.zeros_like(structures.positions)
         periodic = structures.pbc.any(axis=1)
         if periodic.any():
-            # rows of zeros stay zero under pinv: nothing is wrapped along an open axis
             cells = structures.cells * structures.pbc[:, :, None]
-            reciprocal = np.zeros_like(cells)
-            full = structures.pbc.all(axis=1)
-            reciprocal[full] = np.linalg.inv(cells[full])
-            reciprocal[periodic & ~full] = np.linalg.pinv(cells[periodic & ~full])
+            reciprocal = _reciprocal(structures.cells, structures.pbc)
             # relative and absolute slack, so that rounding loses no neighbor
             widths = np.linalg.norm(reciprocal, axis=1)
             self.margins = cutoff * widths * (1 + 1e-9) + 1e-9 * structures.pbc
@@ -116,6 +112,22 @@ class _Candidates:
                 f"cutoff={cutoff} reaches {total:.1e} periodic images of {structures}; that many "
                 "neighbors fit no memory: use a smaller cutoff or a sensible cell"
             )
+
+
+def _reciprocal(cells, pbc):
+    """Columns b_a with a_c . b_a = 1 where a = c, else 0, in the span of the periodic a_c.
+
+    The columns of open axes are zero, so that nothing is wrapped along them.
+    """
+    reciprocal = np.zeros_like(cells)
+    patterns, which = np.unique(pbc, axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        vectors = cells[which == index][:, pattern]
+        metric = vectors @ vectors.transpose(0, 2, 1)
+        part = np.zeros((len(vectors), 3, 3))
+        part[:, :, pattern] = vectors.transpose(0, 2, 1) @ np.linalg.inv(metric)
+        reciprocal[which == index] = part
+    return reciprocal
 
 
 def _direct(structures, cutoff, centers, species_index, box, n_threads):

@@ -69,8 +69,8 @@ def assert_same_kernels(ours, theirs):
 @pytest.mark.parametrize(
     "frames",
     [[molecule("CH3CH2OH"), molecule("H2O")], [distorted_gaas()],
-     [bulk("Si", cubic=True), skewed_slab()]],
-    ids=["molecules", "GaAs", "Si"],
+     [bulk("Si", cubic=True), chain()]],
+    ids=["molecules", "GaAs", "tiny cell"],
 )  # fmt: skip
 def test_kernels_of_featomic(frames):
     """The same basis, cutoff and prefactor: featomic keeps every pair of species as a block."""
@@ -268,8 +268,7 @@ def test_nothing_is_modified():
 def test_wire_has_neighbors_along_its_axis_only():
     features = SOAPTransformer(**SMALL).fit_transform([wire()])
     wide = wire()
-    wide.set_cell([3.1, 0, 0, 0, 50, 0, 0, 0, 50][0:1] + [0, 0] + [0, 50, 0] + [0, 0, 50])\
-        if False else wide.set_cell(np.diag([3.1, 50, 50]))
+    wide.set_cell(np.diag([3.1, 50, 50]))
     wide.pbc = True
     np.testing.assert_allclose(
         features.values, SOAPTransformer(**SMALL).fit_transform([wide]).values, atol=1e-12

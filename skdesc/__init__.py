@@ -24,7 +24,7 @@ _PUBLIC = {
     "extract_targets": "skdesc.structures",
 }
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name):

@@ -92,7 +92,7 @@ cdef class DensityExpansion:
         """Coefficients of one center from its pairs, which begin at `first`."""
         cdef Py_ssize_t j, q, l, ld, where, part, s, last = -1
         cdef double xyz[24]
-        cdef double inverse, t
+        cdef double t
         env.n_neighbors = n_neighbors
         env.n_present = 0
         if n_neighbors:

@@ -13,6 +13,7 @@ one matrix per l.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import brentq
@@ -134,10 +135,10 @@ def _bessel_zeros(n_max, l_max):
     """Zeros of j_l, shape (l_max + 1, n_max); those of l and l + 1 interlace."""
     zeros = np.pi * np.arange(1, n_max + l_max + 1)
     table = [zeros[:n_max]]
-    for l in range(1, l_max + 1):  # noqa: E741
+    for l in range(1, l_max + 1):
         zeros = np.array([
             brentq(lambda z, l=l: spherical_jn(l, z), low, high, xtol=1e-14)
-            for low, high in zip(zeros[:-1], zeros[1:], strict=True)
+            for low, high in pairwise(zeros)
         ])  # fmt: skip
         table.append(zeros[:n_max])
     return np.array(table)

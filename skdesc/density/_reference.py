@@ -26,7 +26,7 @@ def real_harmonics(unit, l_max):
     theta = np.arccos(np.clip(unit[:, 2], -1, 1))
     phi = np.arctan2(unit[:, 1], unit[:, 0])
     columns = []
-    for l in range(l_max + 1):  # noqa: E741
+    for l in range(l_max + 1):
         for m in range(-l, l + 1):
             y = (-1) ** m * sph_harm_y(l, abs(m), theta, phi)
             if m == 0:

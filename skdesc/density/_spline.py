@@ -38,7 +38,7 @@ def bessel_profiles(nodes, distances, atom_sigma, l_max):
     order = start + 0.5
     ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
     ratios = np.empty((l_max + 1, *z.shape))
-    for l in range(start, 0, -1):  # noqa: E741
+    for l in range(start, 0, -1):
         # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l)
         ratio = z / (2 * l + 1 + z * ratio)
         if l <= l_max:
@@ -76,7 +76,7 @@ def radial_functions(basis, distances, atom_sigma, weight):
 
     def derivative(h, count):
         # i_l' = (l i_(l-1) + (l + 1) i_(l+1)) / (2 l + 1); the Gaussian gives -a r
-        l = np.arange(count)[:, None, None]  # noqa: E741
+        l = np.arange(count)[:, None, None]
         below = np.concatenate([np.zeros_like(h[:1]), h[: count - 1]])
         return a * (x * (l * below + (l + 1) * h[1 : count + 1]) / (2 * l + 1)
                     - distances * h[:count])  # fmt: skip

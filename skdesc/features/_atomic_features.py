@@ -81,7 +81,7 @@ class AtomicFeatures:
             centers = self.centers[rows] - self.structures.offsets[key.start]
         else:
             rows, offsets = segments_to_indices(self.offsets, key)
-            atoms, atom_offsets = segments_to_indices(self.structures.offsets, key)
+            _, atom_offsets = segments_to_indices(self.structures.offsets, key)
             local = self.centers[rows] - np.repeat(
                 self.structures.offsets[:-1][key], np.diff(offsets)
             )

@@ -23,8 +23,8 @@ def skewed_slab():
 
 def chain():
     """One atom in a short skewed cell: every neighbor is an image of the center."""
-    return Atoms("Cu", positions=[[0.1, 0.2, 0.3]], cell=[[1.9, 0.3, 0], [0, 2.2, 0.7], [0.4, 0, 2.0]],
-                 pbc=[True, True, True])
+    cell = [[1.9, 0.3, 0], [0, 2.2, 0.7], [0.4, 0, 2.0]]
+    return Atoms("Cu", positions=[[0.1, 0.2, 0.3]], cell=cell, pbc=True)
 
 
 def wire():

@@ -98,5 +98,5 @@ def test_coincident_atoms(monkeypatch, limit):
 
 
 def test_absurd_cutoff():
-    with pytest.raises(ValueError, match="cutoff=100000.0 reaches"):
+    with pytest.raises(ValueError, match=r"cutoff=100000\.0 reaches"):
         search([bulk("Si")], 1e5)

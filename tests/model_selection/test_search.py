@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase.build import molecule
-from model_selection.toys import ForcesRidge, PairCounts, Picky
+from model_selection.toys import ForcesRidge, PairCounts, Picky, most_threads
 from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
@@ -224,15 +224,11 @@ def test_workers_change_nothing(frames, backend):
         _same(alone, _pair_search(n_jobs=2).fit(X, y))
 
 
-def _most_threads(*_):
-    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
-
-
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_workers_share_the_cores(frames, backend):
     before = threadpool_info()
     search = _pair_search({"pairs__cutoff": uniform(1, 2)}, {}, n_jobs=2, refit=False)
-    search.set_params(stage_one_objective=_most_threads)
+    search.set_params(stage_one_objective=most_threads)
     with joblib.parallel_config(backend=backend):
         search.fit(*frames)
     assert {entry["scores"].max() for entry in search.history_} == {max(1, joblib.cpu_count() // 2)}

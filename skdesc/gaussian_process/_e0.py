@@ -24,7 +24,7 @@ class AtomEnergies:
     """
 
     def __init__(self, elements, rule):
-        self.elements = elements
+        self.elements, self.rule = elements, rule
         self.given = None
         if rule is None:
             self.given = np.zeros(len(elements))
@@ -59,6 +59,17 @@ class AtomEnergies:
         # the noise of an energy grows with the square root of the number of atoms
         scale = 1.0 / np.sqrt(composition.sum(axis=1))
         self.triangle.fold(composition, energies[:, np.newaxis], scale)
+
+    def merge(self, other):
+        """Take in all that another pass has seen.
+
+        Parameters
+        ----------
+        other : AtomEnergies
+            For the same elements; it stays as it is.
+        """
+        np.minimum(self.isolated, other.isolated, out=self.isolated)
+        self.triangle.merge(other.triangle)
 
     def solve(self):
         """Energies of single atoms.

@@ -357,8 +357,18 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
 
     def _fit_more(self, X, y, forces, virials, sigmas, config_types):
         """Check, see the data, solve."""
+        environments, targets, training = self._see(
+            self._training, X, y, forces, virials, sigmas, config_types
+        )
+        self._solve(training)
+        return environments, targets
+
+    def _see(
+        self, training, X, y, forces=None, virials=None, sigmas=None, config_types=None
+    ):  # fmt: skip
+        """Check data, and let a training absorb them, a new one if it is None."""
         check_parameters(self)
-        environments = check_environments(X, self, reset=self._training is None)
+        environments = check_environments(X, self, reset=training is None)
         noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         if self.baseline is not None:
@@ -366,15 +376,21 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
             base = evaluate_baseline(self.baseline, environments.structures, **wanted)
             targets = targets.without(*base)
         noise = dict(zip(KINDS, noise, strict=True))
+        with self._threads():
+            training = training or Training(environments, self, config_types)
+            training.absorb(environments, targets, noise, self.memory_limit)
+        return environments, targets, training
+
+    def _solve(self, training):
+        """Become the model that a training leads to."""
+        noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
+        noise = dict(zip(KINDS, noise, strict=True))
         optimize = self.optimize is not None
         with self._threads():
-            training = self._training or Training(environments, self, config_types)
-            training.absorb(environments, targets, noise, self.memory_limit)
             e0, posterior = training.solve(self.energy_scale, noise, optimize=optimize)
         self._training, self._baseline = training, self.baseline
         self._model = Model(training.elements, e0, training.points, posterior)
         self._set_attributes(training, e0, posterior)
-        return environments, targets
 
     def _set_attributes(self, training, e0, posterior):
         self.elements_ = training.elements

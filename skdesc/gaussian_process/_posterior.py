@@ -76,7 +76,7 @@ class Prior:
                 f"points: they are not positive definite, as may happen if zeta ({zeta:g}) is no "
                 "integer; use an integer, or lower n_sparse",
                 UntrustworthyFitWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def triangle(self, energy_scale):
@@ -176,6 +176,22 @@ class Data:
         with one_thread:
             self.triangles[kind].fold(rows, last_columns, 1.0 / relative_noise, index)
         self.log_noise[kind] += np.log(relative_noise[present]).sum()
+
+    def merge(self, other):
+        """Take in all that another pass has seen.
+
+        Parameters
+        ----------
+        other : Data
+            With the same columns; it stays as it is.
+        """
+        for kind, triangle in other.triangles.items():
+            if kind not in self.triangles:
+                self.triangles[kind] = Triangle(len(triangle.R))
+                self.log_noise[kind] = 0.0
+            with one_thread:
+                self.triangles[kind].merge(triangle)
+            self.log_noise[kind] += other.log_noise[kind]
 
     def reduced(self, e0):
         """Triangles with targets from which the energies of single atoms are subtracted.

@@ -80,6 +80,33 @@ class Triangle:
                 self._n_waiting = 0
         self.n_rows += n_rows
 
+    def merge(self, other):
+        """Fold in all that another triangle has seen; that one stays as it is.
+
+        Parameters
+        ----------
+        other : Triangle
+            With as many columns.
+        """
+        self._folded = stack_triangles([self.R.copy(order="F"), other.R.copy(order="F")])
+        self._complete, self._n_waiting = self._folded, 0
+        self.n_rows += other.n_rows
+
+    def __getstate__(self):
+        # half of a triangle is zero, and most of the room for waiting rows may be empty
+        upper = self._folded[_upper(len(self._folded))]
+        waiting = self._waiting[: self._n_waiting].copy()
+        return {"n_columns": len(self._folded), "upper": upper, "waiting": waiting,
+                "n_rows": self.n_rows}
+
+    def __setstate__(self, state):
+        self.__init__(state["n_columns"])
+        self._folded[_upper(state["n_columns"])] = state["upper"]
+        self._n_waiting = len(state["waiting"])
+        self._waiting[: self._n_waiting] = state["waiting"]
+        self._complete = None if self._n_waiting else self._folded
+        self.n_rows = state["n_rows"]
+
 
 def stack_triangles(triangles):
     """Triangle of several triangles on top of one another.
@@ -100,6 +127,11 @@ def stack_triangles(triangles):
     for triangle in triangles:
         result = _annihilate(result, triangle, result.shape[0])
     return result
+
+
+def _upper(n):
+    """Mask of an upper triangle."""
+    return np.tri(n, dtype=np.bool_).T
 
 
 def _annihilate(R, block, n_triangular):

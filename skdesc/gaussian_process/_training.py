@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from ase.data import chemical_symbols
 
@@ -182,6 +184,24 @@ class Training:
                 energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
             columns = np.column_stack([composition[part], targets.energies[part]])
             self.data.add("energy", energies, columns, noise[part, 0])
+
+    def empty(self):
+        """Return a pass with the same sparse points and elements that has seen no data."""
+        other = copy(self)
+        other.atom_energies = AtomEnergies(self.elements, self.atom_energies.rule)
+        other.data = Data(len(self.points), len(self.elements))
+        return other
+
+    def merge(self, other):
+        """Take in all that another pass with the same sparse points has seen.
+
+        Parameters
+        ----------
+        other : Training
+            It stays as it is.
+        """
+        self.atom_energies.merge(other.atom_energies)
+        self.data.merge(other.data)
 
     def _absorb_derivatives(self, environments, targets, noise):
         """Fold in rows of forces and virials; return those of energies, which cost nothing."""

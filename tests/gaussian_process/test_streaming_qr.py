@@ -1,5 +1,7 @@
 """Triangles of rows that come in pieces."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -79,3 +81,31 @@ def test_ill_conditioned_rows_keep_their_digits():
         triangle.fold(rows[part], target[part, None], np.ones(len(rows[part])))
     solution = np.linalg.solve(triangle.R[:12, :12], triangle.R[:12, 12])
     np.testing.assert_allclose(solution, 1.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cut", [1, 512, 700])
+def test_merging(rows, cut):
+    """Whatever is waiting on either side; what is merged in stays as it is."""
+    first, second = Triangle(40), Triangle(40)
+    first.fold(rows[:cut, :-1], rows[:cut, -1:], np.ones(cut))
+    second.fold(rows[cut:, :-1], rows[cut:, -1:], np.ones(len(rows) - cut))
+    before = second.R.copy()
+    first.merge(second)
+    assert first.n_rows == len(rows)
+    assert gram_error(first.R, rows) < 1e-14
+    np.testing.assert_array_equal(second.R, before)
+    first.fold(rows[:9, :-1], rows[:9, -1:], np.ones(9))
+    assert gram_error(first.R, np.concatenate([rows, rows[:9]])) < 1e-14
+
+
+@pytest.mark.parametrize("count", [0, 3, 512, 1300])
+def test_a_pickled_triangle_goes_on_as_before(rows, count):
+    triangle = Triangle(40)
+    triangle.fold(rows[:count, :-1], rows[:count, -1:], np.ones(count))
+    data = pickle.dumps(triangle)
+    assert len(data) < 8 * (41 * 20 + 40 * (count % 512)) + 1000
+    again = pickle.loads(data)
+    for one in (triangle, again):
+        one.fold(rows[:700, :-1], rows[:700, -1:], np.ones(700))
+    np.testing.assert_array_equal(again.R, triangle.R)
+    assert again.n_rows == triangle.n_rows

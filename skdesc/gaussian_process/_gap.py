@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from ase.data import chemical_symbols
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -413,4 +413,6 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     def _threads(self):
         if self.n_jobs is None:
             return nullcontext()
-        return threadpool_limits(effective_n_jobs(self.n_jobs), "blas")
+        # on a cluster, the number of jobs is that of all machines together
+        n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
+        return threadpool_limits(n_threads, "blas")

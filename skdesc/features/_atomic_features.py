@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils.indexing import normalize_key, segments_to_indices
+from ._joined import join
 
 
 class AtomicFeatures:
@@ -97,6 +98,39 @@ class AtomicFeatures:
             "take .values for the rows of all centers, or pooling='mean' or 'sum' in the "
             "transformer for one row per structure"
         )
+
+    def __array_function__(self, function, types, args, kwargs):
+        side_by_side = function is np.hstack or (
+            function is np.concatenate and (kwargs.get("axis") == 1 or args[1:] == (1,))
+        )
+        if not side_by_side:
+            return NotImplemented
+        return join(args[0])
+
+    @property
+    def blocks(self):
+        """Columns of each descriptor that was joined by ``np.hstack``, tuple of slices."""
+        return getattr(self.descriptor, "blocks", (slice(0, self.values.shape[1]),))
+
+    def block(self, index):
+        """Return the features of one of the descriptors that were joined.
+
+        Parameters
+        ----------
+        index : int
+            Its position among :attr:`blocks`.
+
+        Returns
+        -------
+        AtomicFeatures
+            Of the same structures.
+        """
+        if len(self.blocks) == 1:
+            return self
+        return AtomicFeatures(
+            np.ascontiguousarray(self.values[:, self.blocks[index]]), self.structures,
+            self.centers, self.offsets, self.descriptor.descriptors[index], self.norms[:, index],
+        )  # fmt: skip
 
     def vjp(self, g):
         """Contract the derivatives of the descriptors with a cotangent.

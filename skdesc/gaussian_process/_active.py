@@ -82,34 +82,42 @@ class _PoolPosterior:
     """Posterior covariances between total energies of a pool, column by column."""
 
     def __init__(self, model, environments):
-        self.environments, self.zeta = environments, model.zeta
+        self.environments, self.zetas = environments, model.zetas
         posterior = model.posterior
-        self.scale = posterior.energy_scale**2
+        self.scales = posterior.energy_scales
+        of_points = posterior.prior.of_points(self.scales)
         n = len(environments)
         self.explained = np.empty((n, len(model.points)))
         self.remaining = np.empty((n, len(model.points)))
         costs = 8.0 * np.diff(environments.offsets) * 4 * len(model.points)
         for part in batches(costs, _BATCH_BYTES):
-            rows = energy_rows(environments[part], model.points, model.zeta)
-            self.explained[part] = posterior.prior.whiten(rows)
+            rows = energy_rows(environments[part], model.points, model.zetas)
+            self.explained[part] = posterior.prior.whiten(rows) * of_points
             self.remaining[part] = posterior.half(rows)
 
     def covariances(self, index):
         """Covariances of the energy of one structure with all."""
-        prior = self._prior(index) - self.explained @ self.explained[index]
-        return self.scale * prior + self.remaining @ self.remaining[index]
+        prior = sum(
+            scale**2 * self._prior(index, self.environments.values[:, columns], zeta)
+            for columns, zeta, scale in zip(
+                self.environments.blocks, self.zetas, self.scales, strict=True
+            )
+        )
+        explained = self.explained @ self.explained[index]
+        return prior - explained + self.remaining @ self.remaining[index]
 
-    def _prior(self, index):
+    def _prior(self, index, features, zeta):
         pool = self.environments
         own = slice(pool.offsets[index], pool.offsets[index + 1])
         result = np.zeros(len(pool))
         for z in np.unique(pool.species[own]):
-            block = pool.values[own][pool.species[own] == z].astype(np.float64)
-            costs = 8.0 * np.diff(pool.offsets) * (3 * len(block) + pool.values.shape[1])
+            block = features[own][pool.species[own] == z].astype(np.float64)
+            costs = 8.0 * np.diff(pool.offsets) * (3 * len(block) + features.shape[1])
             for part in batches(costs, _BATCH_BYTES):
                 batch = pool[part]
                 rows = np.flatnonzero(batch.species == z)
-                values = covariance_matrix(batch.values[rows], block, self.zeta)
+                near = features[pool.offsets[part.start] + rows]
+                values = covariance_matrix(near, block, zeta)
                 sums = values.sum(axis=1, keepdims=True)
                 result[part] += segment_sum(rows, sums, batch.offsets)[:, 0]
         return result

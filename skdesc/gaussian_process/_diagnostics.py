@@ -57,7 +57,7 @@ def warn_of_virials(posterior, data, triangles, stacklevel=6):
     if "virials" not in triangles or "forces" not in triangles:
         return
     others = {kind: T for kind, T in triangles.items() if kind != "virials"}
-    without = Posterior(posterior.prior, data, others, posterior.energy_scale, posterior.sigmas)
+    without = Posterior(posterior.prior, data, others, posterior.energy_scales, posterior.sigmas)
     given = triangles["virials"][:, -1]
     implied = triangles["virials"][:, :-1] @ without.weights
     lengths = np.linalg.norm(given), np.linalg.norm(implied)

@@ -28,6 +28,8 @@ class Environments:
         Atomic numbers of the centers; 0 for rows of plain arrays.
     n_atoms : ndarray of shape (n_structures,)
         Number of atoms of each structure.
+    blocks : tuple of slice
+        Columns of each descriptor; the covariance is a sum over them.
     features : AtomicFeatures or None
         Knows the derivatives; None for plain arrays.
     """
@@ -36,6 +38,7 @@ class Environments:
     offsets: np.ndarray
     species: np.ndarray
     n_atoms: np.ndarray
+    blocks: tuple
     features: AtomicFeatures | None = None
 
     def __len__(self):
@@ -49,6 +52,7 @@ class Environments:
             self.offsets[part.start : part.stop + 1] - self.offsets[part.start],
             self.species[rows],
             self.n_atoms[part],
+            self.blocks,
             None if self.features is None else self.features[part],
         )
 
@@ -56,8 +60,9 @@ class Environments:
         """Structures of an index array, as copies; only of `AtomicFeatures`."""
         features = self.features[index]
         return Environments(
-            features.values, features.offsets, features.species, features.n_atoms, features
-        )
+            features.values, features.offsets, features.species, features.n_atoms, self.blocks,
+            features,
+        )  # fmt: skip
 
     def without_derivatives(self):
         """The same environments; their slices cost nothing."""
@@ -66,7 +71,8 @@ class Environments:
     def as_single_environments(self):
         """The same environments, each as a structure of its own."""
         n = len(self.values)
-        return Environments(self.values, np.arange(n + 1), self.species, np.ones(n, dtype=np.intp))
+        ones = np.ones(n, dtype=np.intp)
+        return Environments(self.values, np.arange(n + 1), self.species, ones, self.blocks)
 
     def elements(self):
         """Elements of all atoms, not only of the centers; ascending."""
@@ -140,7 +146,7 @@ def check_environments(X, estimator, *, reset):
             raise ValueError("X holds 0 structures, but a minimum of 1 is required")
         _check_n_features(estimator, X.values.shape[1], reset)
         check_array(X.values, dtype=None, ensure_min_samples=0, input_name="X.values")
-        return Environments(X.values, X.offsets, X.species, X.n_atoms, X)
+        return Environments(X.values, X.offsets, X.species, X.n_atoms, X.blocks, X)
     if _first(X, np.ndarray, ndim=2):
         blocks = [
             check_array(block, dtype=np.float64, input_name=f"X[{index}]")
@@ -157,7 +163,8 @@ def check_environments(X, estimator, *, reset):
         rows = validate_data(estimator, X, dtype=np.float64, reset=reset)
         counts = np.ones(len(rows), dtype=np.intp)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
-    return Environments(_unit(rows), offsets, np.zeros(len(rows), dtype=np.intp), counts)
+    species, blocks = np.zeros(len(rows), dtype=np.intp), (slice(0, rows.shape[1]),)
+    return Environments(_unit(rows), offsets, species, counts, blocks)
 
 
 def _first(X, kind, ndim=None):

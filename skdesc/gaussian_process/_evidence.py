@@ -27,15 +27,15 @@ def evidence_and_gradient(posterior, triangles):
     -------
     value : float
         The logarithm of the evidence.
-    gradient : ndarray of shape (1 + n_kinds,)
-        By the logarithm of the energy scale, then of the noise of each kind.
+    gradient : ndarray of shape (n_blocks + n_kinds,)
+        By the logarithms of the energy scales, then of the noise of each kind.
     """
-    n, scale = posterior.prior.n_points, posterior.energy_scale
+    prior, n = posterior.prior, posterior.prior.n_points
     # Misfit and penalty are stationary in the weights, so that only the explicit dependence
     # on scale and noise counts; traces are squared norms of triangles times inv(R).
-    L = posterior.prior.triangle(scale)[:n, :n]
-    trace = np.square(_times_inverse(L, posterior.R)).sum()
-    gradient = [np.square(L @ posterior.weights).sum() + trace - n]
+    L = prior.triangle(posterior.energy_scales)[:n, :n]
+    trace = np.square(_times_inverse(L, posterior.R)).sum(axis=1)
+    gradient = list(prior.by_block(np.square(L @ posterior.weights) + trace - 1.0))
     for kind, T in triangles.items():
         T = T / posterior.sigmas[kind]
         residual = T[:, :n] @ posterior.weights - T[:, n]
@@ -44,8 +44,8 @@ def evidence_and_gradient(posterior, triangles):
     return posterior.log_marginal_likelihood, np.array(gradient)
 
 
-def maximize_evidence(prior, data, triangles, energy_scale, sigmas):
-    """Refine energy scale and noise by gradient ascent in the space of their logarithms.
+def maximize_evidence(prior, data, triangles, energy_scales, sigmas):
+    """Refine energy scales and noise by gradient ascent in the space of their logarithms.
 
     Parameters
     ----------
@@ -55,30 +55,31 @@ def maximize_evidence(prior, data, triangles, energy_scale, sigmas):
         Numbers of rows and their relative noise.
     triangles : dict of str to ndarray
         From :meth:`Data.reduced`.
-    energy_scale : float
-        Start; the result is within a factor of 100.
+    energy_scales : ndarray of shape (n_blocks,)
+        Start; the results are within a factor of 100.
     sigmas : dict of str to float
         Start; the results are within a factor of 100.
 
     Returns
     -------
-    energy_scale : float
+    energy_scales : ndarray of shape (n_blocks,)
         In eV.
     sigmas : dict of str to float
         Noise of each kind.
     """
-    kinds = list(triangles)
+    kinds, n_blocks = list(triangles), len(energy_scales)
 
     def unpack(x):
-        values = [float(value) for value in np.exp(x)]
-        return values[0], {**sigmas, **dict(zip(kinds, values[1:], strict=True))}
+        values = np.exp(x)
+        noise = (float(value) for value in values[n_blocks:])
+        return values[:n_blocks], {**sigmas, **dict(zip(kinds, noise, strict=True))}
 
     def objective(x):
         posterior = Posterior(prior, data, triangles, *unpack(x))
         value, gradient = evidence_and_gradient(posterior, triangles)
         return -value, -gradient
 
-    start = np.log([energy_scale, *(sigmas[kind] for kind in kinds)])
+    start = np.log([*energy_scales, *(sigmas[kind] for kind in kinds)])
     reach = np.log(_REACH)
     bounds = [(value - reach, value + reach) for value in start]
     result = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B",

@@ -40,8 +40,8 @@ def forces_std(model, environments):
     result = []
     for index in range(len(environments)):
         one = environments[slice(index, index + 1)]
-        _, rows, _ = all_rows(one, model.points, model.zeta, virials=False)
-        variance = model.posterior.variance(rows, prior_force_variances(one, model.zeta))
+        _, rows, _ = all_rows(one, model.points, model.zetas, virials=False)
+        variance = model.posterior.variance(rows, prior_force_variances(one, model.zetas))
         result.append(np.sqrt(variance).reshape(-1, 3))
     return result
 
@@ -53,21 +53,29 @@ def prior_force_variances(environments, zeta):
     ----------
     environments : Environments
         One structure.
-    zeta : float
-        Exponent.
+    zeta : float or sequence of float
+        Exponent, or that of each block.
 
     Returns
     -------
-    ndarray of shape (3 * n_atoms,)
-        Where the scale of energies is 1.
+    ndarray of shape (n_blocks, 3 * n_atoms)
+        Those of each block, where the scale of energies is 1.
     """
-    values = np.asarray(environments.values, dtype=np.float64)
+    zetas = np.broadcast_to(zeta, len(environments.blocks))
+    return np.array([
+        _prior_force_variances(environments.features.block(block), zeta)
+        for block, zeta in enumerate(zetas)
+    ])
+
+
+def _prior_force_variances(features, zeta):
+    values = np.asarray(features.values, dtype=np.float64)
     dot = values @ values.T
-    same = environments.species[:, np.newaxis] == environments.species
+    same = features.species[:, np.newaxis] == features.species
     first = same * zeta * power(dot, zeta - 1.0)
     # at zeta = 1 the second term is absent, and so is the power -1
     second = same * zeta * (zeta - 1.0) * power(dot, max(zeta - 2.0, 0.0))
-    centers, jacobians = _jacobians_by_atom(environments)
+    centers, jacobians = _jacobians_by_atom(features)
     result = np.zeros((len(centers), 3))
     for atom, (near, J) in enumerate(zip(centers, jacobians, strict=True)):
         pairs = np.ix_(near, near)
@@ -79,7 +87,7 @@ def prior_force_variances(environments, zeta):
     return result.reshape(-1)
 
 
-def _jacobians_by_atom(environments):
+def _jacobians_by_atom(features):
     """For each atom, the centers that see it, and derivatives of these by its position.
 
     Returns
@@ -89,7 +97,7 @@ def _jacobians_by_atom(environments):
     jacobians : list of ndarray of shape (n_near, 3, n_features)
         For each atom.
     """
-    n_atoms, (n_centers, n_features) = int(environments.n_atoms[0]), environments.values.shape
+    n_atoms, (n_centers, n_features) = int(features.n_atoms[0]), features.values.shape
     centers, jacobians = [[] for _ in range(n_atoms)], [[] for _ in range(n_atoms)]
     for center in range(n_centers):
         J = np.empty((n_atoms, 3, n_features))
@@ -97,7 +105,7 @@ def _jacobians_by_atom(environments):
             Q = np.eye(n_features)[start : start + _COLUMNS]
             weights = np.zeros((n_centers, len(Q)))
             weights[center] = 1.0
-            J[:, :, start : start + len(Q)] = environments.features.gradient_rows(Q, weights)[0]
+            J[:, :, start : start + len(Q)] = features.gradient_rows(Q, weights)[0]
         for atom in np.flatnonzero(J.any(axis=(1, 2))):
             centers[atom].append(center)
             jacobians[atom].append(J[atom].copy())

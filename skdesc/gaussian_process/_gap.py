@@ -34,22 +34,27 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     for centers of the same species, and zero covariance otherwise. Forces and virials are
     derivatives of E, and are learned and predicted as such. The process is represented by
     `n_sparse` environments per species (the subset of regressors); the least-squares problem
-    is solved by a QR decomposition that sees the data batch by batch.
+    is solved by a QR decomposition that sees the data batch by batch. Where several descriptors
+    are joined, by ``sklearn.pipeline.make_union`` or ``np.hstack``, the covariance is a sum of
+    such terms, each with its own exponent, scale and sparse points: a pair term and many-body
+    descriptors of different range, say.
 
     Parameters
     ----------
-    zeta : float, default=4
-        Exponent of the covariance, at least 1. With other than integer exponents, negative
-        dot products count as zero.
-    energy_scale : "auto" or float, default="auto"
-        Scale :math:`\delta` of the energy of an environment, in eV. "auto" takes the least
-        scale, from `sigma_energy` upwards, at which the prior's root mean square, as the
+    zeta : float or list of float, default=4
+        Exponent of the covariance, at least 1; a list has that of each descriptor. With other
+        than integer exponents, negative dot products count as zero.
+    energy_scale : "auto", float, or list of these, default="auto"
+        Scale :math:`\delta` of the energy of an environment, in eV; a list has that of each
+        descriptor. "auto" takes the least scale, from `sigma_energy` upwards, at which the prior's root mean square, as the
         sparse points represent it, is not below that of the targets: for energies without
         `e0`, for energies without their best function of the composition (both per square
         root of the number of atoms), and for forces.
-    n_sparse : int or dict, default=500
+    n_sparse : int, dict, or list of these, default=500
         Number of sparse points per species of the centers, or as many different environments
-        as there are. A dict has symbols or atomic numbers as keys.
+        as there are. A dict has symbols or atomic numbers as keys, a list has that of each
+        descriptor. With an exponent of 1, unit vectors are complete, and are taken if they are
+        no more.
     sparse_method : str, array-like or dict, default="cur"
         "cur" takes the environments of highest leverage, each given those before; "fps" the
         farthest from one another; "kmeans" the nearest to the mean of each cluster; "random"
@@ -91,13 +96,15 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     weights_ : ndarray of shape (n_points,)
         Weights of the covariances with the sparse points, in 1/eV.
     sparse_features_ : ndarray of shape (n_points, n_features)
-        The sparse points.
+        The sparse points; of several descriptors, each point is zero outside of its own.
     sparse_species_ : ndarray of shape (n_points,)
-        Atomic numbers of their centers, ascending; 0 for plain arrays.
+        Atomic numbers of their centers, ascending for each descriptor; 0 for plain arrays.
+    sparse_blocks_ : ndarray of shape (n_points,)
+        Index of their descriptor, ascending; 0 where there is only one.
     e0_ : dict of str to float
         Energy of a single atom of each element, in eV.
-    energy_scale_ : float
-        Scale of the energy of an environment, in eV.
+    energy_scale_ : float or ndarray of shape (n_descriptors,)
+        Scale of the energy of an environment, in eV; one each if there are several descriptors.
     sigma_energy_, sigma_forces_, sigma_virials_ : float
         Noise, refined if asked for.
     log_marginal_likelihood_ : float
@@ -395,11 +402,13 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
     def _set_attributes(self, training, e0, posterior):
         self.elements_ = training.elements
         self.e0_ = {chemical_symbols[z]: float(e) for z, e in zip(self.elements_, e0, strict=True)}
-        self.energy_scale_ = posterior.energy_scale
+        scales = posterior.energy_scales
+        self.energy_scale_ = scales if len(scales) > 1 else float(scales[0])
         self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = posterior.sigmas.values()
         self.sparse_features_ = training.points.features
         self.sparse_species_ = training.points.species
-        self.weights_ = posterior.weights / posterior.energy_scale**2
+        self.sparse_blocks_ = training.points.block
+        self.weights_ = posterior.weights / training.prior.of_points(scales) ** 2
         self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
         self.condition_number_ = posterior.condition_number()
         self.jitter_ = training.prior.jitter

@@ -52,7 +52,7 @@ def _of_few(posterior, training, rows, energies, sigmas):
     triangles = training.data.reduced(training.atom_energies.solve())
     del triangles["energy"]
     without = Posterior(
-        posterior.prior, training.data, triangles, posterior.energy_scale, posterior.sigmas
+        posterior.prior, training.data, triangles, posterior.energy_scales, posterior.sigmas
     )
     half = without.half(rows)
     L, _ = factorize(half @ half.T + np.diag(sigmas**2))

@@ -21,13 +21,11 @@ def check_parameters(regressor):
     regressor : GAPRegressor
         The regressor.
     """
-    _check_real(regressor, "zeta", at_least=1.0)
+    _check_real(regressor, "zeta", at_least=1.0, remedy=", or a list of these")
     for name in ("sigma_energy", "sigma_forces", "sigma_virials"):
         _check_real(regressor, name, above=0.0, remedy="; to ignore a target, leave it out")
-    if not _is_string(regressor.energy_scale, "auto"):
-        _check_real(regressor, "energy_scale", above=0.0, remedy=", or 'auto'")
-    if not _is_string(regressor.jitter, "auto"):
-        _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
+    _check_real(regressor, "energy_scale", above=0.0, remedy=", a list of these, or 'auto'")
+    _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
     if regressor.optimize is not None and not _is_string(
         regressor.optimize, "marginal_likelihood"
     ):
@@ -41,13 +39,18 @@ def check_parameters(regressor):
 def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
     value = getattr(regressor, name)
     rule = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
-    good = value > above if at_least is None else value >= at_least
-    if not (good and np.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
-    if value > LARGEST or 0 < value < _SMALLEST:
-        raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and {LARGEST:g}")
+    several = isinstance(value, (list, tuple, np.ndarray)) and "list" in remedy
+    for number in value if several else (value,):
+        if "'auto'" in remedy and _is_string(number, "auto"):
+            continue
+        if not isinstance(number, numbers.Real) or isinstance(number, bool):
+            raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
+        good = number > above if at_least is None else number >= at_least
+        if not (good and np.isfinite(number)):
+            raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
+        if number > LARGEST or 0 < number < _SMALLEST:
+            raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and "
+                             f"{LARGEST:g}")
 
 
 def _is_string(value, text):

@@ -41,8 +41,8 @@ class Prior:
     ----------
     points : SparsePoints
         The points.
-    zeta : float
-        Exponent.
+    zetas : sequence of float
+        Exponent of each block.
     jitter : "auto" or float
         Added to the diagonal, relative to its mean. With "auto" the least of a ladder that
         suffices.
@@ -50,41 +50,56 @@ class Prior:
     Attributes
     ----------
     factors : list of (slice, ndarray)
-        For each species, its points and the lower triangle L, where the energy scale is 1.
+        For each block and species, its points and the lower triangle L, where the energy scale
+        is 1.
+    blocks : list of slice
+        Points of each block.
     jitter : float
         The largest that was used.
     """
 
-    def __init__(self, points, zeta, jitter):
-        self.n_points, self.zeta = len(points), zeta
+    def __init__(self, points, zetas, jitter):
+        self.n_points, self.zetas = len(points), zetas
+        self.blocks = points.points_of_blocks()
         self.factors, self.jitter = [], 0.0
         ladder = _LADDER if jitter == "auto" else (float(jitter),)
-        for z, columns in points.blocks():
-            K = covariance_matrix(points.features[columns], points.features[columns], zeta)
+        for group in points.groups():
+            Q, zeta = points.of(group), zetas[group.block]
+            K = covariance_matrix(Q, Q, zeta)
             L, used = factorize(K, ladder)
             if L is None:
                 raise UntrustworthyFitError(
-                    f"the covariances of the {len(K)} sparse points of species {z} are not "
+                    f"the covariances of the {len(K)} sparse points of species {group.species} "
+                    f"are not "
                     f"positive definite, even with a jitter of {ladder[-1]:g}; raise jitter, lower "
                     f"n_sparse, or use an integer zeta (it is {zeta:g})"
                 )
-            self.factors.append((columns, L))
+            self.factors.append((group.points, L))
             self.jitter = max(self.jitter, used)
         if jitter == "auto" and self.jitter > _HARMLESS_JITTER:
             warnings.warn(
                 f"a jitter of {self.jitter:g} was needed to factorise the covariances of sparse "
-                f"points: they are not positive definite, as may happen if zeta ({zeta:g}) is no "
+                f"points: they are not positive definite, as may happen if zeta is no "
                 "integer; use an integer, or lower n_sparse",
                 UntrustworthyFitWarning,
                 stacklevel=6,
             )
 
-    def triangle(self, energy_scale):
+    def triangle(self, energy_scales):
         """Upper triangle of the prior, with a column of zeros for the targets."""
         R = np.zeros((self.n_points + 1, self.n_points + 1), order="F")
+        scales = self.of_points(energy_scales)
         for columns, L in self.factors:
-            R[columns, columns] = L.T / energy_scale
+            R[columns, columns] = L.T / scales[columns.start]
         return R
+
+    def of_points(self, of_blocks):
+        """What each point's block has, ndarray of shape (n_points,)."""
+        return np.repeat(of_blocks, [part.stop - part.start for part in self.blocks])
+
+    def by_block(self, values):
+        """Sums over the points (last axis) of each block, ndarray of shape (n_blocks, ...)."""
+        return np.array([values[..., part].sum(axis=-1) for part in self.blocks])
 
     def whiten(self, rows):
         """Solve ``x L^T = rows`` for x, ndarray of shape (n_rows, n_points)."""
@@ -233,8 +248,8 @@ class Posterior:
         Numbers of rows and their relative noise.
     triangles : dict of str to ndarray
         From :meth:`Data.reduced`.
-    energy_scale : float
-        Scale of the covariances, in eV.
+    energy_scales : ndarray of shape (n_blocks,)
+        Scale of the covariances of each block, in eV.
     sigmas : dict of str to float
         Noise of each kind.
 
@@ -250,20 +265,21 @@ class Posterior:
         Number of rows of each kind.
     """
 
-    def __init__(self, prior, data, triangles, energy_scale, sigmas):
-        self.prior, self.energy_scale, self.sigmas = prior, energy_scale, dict(sigmas)
+    def __init__(self, prior, data, triangles, energy_scales, sigmas):
+        self.prior, self.sigmas = prior, dict(sigmas)
+        self.energy_scales = np.asarray(energy_scales, dtype=np.float64)
         n = prior.n_points
         copies = (T / sigmas[kind] for kind, T in triangles.items())
-        R = stack_triangles(chain([prior.triangle(energy_scale)], copies))
+        R = stack_triangles(chain([prior.triangle(self.energy_scales)], copies))
         self.R, misfit = np.asfortranarray(R[:n, :n]), R[n, n] ** 2
         self.weights = solve_triangular(self.R, R[:n, n], check_finite=False)
         if not np.isfinite(self.weights).all():
             raise UntrustworthyFitError(
                 "the weights are not finite; targets or noise levels are too extreme "
-                f"(energy_scale={energy_scale:.3g}, noise {self.sigmas})"
+                f"(energy_scale={self.energy_scales}, noise {self.sigmas})"
             )
         logdet = 2.0 * np.log(np.abs(np.diag(self.R))).sum()
-        logdet += 2.0 * n * np.log(energy_scale) - prior.logdet()
+        logdet += 2.0 * np.log(prior.of_points(self.energy_scales)).sum() - prior.logdet()
         self.n_rows = {kind: data.triangles[kind].n_rows for kind in triangles}
         for kind, count in self.n_rows.items():
             logdet += 2.0 * (count * np.log(sigmas[kind]) + data.log_noise[kind])
@@ -297,21 +313,21 @@ class Posterior:
         ----------
         rows : ndarray of shape (n_rows, n_points)
             Their covariances with the sparse points.
-        prior_variance : ndarray of shape (n_rows,)
-            Their variance before any data; for an energy scale of 1, like the rows.
+        prior_variance : ndarray of shape (n_blocks, n_rows)
+            Their variance before any data; for energy scales of 1, like the rows.
 
         Returns
         -------
         ndarray of shape (n_rows,)
             In eV^2.
         """
-        projected = np.square(self.prior.whiten(rows)).sum(axis=1)
+        projected = self.prior.by_block(np.square(self.prior.whiten(rows)))
         unexplained = np.maximum(prior_variance - projected, 0.0)
-        return self.energy_scale**2 * unexplained + np.square(self.half(rows)).sum(axis=1)
+        return self.energy_scales**2 @ unexplained + np.square(self.half(rows)).sum(axis=1)
 
 
-def moment_energy_scale(prior, data, triangles, floor):
-    """Energy scale at which the prior is as variable as the targets are.
+def moment_energy_scales(prior, data, triangles, floor):
+    """Energy scales at which each block's prior alone is as variable as the targets are.
 
     The mean square of targets is divided by that of the prior, as the sparse points represent
     it: for energies, for what remains of energies when the best function of the composition
@@ -332,7 +348,7 @@ def moment_energy_scale(prior, data, triangles, floor):
 
     Returns
     -------
-    float
+    ndarray of shape (n_blocks,)
         In eV.
     """
     n = prior.n_points
@@ -342,11 +358,12 @@ def moment_energy_scale(prior, data, triangles, floor):
     U = U[:, singular > 1e-10 * singular[0]]
     varying = R - U @ (U.T @ R)
     pairs.append(("energy", varying[:, :n], varying[:, -1]))
-    ratios = [floor]
+    scales = np.full(len(prior.blocks), floor)
     for kind, rows, values in pairs:
-        expected = np.square(prior.whiten(rows)).sum()
+        expected = prior.by_block(np.square(prior.whiten(rows)).sum(axis=0))
         # nothing but rounding errors if there are as few structures as elements, or for
         # forces on the only sparse point, whose covariance is at its maximum there
-        if expected > 1e-10 * data.triangles[kind].n_rows:
-            ratios.append(np.sqrt(np.square(values).sum() / expected))
-    return float(max(ratios))
+        known = expected > 1e-10 * data.triangles[kind].n_rows
+        ratios = np.sqrt(np.square(values).sum() / expected[known])
+        scales[known] = np.maximum(scales[known], ratios)
+    return scales

@@ -41,8 +41,8 @@ def energy_rows(environments, points, zeta):
         The structures.
     points : SparsePoints
         The sparse points.
-    zeta : float
-        Exponent.
+    zeta : float or sequence of float
+        Exponent, or that of each block.
 
     Returns
     -------
@@ -50,8 +50,10 @@ def energy_rows(environments, points, zeta):
         Where the scale of energies is 1.
     """
     result = np.empty((len(environments), len(points)))
-    for columns, rows, dot in points.dot_products(environments):
-        result[:, columns] = segment_sum(rows, dot_power(dot, zeta), environments.offsets)
+    zetas = np.broadcast_to(zeta, len(environments.blocks))
+    for group, rows, dot in points.dot_products(environments):
+        value = dot_power(dot, zetas[group.block])
+        result[:, group.points] = segment_sum(rows, value, environments.offsets)
     return result
 
 
@@ -64,8 +66,8 @@ def all_rows(environments, points, zeta, *, virials=True):
         The structures; they know their derivatives.
     points : SparsePoints
         The sparse points.
-    zeta : float
-        Exponent.
+    zeta : float or sequence of float
+        Exponent, or that of each block.
     virials : bool, default=True
         Whether to return rows of virials.
 
@@ -78,18 +80,19 @@ def all_rows(environments, points, zeta, *, virials=True):
     virials : ndarray of shape (n_structures, 6, n_points) or None
         Minus their derivatives by the strain, components xx yy zz yz xz xy.
     """
-    features = environments.features
+    zetas = np.broadcast_to(zeta, len(environments.blocks))
     n_points = len(points)
     energies = np.empty((len(environments), n_points))
     forces = np.empty((3 * int(environments.n_atoms.sum()), n_points))
     virials = np.empty((len(environments), 6, n_points)) if virials else None
-    for columns, rows, dot in points.dot_products(environments):
+    for group, rows, dot in points.dot_products(environments):
+        columns = group.points
         if len(rows) == 0:
             energies[:, columns] = forces[:, columns] = 0.0
             if virials is not None:
                 virials[:, :, columns] = 0.0
             continue
-        value, slope = dot_power(dot, zeta, derivative=True)
+        value, slope = dot_power(dot, zetas[group.block], derivative=True)
         energies[:, columns] = segment_sum(rows, value, environments.offsets)
         del value, dot  # as large as what comes now
         if len(rows) == len(environments.values):
@@ -97,7 +100,8 @@ def all_rows(environments, points, zeta, *, virials=True):
         else:
             weights = np.zeros((len(environments.values), slope.shape[1]))
             weights[rows] = slope
-        gradient, strain = features.gradient_rows(points.features[columns], weights)
+        features = environments.features.block(group.block)
+        gradient, strain = features.gradient_rows(points.of(group), weights)
         np.negative(gradient.reshape(-1, gradient.shape[-1]), out=forces[:, columns])
         if virials is not None:
             i, j = VOIGT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -28,35 +29,61 @@ _CHUNK = 4096
 _CANDIDATES_PER_POINT = 5
 
 
+class Group(NamedTuple):
+    """Sparse points of one species in one block of features."""
+
+    block: int
+    species: int
+    points: slice
+    features: slice
+
+
 @dataclass(frozen=True)
 class SparsePoints:
-    """Sparse points of all species, one block after the other.
+    """Sparse points of all blocks of features, and in a block of all species, in this order.
 
     Parameters
     ----------
     features : ndarray of shape (n_points, n_features)
-        Their environments.
+        Their environments; zero outside of their block.
     species : ndarray of shape (n_points,)
-        Atomic numbers of their centers, ascending.
+        Atomic numbers of their centers, ascending within a block.
+    block : ndarray of shape (n_points,)
+        Index of their block, ascending.
+    columns : tuple of slice
+        Features of each block.
     """
 
     features: np.ndarray
     species: np.ndarray
+    block: np.ndarray
+    columns: tuple
 
     def __len__(self):
         return len(self.species)
 
     def sizes(self):
-        """Number of points, and of those of the most frequent species."""
-        return len(self), int(np.unique(self.species, return_counts=True)[1].max())
+        """Number of points, and of those of the largest group."""
+        return len(self), max(g.points.stop - g.points.start for g in self.groups())
 
-    def blocks(self):
-        """Pairs of atomic number and slice of points."""
-        present, starts, counts = np.unique(self.species, return_index=True, return_counts=True)
+    def groups(self):
+        """List of `Group`, in the order of the points."""
+        ends = np.flatnonzero(np.diff(self.species) | np.diff(self.block)) + 1
+        bounds = [0, *ends.tolist(), len(self)]
         return [
-            (int(z), slice(int(start), int(start + count)))
-            for z, start, count in zip(present, starts, counts, strict=True)
+            Group(block, int(self.species[start]), slice(start, stop), self.columns[block])
+            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for block in (int(self.block[start]),)
         ]
+
+    def of(self, group):
+        """Features of a group's points in their block, ndarray of shape (n, n_columns)."""
+        return np.ascontiguousarray(self.features[group.points, group.features])
+
+    def points_of_blocks(self):
+        """Slice of points of each block."""
+        bounds = np.searchsorted(self.block, np.arange(len(self.columns) + 1)).tolist()
+        return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
 
     def dot_products(self, environments):
         """Dot products of environments with the points of their species.
@@ -68,24 +95,26 @@ class SparsePoints:
 
         Yields
         ------
-        columns : slice
-            Points of one species.
+        group : Group
+            Points of one block and species.
         rows : ndarray
             Environments of this species.
-        dot : ndarray of shape (n_rows, n_columns)
-            Dot products.
+        dot : ndarray of shape (n_rows, n_points_of_group)
+            Dot products of the features of this block.
         """
-        for z, columns in self.blocks():
-            rows = np.flatnonzero(environments.species == z)
-            values = environments.values
+        for group in self.groups():
+            rows = np.flatnonzero(environments.species == group.species)
+            values = environments.values[:, group.features]
             if len(rows) < len(values):
                 values = values[rows]
             values = np.asarray(values, dtype=np.float64)
-            yield columns, rows, values @ self.features[columns].T
+            yield group, rows, values @ self.of(group).T
 
 
-def select_points(environments, method, n_sparse, *, config_types=None, random_state=None):
-    """Choose sparse points among environments, for each species of the centers.
+def select_points(
+    environments, method, n_sparse, *, zetas=None, config_types=None, random_state=None
+):
+    """Choose sparse points among environments, for each block and species of the centers.
 
     Parameters
     ----------
@@ -93,8 +122,12 @@ def select_points(environments, method, n_sparse, *, config_types=None, random_s
         Candidates.
     method : {"cur", "fps", "kmeans", "random", "config"}, array-like, or dict of array-likes
         How to choose, or the points themselves, for several species by species.
-    n_sparse : int or dict
-        Number of points per species, as far as there are as many different environments.
+    n_sparse : int, dict, or list of these
+        Number of points per species, as far as there are as many different environments; or
+        that of each block.
+    zetas : sequence of float, default=None
+        Exponent of each block. A linear covariance is represented completely by the unit
+        vectors, which are taken if they are no more than the points asked for.
     config_types : sequence of length n_structures, default=None
         Kinds of structures, for the method "config".
     random_state : int, RandomState or None, default=None
@@ -105,58 +138,114 @@ def select_points(environments, method, n_sparse, *, config_types=None, random_s
     SparsePoints
         The points.
     """
-    species = np.unique(environments.species)
+    species, blocks = np.unique(environments.species), environments.blocks
     if not isinstance(method, str):
-        return _given_points(method, species, environments.values.shape[1])
+        return _given_points(method, species, blocks)
     if method not in METHODS:
         raise ValueError(f"sparse_method is {method!r}, but must be one of {METHODS}, an array "
                          "of points, or a dict of such arrays")
-    counts = _counts(n_sparse, species)
-    if method == "config":
-        labels = _config_codes(config_types, environments)
+    counts = [_counts(n, species) for n in one_per_block("n_sparse", n_sparse, len(blocks))]
+    labels = _config_codes(config_types, environments) if method == "config" else None
     rng = check_random_state(random_state)
-    features, centers = [], []
-    for z in species:
-        rows = distinct_rows(environments.values, np.flatnonzero(environments.species == z))
-        if len(rows) > counts[z]:
-            if method == "config":
-                rows = _balanced(environments.values, rows, counts[z], labels[rows])
-            else:
-                rows = _CHOOSERS[method](environments.values, rows, counts[z], rng)
-        features.append(environments.values[np.sort(rows)].astype(np.float64))
-        centers.append(np.full(len(rows), z))
-    points = SparsePoints(np.concatenate(features), np.concatenate(centers))
+    parts = []
+    for block, columns in enumerate(blocks):
+        for z in species:
+            rows = np.flatnonzero(environments.species == z)
+            values = environments.values[:, columns]
+            linear = zetas is not None and zetas[block] == 1
+            chosen = _choose(values, rows, counts[block][z], method, linear, labels, rng)
+            parts.append((chosen, z, block))
+    points = _assemble(parts, blocks)
     if len(points) == 0:
         raise ValueError("every environment in X is a zero vector, which is covariant with none; "
                          "scale the features, or check the cutoff of the descriptor")
     return points
 
 
-def expected_counts(environments, method, n_sparse):
+def _choose(values, rows, count, method, linear, labels, rng):
+    """Points of one species in one block, ndarray of shape (n_points, n_columns)."""
+    if linear and values.shape[1] <= count:
+        seen = np.flatnonzero(values[rows].any(axis=0))
+        if len(seen) < len(rows):
+            return np.eye(values.shape[1])[seen]
+    rows = distinct_rows(values, rows)
+    if len(rows) > count:
+        if method == "config":
+            rows = _balanced(values, rows, count, labels[rows])
+        else:
+            rows = _CHOOSERS[method](values, rows, count, rng)
+    return values[np.sort(rows)].astype(np.float64)
+
+
+def _assemble(parts, blocks):
+    """Sparse points from triples of features of a block, atomic number and index of the block."""
+    features = np.zeros((sum(len(part[0]) for part in parts), blocks[-1].stop))
+    start = 0
+    for values, _, block in parts:
+        features[start : start + len(values), blocks[block]] = values
+        start += len(values)
+    counts = [len(part[0]) for part in parts]
+    species = np.repeat([part[1] for part in parts], counts)
+    return SparsePoints(features, species, np.repeat([part[2] for part in parts], counts), blocks)
+
+
+def one_per_block(name, value, n_blocks):
+    """Value of each block, from one for all or a list of one for each.
+
+    Parameters
+    ----------
+    name : str
+        How error messages call the parameter.
+    value : object
+        A list, tuple or array has one entry per block; anything else holds for all.
+    n_blocks : int
+        Number of descriptors that were joined.
+
+    Returns
+    -------
+    list
+        Of length `n_blocks`.
+    """
+    if not isinstance(value, (list, tuple, np.ndarray)):
+        return [value] * n_blocks
+    if len(value) != n_blocks:
+        raise ValueError(f"{name} is {value!r} with {len(value)} entries, but X joins {n_blocks} "
+                         "descriptor(s); give one value for all, or one for each")
+    return list(value)
+
+
+def expected_counts(environments, method, n_sparse, zetas=None):
     """Numbers of sparse points, before choosing them.
 
     Parameters
     ----------
     environments : Environments
         Candidates.
-    method, n_sparse : object
+    method, n_sparse, zetas : object
         As in :func:`select_points`.
 
     Returns
     -------
     total, largest : int
-        Of all species, and of the most frequent. Upper bounds: equal environments are not
-        looked for.
+        Of all, and of the largest group. Upper bounds: equal environments are not looked for.
     """
     species, available = np.unique(environments.species, return_counts=True)
+    blocks = environments.blocks
     if not isinstance(method, str):
-        return _given_points(method, species, environments.values.shape[1]).sizes()
-    counts = _counts(n_sparse, species)
-    sizes = [min(counts[z], int(n)) for z, n in zip(species, available, strict=True)]
+        return _given_points(method, species, blocks).sizes()
+    sizes = []
+    for block, n in enumerate(one_per_block("n_sparse", n_sparse, len(blocks))):
+        counts = _counts(n, species)
+        width = blocks[block].stop - blocks[block].start
+        linear = zetas is not None and zetas[block] == 1
+        for z, n_rows in zip(species, available.tolist(), strict=True):
+            unit = linear and width <= counts[z]
+            sizes.append(min(counts[z], n_rows, width if unit else n_rows))
     return sum(sizes), max(sizes)
 
 
-def _given_points(given, species, n_features):
+def _given_points(given, species, blocks):
+    n_features = blocks[-1].stop
     if isinstance(given, Mapping):
         table = {atomic_number(key, "sparse_method"): value for key, value in given.items()}
     elif len(species) == 1:
@@ -169,7 +258,7 @@ def _given_points(given, species, n_features):
     missing = [chemical_symbols[z] for z in species if z not in table]
     if missing:
         raise ValueError(f"sparse_method has no points for {', '.join(missing)}; add some")
-    features, centers = [], []
+    parts = []
     for z in sorted(table):
         values = np.array(table[z], dtype=np.float64, order="C")
         if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
@@ -177,11 +266,19 @@ def _given_points(given, species, n_features):
                              f"but finite numbers of shape (n_points, {n_features}) are needed")
         # nothing but exact copies, so that `sparse_features_` of a fit come back complete
         values = values[distinct_rows(values, np.arange(len(values)), same=0.0)]
-        features.append(values)
-        centers.append(np.full(len(values), z))
-    if not features or not sum(map(len, features)):
+        inside = np.array([values[:, columns].any(axis=1) for columns in blocks])
+        if (inside.sum(axis=0) > 1).any():
+            raise ValueError(f"sparse_method has points for species {z} that are not zero outside "
+                             "of one descriptor; the covariance is a sum over descriptors, each "
+                             "with its own points")
+        parts += [
+            (values[rows][:, columns], z, block)
+            for block, (rows, columns) in enumerate(zip(inside, blocks, strict=True))
+        ]
+    points = _assemble(sorted(parts, key=lambda part: (part[2], part[1])), blocks)
+    if len(points) == 0:
         raise ValueError("sparse_method holds no point other than zero vectors")
-    return SparsePoints(np.concatenate(features), np.concatenate(centers))
+    return points
 
 
 def _counts(n_sparse, species):

@@ -11,9 +11,9 @@ from ._diagnostics import warn_of_rounding, warn_of_virials
 from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
 from ._one_thread import one_thread
-from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scale
+from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scales
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
-from ._sparse_points import expected_counts, select_points
+from ._sparse_points import expected_counts, one_per_block, select_points
 from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
@@ -89,7 +89,8 @@ def estimate_bytes(environments, regressor, forces, virials):
     """
     derivatives = environments.features is not None and (forces or virials)
     n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
-    sizes = expected_counts(environments, regressor.sparse_method, regressor.n_sparse)
+    zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
+    sizes = expected_counts(environments, regressor.sparse_method, regressor.n_sparse, zetas)
     n_features = environments.values.shape[1]
     fixed = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
@@ -131,15 +132,18 @@ class Training:
     """
 
     def __init__(self, environments, regressor, config_types):
+        zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
+        zetas = [float(zeta) for zeta in zetas]
         with one_thread:
             self.points = select_points(
                 environments,
                 regressor.sparse_method,
                 regressor.n_sparse,
+                zetas=zetas,
                 config_types=config_types,
                 random_state=regressor.random_state,
             )
-            self.prior = Prior(self.points, float(regressor.zeta), regressor.jitter)
+            self.prior = Prior(self.points, zetas, regressor.jitter)
         # points that were given may be of elements that come later
         self.elements = np.union1d(environments.elements(), self.points.species)
         self.atom_energies = AtomEnergies(self.elements, regressor.e0)
@@ -176,7 +180,7 @@ class Training:
             index = np.arange(part.start, part.stop)[wanted[part]]
             batch = environments[part]
             if len(index) < len(batch):
-                energies = energy_rows(batch, self.points, self.prior.zeta)
+                energies = energy_rows(batch, self.points, self.prior.zetas)
                 if len(index):
                     self._absorb_derivatives(batch.take(index - part.start), targets.take(index),
                                              noise[index])
@@ -207,7 +211,7 @@ class Training:
         """Fold in rows of forces and virials; return those of energies, which cost nothing."""
         wants_virials = targets.virials is not None
         energies, forces, virials = all_rows(
-            environments, self.points, self.prior.zeta, virials=wants_virials
+            environments, self.points, self.prior.zetas, virials=wants_virials
         )
         if targets.forces is not None:
             n_rows = 3 * environments.n_atoms
@@ -224,8 +228,8 @@ class Training:
 
         Parameters
         ----------
-        energy_scale : float or "auto"
-            Scale of the covariances.
+        energy_scale : float, "auto", or list of these
+            Scale of the covariances, or that of each block.
         sigmas : dict of str to float
             Noise of each kind.
         optimize : bool, default=False
@@ -242,13 +246,16 @@ class Training:
         with one_thread:
             e0 = self.atom_energies.solve()
             triangles = data.reduced(e0)
-            if energy_scale == "auto":
-                energy_scale = moment_energy_scale(prior, data, triangles, sigmas["energy"])
+            scales = one_per_block("energy_scale", energy_scale, len(prior.blocks))
+            if "auto" in scales:
+                moments = moment_energy_scales(prior, data, triangles, sigmas["energy"])
+                scales = [
+                    moment if scale == "auto" else scale
+                    for scale, moment in zip(scales, moments, strict=True)
+                ]
             if optimize:
-                energy_scale, sigmas = maximize_evidence(
-                    prior, data, triangles, energy_scale, sigmas
-                )
-            posterior = Posterior(prior, data, triangles, float(energy_scale), sigmas)
+                scales, sigmas = maximize_evidence(prior, data, triangles, scales, sigmas)
+            posterior = Posterior(prior, data, triangles, scales, sigmas)
             warn_of_rounding(posterior)
             warn_of_virials(posterior, data, triangles)
         return e0, posterior

@@ -129,9 +129,9 @@ def test_given_points(environments):
 def test_dot_products_are_within_species(environments):
     points = select_points(environments, "fps", 3)
     assert isinstance(points, SparsePoints)
-    for columns, rows, dot in points.dot_products(environments):
-        assert set(environments.species[rows]) == set(points.species[columns])
-        expected = environments.values[rows] @ points.features[columns].T
+    for group, rows, dot in points.dot_products(environments):
+        assert set(environments.species[rows]) == set(points.species[group.points])
+        expected = environments.values[rows] @ points.of(group).T
         np.testing.assert_allclose(dot, expected, rtol=1e-14)
 
 

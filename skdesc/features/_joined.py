@@ -1,0 +1,87 @@
+"""Several descriptors of the same structures, side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class JoinedDescriptor:
+    """Descriptors whose features are the columns of one array, block after block.
+
+    Parameters
+    ----------
+    descriptors : sequence of object
+        What computes the derivatives of each block.
+    widths : sequence of int
+        Numbers of features.
+    """
+
+    def __init__(self, descriptors, widths):
+        self.descriptors = tuple(descriptors)
+        ends = np.cumsum(widths).tolist()
+        self.blocks = tuple(slice(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True))
+
+    @property
+    def cutoff(self):
+        """The largest; None if one is not known."""
+        cutoffs = [getattr(descriptor, "cutoff", None) for descriptor in self.descriptors]
+        return None if None in cutoffs else max(cutoffs)
+
+    def vjp(self, features, g):
+        """Sum of what the blocks give; see ``AtomicFeatures.vjp``."""
+        return _sum(
+            features.block(index).vjp(np.ascontiguousarray(g[:, columns]))
+            for index, columns in enumerate(self.blocks)
+        )
+
+    def gradient_rows(self, features, Q, weights):
+        """Sum of what the blocks give; see ``AtomicFeatures.gradient_rows``."""
+        return _sum(
+            features.block(index).gradient_rows(np.ascontiguousarray(Q[:, columns]), weights)
+            for index, columns in enumerate(self.blocks)
+        )
+
+
+def _sum(pairs):
+    gradient, strain_gradient = 0.0, 0.0
+    for of_positions, of_strain in pairs:
+        gradient, strain_gradient = gradient + of_positions, strain_gradient + of_strain
+    return gradient, strain_gradient
+
+
+def join(parts):
+    """Put the features of the same centers side by side.
+
+    Parameters
+    ----------
+    parts : sequence of AtomicFeatures
+        One of each descriptor.
+
+    Returns
+    -------
+    AtomicFeatures
+        With the blocks of all parts.
+    """
+    parts = list(parts)
+    kind, first = type(parts[0]), parts[0]
+    for index, part in enumerate(parts):
+        if not isinstance(part, kind):
+            raise TypeError(
+                f"AtomicFeatures can be joined with their like only, but part {index} is of type "
+                f"{type(part).__name__}; use pooling='mean' or 'sum' in all transformers or in none"
+            )
+        same = (
+            np.array_equal(part.offsets, first.offsets)
+            and np.array_equal(part.centers, first.centers)
+            and np.array_equal(part.structures.positions, first.structures.positions)
+        )
+        if not same:
+            raise ValueError(f"part {index} has other structures or centers than part 0; describe "
+                             "the same structures, in the same order")
+    pieces = [part.block(index) for part in parts for index in range(len(part.blocks))]
+    descriptor = JoinedDescriptor(
+        [piece.descriptor for piece in pieces], [piece.values.shape[1] for piece in pieces]
+    )
+    values = np.concatenate([piece.values for piece in pieces], axis=1)
+    norms = np.stack([piece.norms for piece in pieces], axis=1)
+    return kind(values, first.structures, first.centers, first.offsets, descriptor, norms)

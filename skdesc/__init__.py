@@ -18,6 +18,7 @@ _PUBLIC = {
     "GAPRegressor": "skdesc.gaussian_process",
     "SOAPTransformer": "skdesc.descriptors",
     "Structures": "skdesc.structures",
+    "TwoBodyTransformer": "skdesc.descriptors",
     "TwoStagePSOSearchCV": "skdesc.model_selection",
     "as_column": "skdesc.structures",
     "check_structures": "skdesc.structures",

@@ -1,5 +1,6 @@
 """Transformers from structures to features."""
 
 from ._soap import SOAPTransformer
+from ._two_body import TwoBodyTransformer
 
-__all__ = ["SOAPTransformer"]
+__all__ = ["SOAPTransformer", "TwoBodyTransformer"]

@@ -129,7 +129,8 @@ class AtomicFeatures:
             return self
         return AtomicFeatures(
             np.ascontiguousarray(self.values[:, self.blocks[index]]), self.structures,
-            self.centers, self.offsets, self.descriptor.descriptors[index], self.norms[:, index],
+            self.centers, self.offsets, self.descriptor.descriptors[index],
+            np.ascontiguousarray(self.norms[:, index]),
         )  # fmt: skip
 
     def vjp(self, g):

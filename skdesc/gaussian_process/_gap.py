@@ -46,10 +46,10 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         than integer exponents, negative dot products count as zero.
     energy_scale : "auto", float, or list of these, default="auto"
         Scale :math:`\delta` of the energy of an environment, in eV; a list has that of each
-        descriptor. "auto" takes the least scale, from `sigma_energy` upwards, at which the prior's root mean square, as the
-        sparse points represent it, is not below that of the targets: for energies without
-        `e0`, for energies without their best function of the composition (both per square
-        root of the number of atoms), and for forces.
+        descriptor. "auto" takes the least scale, from `sigma_energy` upwards, at which the
+        prior's root mean square, as the sparse points represent it, is not below that of the
+        targets: for energies without `e0`, for energies without their best function of the
+        composition (both per square root of the number of atoms), and for forces.
     n_sparse : int, dict, or list of these, default=500
         Number of sparse points per species of the centers, or as many different environments
         as there are. A dict has symbols or atomic numbers as keys, a list has that of each

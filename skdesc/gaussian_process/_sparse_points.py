@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +73,7 @@ class SparsePoints:
         bounds = [0, *ends.tolist(), len(self)]
         return [
             Group(block, int(self.species[start]), slice(start, stop), self.columns[block])
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for start, stop in pairwise(bounds)
             for block in (int(self.block[start]),)
         ]
 
@@ -83,7 +84,7 @@ class SparsePoints:
     def points_of_blocks(self):
         """Slice of points of each block."""
         bounds = np.searchsorted(self.block, np.arange(len(self.columns) + 1)).tolist()
-        return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [slice(*pair) for pair in pairwise(bounds)]
 
     def dot_products(self, environments):
         """Dot products of environments with the points of their species.
@@ -166,7 +167,7 @@ def _choose(values, rows, count, method, linear, labels, rng):
     """Points of one species in one block, ndarray of shape (n_points, n_columns)."""
     if linear and values.shape[1] <= count:
         seen = np.flatnonzero(values[rows].any(axis=0))
-        if len(seen) < len(rows):
+        if len(seen) <= len(rows):
             return np.eye(values.shape[1])[seen]
     rows = distinct_rows(values, rows)
     if len(rows) > count:

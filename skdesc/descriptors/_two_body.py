@@ -1,0 +1,358 @@
+"""``TwoBodyTransformer``: distances of pairs as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from numbers import Integral, Real
+
+import numpy as np
+from ase.data import chemical_symbols
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from ..features import AtomicFeatures
+from ..neighbors import find_pairs
+from ..structures import check_structures
+from ..utils.memory import check_fits_memory
+from ..utils.threads import effective_n_threads
+from ._soap import _atomic_numbers, _is_pooled
+
+# arrays of all pairs of a batch stay below this
+_BATCH_BYTES = 2**25
+
+
+@dataclass(frozen=True)
+class TwoBodyDescriptor:
+    """Values and derivatives of the pair features, for one set of parameters.
+
+    Parameters
+    ----------
+    species : ndarray of shape (n_species,)
+        Atomic numbers, ascending.
+    cutoff, cutoff_width, gaussian_width : float
+        In angstrom.
+    nodes : ndarray of shape (n_gaussians,)
+        Centers of the Gaussians, in angstrom.
+    n_jobs : int or None
+        Threads of the neighbor search.
+    """
+
+    species: np.ndarray
+    cutoff: float
+    cutoff_width: float
+    gaussian_width: float
+    nodes: np.ndarray
+    n_jobs: int | None = None
+
+    @property
+    def n_features(self):
+        """Length of a row."""
+        return len(self.species) * len(self.nodes)
+
+    def describe(self, structures):
+        """Features of all atoms, ndarray of shape (n_atoms, n_features)."""
+        values = np.empty((len(structures.positions), self.n_features))
+        for part, atoms in self._batches(structures, len(self.nodes)):
+            pairs = _Pairs(self, structures[part])
+            summed = pairs.sums_of_slots() @ self.radial(pairs.distance)[0]
+            values[atoms] = summed.reshape(-1, self.n_features)
+        return values
+
+    def vjp(self, features, g):
+        """Contract the derivatives with a cotangent; see ``AtomicFeatures.vjp``."""
+        structures, n_gaussians = features.structures, len(self.nodes)
+        g = np.asarray(g, dtype=np.float64).reshape(-1, n_gaussians)
+        gradient = np.empty_like(structures.positions)
+        strain = np.empty((len(structures), 3, 3))
+        for part, atoms in self._batches(structures, 2 * n_gaussians):
+            pairs = _Pairs(self, structures[part])
+            start = atoms.start * len(self.species)
+            slopes = np.einsum("pk,pk->p", self.radial(pairs.distance)[1], g[start + pairs.slot])
+            of_positions, of_strain = pairs.spread(slopes[:, np.newaxis])
+            gradient[atoms], strain[part] = of_positions[..., 0], of_strain[..., 0]
+        return gradient, strain
+
+    def gradient_rows(self, features, Q, weights):
+        """Derivatives of many functions; see ``AtomicFeatures.gradient_rows``."""
+        structures, n_rows = features.structures, len(Q)
+        by_species = np.asarray(Q, dtype=np.float64).reshape(n_rows, len(self.species), -1)
+        gradient = np.empty((len(structures.positions), 3, n_rows))
+        strain = np.empty((len(structures), 3, 3, n_rows))
+        for part, atoms in self._batches(structures, 2 * n_rows):
+            pairs = _Pairs(self, structures[part])
+            slopes = weights[atoms][pairs.center]
+            derivatives = self.radial(pairs.distance)[1]
+            for index in range(len(self.species)):
+                mine = np.flatnonzero(pairs.slot % len(self.species) == index)
+                slopes[mine] *= derivatives[mine] @ by_species[:, index].T
+            gradient[atoms], strain[part] = pairs.spread(slopes)
+        return gradient, strain
+
+    def radial(self, r):
+        """Gaussians times cutoff of distances, and derivatives, both (n_pairs, n_gaussians)."""
+        phase = np.pi / self.cutoff_width * np.maximum(r - self.cutoff + self.cutoff_width, 0.0)
+        weight = (0.5 + 0.5 * np.cos(phase))[:, np.newaxis]
+        slope = (-0.5 * np.pi / self.cutoff_width * np.sin(phase))[:, np.newaxis]
+        offset = (r[:, np.newaxis] - self.nodes) / self.gaussian_width
+        gaussian = np.exp(-0.5 * offset**2)
+        value = gaussian * weight
+        return value, gaussian * slope - value * offset / self.gaussian_width
+
+    def species_index(self, numbers):
+        """Index of each atomic number among the species."""
+        return np.searchsorted(self.species, numbers).astype(np.intp)
+
+    def _batches(self, structures, numbers_per_pair):
+        """Runs of structures whose pairs fit into the cache, and their atoms."""
+        # as many neighbors as in a dense metal, at most
+        neighbors = 0.1 * 4.0 / 3.0 * np.pi * self.cutoff**3
+        limit = max(_BATCH_BYTES / (8.0 * numbers_per_pair * neighbors), 1.0)
+        start, offsets = 0, structures.offsets
+        while start < len(structures):
+            stop = int(np.searchsorted(offsets, offsets[start] + limit, side="right")) - 1
+            stop = max(stop, start + 1)
+            yield slice(start, stop), slice(offsets[start], offsets[stop])
+            start = stop
+
+
+class _Pairs:
+    """Pairs of a batch of structures, by center and then by species of the neighbor."""
+
+    def __init__(self, descriptor, structures):
+        self.structures, self.n_species = structures, len(descriptor.species)
+        n_atoms = len(structures.positions)
+        species = descriptor.species_index(structures.numbers)
+        n_threads = effective_n_threads(descriptor.n_jobs)
+        pairs = find_pairs(structures, descriptor.cutoff, np.arange(n_atoms), species, n_threads)
+        self.distance, self.displacement = pairs.distance, pairs.displacement
+        self.center = np.repeat(np.arange(n_atoms), np.diff(pairs.offsets))
+        self.neighbor = pairs.neighbor
+        self.slot = self.center * self.n_species + species[pairs.neighbor]
+
+    def sums_of_slots(self):
+        """Sparse matrix that adds up the pairs of each center and species."""
+        n_slots = self.n_species * len(self.structures.positions)
+        ends = np.searchsorted(self.slot, np.arange(n_slots + 1))
+        every = np.arange(len(self.slot))
+        return sparse.csr_array((np.ones(len(every)), every, ends), shape=(n_slots, len(every)))
+
+    def spread(self, slopes):
+        """Derivatives by positions and strain from those by the distances, (n_pairs, n)."""
+        n_atoms, n_structures = len(self.structures.positions), len(self.structures)
+        n_pairs, n_rows = slopes.shape
+        unit = self.displacement / self.distance[:, np.newaxis]
+        every, axes = np.arange(n_pairs), np.arange(3)
+        rows = np.concatenate([3 * atom[:, np.newaxis] + axes for atom in
+                               (self.neighbor, self.center)]).ravel()  # fmt: skip
+        columns = np.repeat(np.concatenate([every, every]), 3)
+        entries = np.concatenate([unit, -unit]).ravel()
+        to_atoms = sparse.csr_array((entries, (rows, columns)), shape=(3 * n_atoms, n_pairs))
+        gradient = (to_atoms @ slopes).reshape(n_atoms, 3, n_rows)
+        owner = self.structures.structure_index[self.center]
+        rows = (9 * owner[:, np.newaxis] + np.arange(9)).ravel()
+        entries = (unit[:, :, np.newaxis] * self.displacement[:, np.newaxis]).ravel()
+        to_strain = sparse.csr_array(
+            (entries, (rows, np.repeat(every, 9))), shape=(9 * n_structures, n_pairs)
+        )
+        return gradient, (to_strain @ slopes).reshape(n_structures, 3, 3, n_rows)
+
+
+class TwoBodyTransformer(TransformerMixin, BaseEstimator):
+    r"""Distances of pairs, smeared into Gaussians and summed over the neighbors of a center.
+
+    .. math::
+        p^{i}_{sk} = \sum_{j \in s} f_c(r_{ij}) \exp\left[-(r_{ij} - R_k)^2 / 2 w^2\right]
+
+    With ``GAPRegressor(zeta=1)`` the energy is a sum of pair potentials, each a Gaussian
+    process as a function of the distance. It is the stiff part of a potential, to which a
+    many-body descriptor adds the rest::
+
+        union = make_union(TwoBodyTransformer(), SOAPTransformer())
+        make_pipeline(union, GAPRegressor(zeta=[1, 4]))
+
+    Rows are not normalized: with another exponent, lengths of rows count as well.
+
+    Parameters
+    ----------
+    species : sequence of int or str, default=None
+        Elements the features account for, as symbols or atomic numbers. By default those that
+        `fit` finds.
+    cutoff : float, default=5.0
+        Neighbors within this radius count, in angstrom.
+    cutoff_width : float, default=1.0
+        Width of the region in which the weight of a neighbor falls to zero (shifted cosine), in
+        angstrom.
+    n_gaussians : int, default=20
+        Number of Gaussians for each element.
+    shortest : float, default=0.5
+        Center of the first Gaussian, in angstrom; that of the last is the cutoff.
+    gaussian_width : float, default=None
+        Width (standard deviation) of the Gaussians, in angstrom; by default the distance of
+        their centers.
+    pooling : {None, "mean", "sum"}, default=None
+        With None, `transform` gives :class:`AtomicFeatures`, one row per atom; otherwise an
+        array with one row per structure.
+    n_jobs : int, default=None
+        Threads for the neighbor search; None means all that the process may use.
+
+    Attributes
+    ----------
+    species_ : ndarray of shape (n_species,)
+        Atomic numbers, ascending.
+    n_features_out_ : int
+        Number of features.
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> from skdesc import TwoBodyTransformer
+    >>> TwoBodyTransformer().fit_transform([molecule("H2O"), molecule("NH3")])
+    AtomicFeatures(2 structures, 7 centers, 60 features)
+    """
+
+    _stateless_given_parameters = True  # a search may apply it once, before it splits the data
+
+    def __init__(
+        self, species=None, *, cutoff=5.0, cutoff_width=1.0, n_gaussians=20, shortest=0.5,
+        gaussian_width=None, pooling=None, n_jobs=None,
+    ):  # fmt: skip
+        self.species = species
+        self.cutoff = cutoff
+        self.cutoff_width = cutoff_width
+        self.n_gaussians = n_gaussians
+        self.shortest = shortest
+        self.gaussian_width = gaussian_width
+        self.pooling = pooling
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y=None):
+        """Learn which elements there are.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TwoBodyTransformer
+            The fitted transformer.
+        """
+        self._check_parameters()
+        structures = check_structures(X)
+        if self.species is None:
+            self.species_ = np.unique(structures.numbers)
+        else:
+            self.species_ = _atomic_numbers(self.species)
+        self._check_species(structures)
+        nodes = np.linspace(self.shortest, self.cutoff, self.n_gaussians)
+        width = self.gaussian_width or nodes[1] - nodes[0]
+        self._descriptor = TwoBodyDescriptor(
+            self.species_, float(self.cutoff), float(self.cutoff_width), float(width), nodes,
+            self.n_jobs,
+        )  # fmt: skip
+        self.n_features_out_ = self._descriptor.n_features
+        return self
+
+    def transform(self, X):
+        """Describe structures.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+
+        Returns
+        -------
+        AtomicFeatures or ndarray of shape (n_structures, n_features)
+            One row per atom, or per structure with `pooling`.
+        """
+        check_is_fitted(self)
+        structures = check_structures(X)
+        self._check_species(structures)
+        n_atoms = len(structures.positions)
+        check_fits_memory(
+            8 * n_atoms * self.n_features_out_,
+            f"pair features of {n_atoms} rows and {self.n_features_out_} columns",
+            "lower n_gaussians, or transform fewer structures",
+        )
+        values = self._descriptor.describe(structures)
+        if self.pooling is None:
+            centers = np.arange(n_atoms)
+            return AtomicFeatures(
+                values, structures, centers, structures.offsets, self._descriptor
+            )
+        pooled = np.add.reduceat(values, structures.offsets[:-1], axis=0)
+        return pooled if self.pooling == "sum" else pooled / structures.n_atoms[:, np.newaxis]
+
+    @available_if(_is_pooled)
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: the neighbor's element and the Gaussian.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str objects
+            One name per feature.
+        """
+        check_is_fitted(self)
+        pairs = product(self.species_, range(self.n_gaussians))
+        return np.array([f"pair_{chemical_symbols[z]}_{k + 1}" for z, k in pairs], dtype=object)
+
+    def set_output(self, *, transform=None):
+        """Choose the container of pooled features; atomic features stay what they are.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As for every scikit-learn transformer.
+
+        Returns
+        -------
+        TwoBodyTransformer
+            This transformer.
+        """
+        return super().set_output(transform=transform) if self.pooling is not None else self
+
+    def _check_species(self, structures):
+        unknown = np.setdiff1d(structures.numbers, self.species_)
+        if unknown.size:
+            raise ValueError(
+                f"X has the elements {[chemical_symbols[z] for z in unknown]}, which are not among "
+                f"species={[chemical_symbols[z] for z in self.species_]}; fit on structures that "
+                "have them, or name them in species"
+            )
+
+    def _check_parameters(self):
+        rules = {
+            "cutoff": (Real, 0.0, np.inf), "cutoff_width": (Real, 0.0, self.cutoff),
+            "n_gaussians": (Integral, 1, 1000), "shortest": (Real, 0.0, self.cutoff),
+            "gaussian_width": (Real, 0.0, np.inf),
+        }  # fmt: skip
+        for name, (kind, low, high) in rules.items():
+            value = getattr(self, name)
+            if name == "gaussian_width" and value is None:
+                continue
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            if not (good and np.isfinite(value) and low < value <= high):
+                article = "an integer" if kind is Integral else "a number"
+                raise ValueError(f"{name} must be {article} above {low:g} and at most {high:g}, "
+                                 f"got {value!r}")
+        if self.pooling not in (None, "mean", "sum"):
+            raise ValueError(f"pooling must be None, 'mean' or 'sum', got {self.pooling!r}")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

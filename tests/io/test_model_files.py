@@ -274,7 +274,7 @@ def test_changed_files(tmp_path):
             refused += 1
         else:
             assert_same(everything(again, [stored_structure()]), reference)
-    assert refused > 0.9 * len(places)
+    assert refused > 0.8 * len(places)
 
 
 def small_potential():

@@ -38,7 +38,7 @@ _SKLEARN = {
 }  # fmt: skip
 
 # what a fitted model of this package consists of
-_PACKAGES = ("skdesc.descriptors.", "skdesc.features.", "skdesc.gaussian_process.")
+_PACKAGES = ("skdesc.descriptors.", "skdesc.gaussian_process.")
 
 # rebuilt from arguments that are kept as attributes of the same names
 BY_ARGUMENTS = {"skdesc.calculator.ZBLCalculator": ("scale",)}

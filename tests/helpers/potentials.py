@@ -63,7 +63,6 @@ if __name__ == "__main__":
     from skdesc.io import save
 
     model = fit_potential(crystals(6, symbols=["Cu"]), n_sparse=3, n_max=2, l_max=1)
-    del model[-1]._training  # as after a fit that shall not go on
     STORED.parent.mkdir(exist_ok=True)
     save(model, STORED)
     energies, std, forces, virials = everything(model, [stored_structure()])

@@ -33,7 +33,7 @@ cdef class DensityExpansion:
         self.l_max = spline.l_max
         self.n_lm = (self.l_max + 1) ** 2
         self.width = spline.width
-        self.n_species = n_species
+        self.n_species = self.n_groups = n_species
         self.center_weight = center_weight
         self.table = spline.table
         self.center = spline.center * (center_weight * sqrt(1 / (4 * pi)))
@@ -59,22 +59,30 @@ cdef class DensityExpansion:
         """Name of the kernels in use."""
         return self.kernels.name.decode()
 
+    def groups_of(self, species):
+        """Group of channels to which neighbors of some species contribute."""
+        return species
+
     cdef Py_ssize_t n_doubles(self, Py_ssize_t max_neighbors, bint derivatives) noexcept nogil:
         """Doubles of scratch memory that one thread needs."""
         cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
-        cdef Py_ssize_t c = self.n_lm * self.n_species * self.n_pad
+        cdef Py_ssize_t c = self.n_lm * (self.n_groups + self.n_spare) * self.n_pad
         cdef Py_ssize_t n = self.n_lm * lanes + lanes * self.width + c
         if derivatives:
             n += lanes * self.width + c + 4 * self.n_lm * SKD_LANES
         return n + 64
 
+    cdef Py_ssize_t n_integers(self) noexcept nogil:
+        """Integers of scratch memory that one thread needs."""
+        return 2 * (self.n_groups + self.n_spare) + 1
+
     cdef void bind(self, Environment *env, Py_ssize_t max_neighbors, bint derivatives,
                    double *doubles, Py_ssize_t *integers) noexcept nogil:
-        """Lay out an environment in scratch memory; integers: 2 n_species + 1."""
+        """Lay out an environment in scratch memory."""
         cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
-        cdef Py_ssize_t c = self.n_lm * self.n_species * self.n_pad
+        cdef Py_ssize_t c = self.n_lm * (self.n_groups + self.n_spare) * self.n_pad
         env.present = integers
-        env.run = integers + self.n_species
+        env.run = integers + self.n_groups + self.n_spare
         env.ld_Y = lanes
         env.c = <double *>((<size_t>doubles + 63) & ~<size_t>63)
         env.R = env.c + c
@@ -85,28 +93,40 @@ cdef class DensityExpansion:
             env.dR = env.Y + self.n_lm * (lanes + 4 * SKD_LANES)
             env.D = env.dR + lanes * self.width
 
-    cdef void expand(self, Environment *env, Py_ssize_t first, const Py_ssize_t *neighbor,
-                     Py_ssize_t n_neighbors, const double[:, ::1] displacement,
-                     const double[::1] distance, const Py_ssize_t *species,
-                     Py_ssize_t center_species, bint derivatives) noexcept nogil:
-        """Coefficients of one center from its pairs, which begin at `first`."""
-        cdef Py_ssize_t j, q, l, ld, where, part, s, last = -1
+    cdef void expand(self, Environment *env, bint derivatives) noexcept nogil:
+        """Coefficients of one center from its neighbors, leaving spare channels untouched."""
+        cdef Py_ssize_t j = 0, q, l
         cdef double xyz[24]
-        cdef double t
-        env.n_neighbors = n_neighbors
+        self.group(env)
+        env.ld = (env.n_present + self.n_spare) * self.n_pad
+        while j < env.n_neighbors:
+            self.load_block(env, j, xyz)
+            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
+            j += SKD_LANES
+        self.evaluate_radial(env, derivatives)
+        for q in range(env.n_present):
+            for l in range(self.l_max + 1):
+                self.kernels.gemm(
+                    2 * l + 1, self.n_pad, env.run[q + 1] - env.run[q],
+                    env.Y + l * l * env.ld_Y + env.run[q], env.ld_Y, 1,
+                    env.R + env.run[q] * self.width + l * self.n_pad, self.width,
+                    env.c + l * l * env.ld + q * self.n_pad, env.ld, 0,
+                )
+        if env.center_species >= 0 and self.center_weight != 0.0:
+            self.add_center(env)
+
+    cdef void group(self, Environment *env) noexcept nogil:
+        """Runs of neighbors of one species; the center's own species joins in order."""
+        cdef Py_ssize_t j, s, last = -1, own = env.center_species
+        cdef bint pending = own >= 0 and self.center_weight != 0.0
         env.n_present = 0
-        if n_neighbors:
-            env.displacement = &displacement[first, 0]
-            env.distance = &distance[first]
-        # neighbors come grouped by species; the center's own species joins in order
-        cdef bint pending = center_species >= 0 and self.center_weight != 0.0
-        for j in range(n_neighbors):
-            s = species[neighbor[first + j]]
+        for j in range(env.n_neighbors):
+            s = env.species[env.neighbor[j]]
             if s == last:
                 continue
-            if pending and center_species <= s:
-                if center_species < s:
-                    env.present[env.n_present] = center_species
+            if pending and own <= s:
+                if own < s:
+                    env.present[env.n_present] = own
                     env.run[env.n_present] = j
                     env.n_present += 1
                 pending = False
@@ -115,60 +135,62 @@ cdef class DensityExpansion:
             env.n_present += 1
             last = s
         if pending:
-            env.present[env.n_present] = center_species
-            env.run[env.n_present] = n_neighbors
+            env.present[env.n_present] = own
+            env.run[env.n_present] = env.n_neighbors
             env.n_present += 1
-        env.run[env.n_present] = n_neighbors
+        env.run[env.n_present] = env.n_neighbors
 
-        j = 0
-        while j < n_neighbors:
-            self.load_block(env, j, xyz)
-            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
-            j += SKD_LANES
-        for j in range(n_neighbors):
-            part = self.n_parts - 1
-            while part > 0 and env.distance[j] < self.part_start[part]:
-                part -= 1
-            t = (env.distance[j] - self.part_start[part]) * self.part_scale[part]
-            where = min(<Py_ssize_t>t, self.part_count[part] - 1)
-            self.kernels.spline(
-                self.width, &self.table[self.part_first[part] + where, 0, 0], t - where,
-                self.part_scale[part], env.R + j * self.width,
-                env.dR + j * self.width if derivatives else NULL,
-            )
+    cdef void evaluate_radial(self, Environment *env, bint derivatives) noexcept nogil:
+        """Radial functions of every neighbor: env.R and, with derivatives, env.dR."""
+        cdef Py_ssize_t j
+        for j in range(env.n_neighbors):
+            self.evaluate_spline(env.distance[j], env.R + j * self.width,
+                                 env.dR + j * self.width if derivatives else NULL)
 
-        ld = env.n_present * self.n_pad
+    cdef void evaluate_spline(self, double distance, double *value,
+                              double *derivative) noexcept nogil:
+        cdef Py_ssize_t part = self.n_parts - 1, where
+        cdef double t
+        while part > 0 and distance < self.part_start[part]:
+            part -= 1
+        t = (distance - self.part_start[part]) * self.part_scale[part]
+        where = min(<Py_ssize_t>t, self.part_count[part] - 1)
+        self.kernels.spline(self.table.shape[2], &self.table[self.part_first[part] + where, 0, 0],
+                            t - where, self.part_scale[part], value, derivative)
+
+    cdef void add_center(self, Environment *env) noexcept nogil:
+        """Add the center's own Gaussian, which has l = 0 only."""
+        cdef Py_ssize_t q, n
         for q in range(env.n_present):
-            for l in range(self.l_max + 1):
-                self.kernels.gemm(
-                    2 * l + 1, self.n_pad, env.run[q + 1] - env.run[q],
-                    env.Y + l * l * env.ld_Y + env.run[q], env.ld_Y, 1,
-                    env.R + env.run[q] * self.width + l * self.n_pad, self.width,
-                    env.c + l * l * ld + q * self.n_pad, ld, 0,
-                )
-            if env.present[q] == center_species:
-                for j in range(self.n_max):
-                    env.c[q * self.n_pad + j] += self.center[j]
+            if env.present[q] == env.center_species:
+                for n in range(self.n_max):
+                    env.c[q * self.n_pad + n] += self.center[n]
 
     cdef void load_block(self, Environment *env, Py_ssize_t start, double *xyz) noexcept nogil:
         """Unit vectors of a block of neighbors, one per lane; spare lanes repeat the last."""
         cdef Py_ssize_t lane, j
         cdef int axis
+        cdef double inverse
         for lane in range(SKD_LANES):
             j = min(start + lane, env.n_neighbors - 1)
+            inverse = 1.0 / env.distance[j]
             for axis in range(3):
-                xyz[axis * SKD_LANES + lane] = env.displacement[3 * j + axis] / env.distance[j]
+                xyz[axis * SKD_LANES + lane] = env.displacement[3 * j + axis] * inverse
+
+    cdef void harmonics_of_block(self, Environment *env, Py_ssize_t start,
+                                 double *xyz) noexcept nogil:
+        """Harmonics and gradients of a block of neighbors, in env.Y; xyz: unit vectors."""
+        self.load_block(env, start, xyz)
+        self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 1, env.Y, SKD_LANES)
 
     cdef void pull_back(self, Environment *env, double *gradient) noexcept nogil:
         """Gradient by every neighbor's displacement, (n_neighbors, 3), from dE/dc in env.D."""
-        cdef Py_ssize_t start, lane, j, q = 0, ld = env.n_present * self.n_pad
+        cdef Py_ssize_t start = 0, lane, j, q = 0
         cdef double xyz[24]
         cdef double unit[3]
         cdef int axis
-        start = 0
         while start < env.n_neighbors:
-            self.load_block(env, start, xyz)
-            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 1, env.Y, SKD_LANES)
+            self.harmonics_of_block(env, start, xyz)
             for lane in range(min(<Py_ssize_t>SKD_LANES, env.n_neighbors - start)):
                 j = start + lane
                 while env.run[q + 1] <= j:
@@ -176,8 +198,24 @@ cdef class DensityExpansion:
                 for axis in range(3):
                     unit[axis] = xyz[axis * SKD_LANES + lane]
                 self.kernels.pull_back(
-                    <int>self.l_max, self.n_pad, env.D + q * self.n_pad, ld, env.Y + lane,
+                    <int>self.l_max, self.n_pad, env.D + q * self.n_pad, env.ld, env.Y + lane,
                     env.R + j * self.width, env.dR + j * self.width,
                     1.0 / env.distance[j], unit, gradient + 3 * j,
                 )
             start += SKD_LANES
+
+    cdef void differentiate(self, Environment *env, Py_ssize_t j, const double *xyz,
+                            double *out) noexcept nogil:
+        """Add to out, (3, n_lm, n_pad), the derivatives of the coefficients of j's group by j.
+
+        xyz: what `harmonics_of_block` gave for the block of j.
+        """
+        cdef Py_ssize_t lane = j % SKD_LANES
+        cdef double unit[3]
+        cdef int axis
+        for axis in range(3):
+            unit[axis] = xyz[axis * SKD_LANES + lane]
+        self.kernels.differentiate(
+            <int>self.l_max, self.n_pad, env.Y + lane, env.R + j * self.width,
+            env.dR + j * self.width, 1.0 / env.distance[j], unit, out, self.n_lm * self.n_pad,
+        )

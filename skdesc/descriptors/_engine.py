@@ -6,13 +6,15 @@ import numpy as np
 
 from ..density import RadialSpline, make_radial_basis
 from ..density._expansion_cy import DensityExpansion
-from ..invariants import PowerSpectrum, describe, pull_back
-from ..invariants._gradient_rows import gradient_rows
+from ..features import Blocks, Jacobian
+from ..invariants import PowerSpectrum, describe, gradient_rows, jacobian, pull_back
 from ..utils.threads import effective_n_threads
 
 
-class SOAPEngine:
-    """Tables and kernels of one set of SOAP parameters.
+class Engine:
+    """Tables and kernels of one set of parameters; base class.
+
+    Subclasses make ``expansion``, ``invariant`` and ``layout`` in ``_build``.
 
     Parameters
     ----------
@@ -25,30 +27,25 @@ class SOAPEngine:
     def __init__(self, species, parameters):
         self.species = np.asarray(species, dtype=np.intp)
         self.parameters = dict(parameters)
+        self.cutoff = float(parameters["cutoff"])
+        self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
+        self._index[self.species] = np.arange(len(self.species))
         self._build()
 
-    def _build(self):
+    def _make_spline(self):
+        """Radial functions of a neighbor's distance."""
         p = self.parameters
-        self.cutoff = float(p["cutoff"])
         basis = make_radial_basis(
             p["radial_basis"], cutoff=self.cutoff, n_max=p["n_max"], l_max=p["l_max"],
             atom_sigma=p["atom_sigma"],
         )  # fmt: skip
-        self.spline = RadialSpline(
+        return RadialSpline(
             basis, cutoff=self.cutoff, cutoff_width=p["cutoff_width"], atom_sigma=p["atom_sigma"]
         )
-        self.expansion = DensityExpansion(self.spline, len(self.species), p["center_weight"])
-        self.layout = PowerSpectrum(self.species, p["n_max"], p["l_max"])
-        self.invariant = self.layout.kernel(self.expansion, p["normalize"])
 
     def __reduce__(self):
         # the tables are cheap to make again and the kernels hold no other state
         return type(self), (self.species, self.parameters)
-
-    @property
-    def normalize(self):
-        """Whether features have unit norm."""
-        return self.parameters["normalize"]
 
     @property
     def n_threads(self):
@@ -57,13 +54,13 @@ class SOAPEngine:
 
     def species_index(self, numbers):
         """Index of each atomic number among the species; -1 for others."""
-        table = np.full(max(int(np.max(numbers)), int(self.species[-1])) + 1, -1, dtype=np.intp)
-        table[self.species] = np.arange(len(self.species))
-        return table[numbers]
+        if numbers.max(initial=0) < len(self._index):
+            return self._index[numbers]
+        return np.where(numbers < len(self._index), self._index.take(numbers, mode="clip"), -1)
 
-    def describe(self, structures, centers, offsets):
+    def describe(self, structures, centers, offsets, out=None):
         """Yield the features of batches of centers; see ``invariants.describe``."""
-        return describe(self, structures, centers, offsets, self.n_threads)
+        return describe(self, structures, centers, offsets, out)
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""
@@ -75,11 +72,31 @@ class SOAPEngine:
             )
         if not np.isfinite(g).all():
             raise ValueError("g has NaN or infinite entries; all must be finite")
-        return pull_back(
-            self, features.structures, features.centers, features.offsets, features.values,
-            features.norms, g, self.n_threads,
-        )  # fmt: skip
+        return pull_back(self, features.structures, features.centers, features.offsets, g)
+
+    def jacobian(self, features, strain):
+        """Explicit derivatives; see ``AtomicFeatures.jacobian``."""
+        groups, by_strain, along = jacobian(
+            self, features.structures, features.centers, features.offsets, strain
+        )
+        values = np.asarray(features.values, dtype=np.float64)
+        if strain:
+            by_strain -= along[..., None] * values[:, None, None, :]
+        blocks = [Blocks(*group) for group in groups]
+        return Jacobian(values, blocks, len(features.structures.positions), by_strain)
 
     def gradient_rows(self, features, Q, weights):
         """Derivatives of many functions; see ``AtomicFeatures.gradient_rows``."""
-        return gradient_rows(self, features, Q, weights, self.n_threads)
+        return gradient_rows(self, features, Q, weights)
+
+
+class SOAPEngine(Engine):
+    """Tables and kernels of the power spectrum."""
+
+    def _build(self):
+        p = self.parameters
+        self.expansion = DensityExpansion(
+            self._make_spline(), len(self.species), p["center_weight"]
+        )
+        self.layout = PowerSpectrum(self.species, p["n_max"], p["l_max"], p["compression"])
+        self.invariant = self.layout.kernel(self.expansion, p["normalize"])

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..density import RADIAL_BASES
 from ..features import AtomicFeatures
+from ..invariants import COMPRESSIONS
 from ..structures import check_structures
 from ..utils.memory import check_fits_memory
 from ._engine import SOAPEngine
@@ -62,8 +63,10 @@ class SOAPTransformer(TransformerMixin, BaseEstimator):
         Reserved for a further weight that depends on the distance.
     center_weight : float, default=1.0
         Weight of the center's own Gaussian.
-    compression : None, default=None
-        Reserved for compressed spectra.
+    compression : {None, "mu1nu1", "mu2", "crossover"}, default=None
+        Which pairs of densities are multiplied ([3]_): None, those of all pairs of species;
+        "mu1nu1", that of each species with the density of all species; "mu2", that of all
+        species with itself; "crossover", that of each species with itself.
     normalize : bool, default=True
         Scale each spectrum to unit norm, as kernels of Gaussian processes expect.
     pooling : {None, "mean", "sum"}, default=None
@@ -184,27 +187,27 @@ class SOAPTransformer(TransformerMixin, BaseEstimator):
             "lower n_max or l_max, use dtype='float32' or pooling, or transform fewer structures",
         )
         centers = np.arange(len(structures.positions))
-        batches = self._engine.describe(structures, centers, structures.offsets)
         if self.pooling is None:
-            return self._collect(structures, centers, batches)
-        return self._pool(structures, batches)
+            return self._collect(structures, centers)
+        return self._pool(structures, centers)
 
-    def _collect(self, structures, centers, batches):
-        values = np.empty((len(centers), self.n_features_out_), dtype=self.dtype)
-        norms = np.empty(len(centers))
-        for rows, part, part_norms in batches:
-            values[rows] = part
-            norms[rows] = part_norms
-        return AtomicFeatures(
-            values, structures, centers, structures.offsets, self._engine, norms
-        )
+    def _collect(self, structures, centers):
+        values = np.zeros((len(centers), self.n_features_out_), dtype=self.dtype)
+        offsets = structures.offsets
+        if values.dtype == np.float64:
+            for _ in self._engine.describe(structures, centers, offsets, values):
+                pass
+        else:
+            for rows, part in self._engine.describe(structures, centers, offsets):
+                values[rows] = part
+        return AtomicFeatures(values, structures, centers, offsets, self._engine)
 
-    def _pool(self, structures, batches):
-        pooled = np.empty((len(structures), self.n_features_out_), dtype=self.dtype)
-        for rows, part, _ in batches:
-            first, stop = np.searchsorted(structures.offsets, (rows.start, rows.stop))
-            starts = structures.offsets[first:stop] - rows.start
-            pooled[first:stop] = np.add.reduceat(part, starts, axis=0)
+    def _pool(self, structures, centers):
+        pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
+        index = structures.structure_index
+        for rows, part in self._engine.describe(structures, centers, structures.offsets):
+            starts = np.flatnonzero(np.diff(index[rows], prepend=-1))
+            pooled[index[rows][starts]] += np.add.reduceat(part, starts, axis=0)
         if self.pooling == "mean":
             pooled /= structures.n_atoms[:, None]
         return pooled
@@ -297,7 +300,7 @@ class SOAPTransformer(TransformerMixin, BaseEstimator):
             )
         choices = {
             "radial_basis": tuple(RADIAL_BASES), "radial_scaling": (None,),
-            "compression": (None,), "pooling": (None, "mean", "sum"), "centers": (None,),
+            "compression": COMPRESSIONS, "pooling": (None, "mean", "sum"), "centers": (None,),
             "handle_unknown": ("error", "ignore"), "dtype": ("float64", "float32"),
         }  # fmt: skip
         for name, allowed in choices.items():
@@ -306,7 +309,7 @@ class SOAPTransformer(TransformerMixin, BaseEstimator):
                        for one in allowed):
                 raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}")
         names = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
-                 "center_weight", "normalize", "n_jobs")
+                 "center_weight", "compression", "normalize", "n_jobs")
         return {name: getattr(self, name) for name in names}
 
     def __sklearn_tags__(self):

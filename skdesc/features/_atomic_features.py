@@ -26,25 +26,23 @@ class AtomicFeatures:
     offsets : ndarray of shape (n_structures + 1,)
         Structure `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``.
     descriptor : object
-        Computes derivatives; has ``vjp(features, g)``, ``gradient_rows(features, Q, weights)``.
-    norms : ndarray of shape (n_centers,), default=None
-        Norm of each row before it was normalized, which derivatives need; ones by default.
+        Computes derivatives; has ``vjp(features, g)``, ``gradient_rows(features, Q, weights)``
+        and ``jacobian(features, strain)``.
 
     Attributes
     ----------
-    values, structures, centers, offsets, descriptor, norms
+    values, structures, centers, offsets, descriptor
         As given.
     species : ndarray of shape (n_centers,)
         Atomic number of each center.
     """
 
-    def __init__(self, values, structures, centers, offsets, descriptor, norms=None):
+    def __init__(self, values, structures, centers, offsets, descriptor):
         self.values = values
         self.structures = structures
         self.centers = np.asarray(centers, dtype=np.intp)
         self.offsets = np.asarray(offsets, dtype=np.intp)
         self.descriptor = descriptor
-        self.norms = np.ones(len(self.centers)) if norms is None else norms
         self.species = structures.numbers[self.centers]
 
     @property
@@ -88,9 +86,8 @@ class AtomicFeatures:
             )
             centers = local + np.repeat(atom_offsets[:-1], np.diff(offsets))
         return AtomicFeatures(
-            self.values[rows], self.structures[key], centers, offsets, self.descriptor,
-            self.norms[rows],
-        )  # fmt: skip
+            self.values[rows], self.structures[key], centers, offsets, self.descriptor
+        )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -130,7 +127,6 @@ class AtomicFeatures:
         return AtomicFeatures(
             np.ascontiguousarray(self.values[:, self.blocks[index]]), self.structures,
             self.centers, self.offsets, self.descriptor.descriptors[index],
-            np.ascontiguousarray(self.norms[:, index]),
         )  # fmt: skip
 
     def vjp(self, g):
@@ -149,6 +145,28 @@ class AtomicFeatures:
             dE/d(strain), each structure's own; the virial is its negative.
         """
         return self.descriptor.vjp(self, g)
+
+    def jacobian(self, strain=False):
+        """Derivatives of all features by the positions, explicitly.
+
+        What only needs a contraction of them is far cheaper by :meth:`vjp`.
+
+        Parameters
+        ----------
+        strain : bool, default=False
+            Whether to compute derivatives by the strain too.
+
+        Returns
+        -------
+        Jacobian
+            Blocks (center, moved atom, 3, features) without the zeros.
+
+        Raises
+        ------
+        ValueError
+            If they would not fit into memory.
+        """
+        return self.descriptor.jacobian(self, strain)
 
     def gradient_rows(self, Q, weights):
         """Derivatives of many linear functions of the descriptors at once.

@@ -83,5 +83,4 @@ def join(parts):
         [piece.descriptor for piece in pieces], [piece.values.shape[1] for piece in pieces]
     )
     values = np.concatenate([piece.values for piece in pieces], axis=1)
-    norms = np.stack([piece.norms for piece in pieces], axis=1)
-    return kind(values, first.structures, first.centers, first.offsets, descriptor, norms)
+    return kind(values, first.structures, first.centers, first.offsets, descriptor)

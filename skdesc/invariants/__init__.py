@@ -1,6 +1,8 @@
-"""Rotation invariants of density expansions, with their adjoints."""
+"""Rotation invariants of density expansions, with their derivatives."""
 
 from ._environments import describe, pull_back
-from ._power_spectrum import PowerSpectrum
+from ._gradient_rows import gradient_rows
+from ._jacobian import jacobian
+from ._power_spectrum import COMPRESSIONS, PowerSpectrum
 
-__all__ = ["PowerSpectrum", "describe", "pull_back"]
+__all__ = ["COMPRESSIONS", "PowerSpectrum", "describe", "gradient_rows", "jacobian", "pull_back"]

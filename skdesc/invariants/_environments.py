@@ -10,78 +10,101 @@ from . import _environments_cy
 BATCH_ATOMS = 512
 """Atoms whose neighbors are held at a time; their pairs stay in the processor's cache."""
 
-
-def _batches(structures, centers, center_offsets):
-    """Runs of structures of about BATCH_ATOMS atoms, with their centers."""
-    start = 0
-    while start < len(structures):
-        limit = structures.offsets[start] + BATCH_ATOMS
-        stop = int(np.searchsorted(structures.offsets, limit, side="right")) - 1
-        stop = max(start + 1, stop)
-        rows = slice(center_offsets[start], center_offsets[stop])
-        yield slice(start, stop), rows, centers[rows] - structures.offsets[start]
-        start = stop
+BATCH_CENTERS = 512
+"""Centers that are described in one call, between which a user can interrupt."""
 
 
-def _arguments(engine, structures, centers, species_index, n_threads):
-    pairs = find_pairs(structures, engine.cutoff, centers, species_index, n_threads)
-    arrays = (pairs.offsets, pairs.neighbor, pairs.displacement, pairs.distance)
-    return pairs, (
-        engine.expansion, engine.invariant, *arrays, species_index, centers,
-        pairs.max_neighbors, n_threads,
-    )  # fmt: skip
-
-
-def describe(engine, structures, centers, center_offsets, n_threads):
-    """Compute the features of some centers.
+def neighborhoods(engine, structures, centers, center_offsets):
+    """Cut the centers of some structures into batches and find their neighbors.
 
     Parameters
     ----------
     engine : object
-        Has ``cutoff``, ``expansion``, ``invariant`` and ``species_index(numbers)``.
+        Has ``cutoff`` and ``species_index(numbers)``.
     structures : Structures
         All structures.
     centers : ndarray of shape (n_centers,)
         Atoms to describe, ascending.
     center_offsets : ndarray of shape (n_structures + 1,)
         Structure `s` owns the centers ``center_offsets[s]`` to ``center_offsets[s + 1]``.
-    n_threads : int
-        Threads to use.
+
+    Yields
+    ------
+    part : slice
+        Structures of the batch.
+    rows : slice
+        Centers of the batch.
+    batch : Structures
+        These structures.
+    species : ndarray of shape (n_atoms_of_batch,)
+        Their species indices.
+    own : ndarray of shape (n_rows,)
+        The centers, as atoms of the batch.
+    pairs : Pairs
+        Their neighbors.
+    """
+    n_threads = engine.n_threads
+    start = 0
+    while start < len(structures):
+        limit = structures.offsets[start] + BATCH_ATOMS
+        stop = int(structures.offsets.searchsorted(limit, side="right")) - 1
+        part = slice(start, max(start + 1, stop))
+        start = part.stop
+        batch = structures if part == slice(0, len(structures)) else structures[part]
+        first, last = center_offsets[part.start], center_offsets[part.stop]
+        own = centers[first:last] - structures.offsets[part.start]
+        species = engine.species_index(batch.numbers)
+        pairs = find_pairs(batch, engine.cutoff, own, species, n_threads)
+        for k in range(0, len(own), BATCH_CENTERS):
+            chunk = slice(k, min(k + BATCH_CENTERS, len(own)))
+            rows = slice(first + chunk.start, first + chunk.stop)
+            yield part, rows, batch, species, own[chunk], pairs.take(chunk)
+
+
+def describe(engine, structures, centers, center_offsets, out=None):
+    """Compute the features of some centers.
+
+    Parameters
+    ----------
+    engine : object
+        Has ``cutoff``, ``expansion``, ``invariant``, ``n_threads`` and
+        ``species_index(numbers)``.
+    structures, centers, center_offsets : object
+        As for :func:`neighborhoods`.
+    out : ndarray of float64 of shape (n_centers, n_features), default=None
+        Holds zeros, and gets the features of all centers. By default, one buffer serves all
+        batches.
 
     Yields
     ------
     rows : slice
         Centers of this batch.
     values : ndarray of shape (n_rows, n_features)
-        Their features; overwritten by the next batch.
-    norms : ndarray of shape (n_rows,)
-        Norms before normalization.
+        Their features; without `out`, overwritten by the next batch.
     """
-    values = np.empty((0, engine.invariant.n_features))
-    for part, rows, own in _batches(structures, centers, center_offsets):
-        batch = structures[part]
-        n_rows = len(own)
-        if len(values) < n_rows:
-            values = np.empty((n_rows, engine.invariant.n_features))
-        norms = np.empty(n_rows)
-        _, arguments = _arguments(
-            engine, batch, own, engine.species_index(batch.numbers), n_threads
-        )
-        _environments_cy.values(*arguments, values[:n_rows], norms)
-        yield rows, values[:n_rows], norms
+    buffer = np.empty((0, engine.invariant.n_features))
+    for _, rows, _, species, own, pairs in neighborhoods(
+        engine, structures, centers, center_offsets
+    ):
+        if out is not None:
+            values = out[rows]
+        else:
+            if len(buffer) < len(own):
+                buffer = np.empty((len(own), engine.invariant.n_features))
+            values = buffer[: len(own)]
+        _environments_cy.Neighborhoods(
+            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+        ).features(values, out is not None)
+        yield rows, values
 
 
-def pull_back(engine, structures, centers, center_offsets, features, norms, cotangents, n_threads):
+def pull_back(engine, structures, centers, center_offsets, cotangents):
     """Contract derivatives of the features with a cotangent.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets, n_threads
+    engine, structures, centers, center_offsets
         As for :func:`describe`.
-    features : ndarray of shape (n_centers, n_features)
-        Values that :func:`describe` gave.
-    norms : ndarray of shape (n_centers,)
-        Norms that :func:`describe` gave.
     cotangents : ndarray of shape (n_centers, n_features)
         dE/d(features) of a scalar E.
 
@@ -94,18 +117,14 @@ def pull_back(engine, structures, centers, center_offsets, features, norms, cota
     """
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
-    for part, rows, own in _batches(structures, centers, center_offsets):
-        batch = structures[part]
-        pairs, arguments = _arguments(
-            engine, batch, own, engine.species_index(batch.numbers), n_threads
-        )
+    for part, rows, batch, species, own, pairs in neighborhoods(
+        engine, structures, centers, center_offsets
+    ):
         pair_gradients = np.empty_like(pairs.displacement)
-        _environments_cy.adjoint(
-            *arguments,
-            np.ascontiguousarray(features[rows], dtype=np.float64),
-            norms[rows],
-            np.ascontiguousarray(cotangents[rows], dtype=np.float64),
-            pair_gradients,
+        _environments_cy.Neighborhoods(
+            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
+        ).pair_gradients(
+            np.ascontiguousarray(cotangents[rows], dtype=np.float64), pair_gradients
         )
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         _environments_cy.scatter(

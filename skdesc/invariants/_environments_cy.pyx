@@ -1,9 +1,10 @@
-"""Loops over environments: values and adjoints of any invariant, on several threads.
+"""Loops over environments: values and derivatives of any invariant, on several threads.
 
 Every environment writes only what is its own, so results do not depend on the threads.
 """
 
 from cython.parallel cimport parallel, prange, threadid
+from libc.string cimport memset
 
 import numpy as np
 
@@ -12,141 +13,363 @@ from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.utils._kernels cimport SKD_LANES
 
 
-def coefficients(
-    DensityExpansion expansion,
-    const Py_ssize_t[::1] offsets,
-    const Py_ssize_t[::1] neighbor,
-    const double[:, ::1] displacement,
-    const double[::1] distance,
-    const Py_ssize_t[::1] species,
-    const Py_ssize_t[::1] centers,
-    Py_ssize_t max_neighbors,
-):
-    """Density coefficients themselves, for inspection and tests.
+cdef class Neighborhoods:
+    """Pairs of a batch of centers, and the scratch memory of every thread.
+
+    Parameters
+    ----------
+    expansion : DensityExpansion
+        What to expand in.
+    invariant : Invariant or None
+        Made of that expansion.
+    pairs : Pairs
+        Neighbors of the centers.
+    species : ndarray of shape (n_atoms,)
+        Species index of every atom, -1 for unknown ones.
+    centers : ndarray of shape (n_centers,)
+        Atoms.
+    n_threads : int
+        Number of threads.
+    derivatives : bool
+        Whether derivatives of the coefficients will be asked for.
+    n_extra : int, default=0
+        Further doubles of scratch memory for each thread.
+    """
+
+    cdef readonly DensityExpansion expansion
+    cdef readonly Invariant invariant
+    cdef readonly Py_ssize_t n_centers, max_neighbors
+    cdef const Py_ssize_t[::1] offsets, neighbor, species, centers
+    cdef const double[:, ::1] displacement
+    cdef const double[::1] distance
+    cdef double[:, ::1] doubles
+    cdef Py_ssize_t[:, ::1] integers
+    cdef Py_ssize_t n_expansion, n_invariant
+    cdef readonly bint derivatives
+    cdef int n_threads
+
+    def __init__(self, DensityExpansion expansion, Invariant invariant, pairs, species, centers,
+                 int n_threads, bint derivatives, Py_ssize_t n_extra=0):
+        self.expansion = expansion
+        self.invariant = invariant
+        self.offsets, self.neighbor = pairs.offsets, pairs.neighbor
+        self.displacement, self.distance = pairs.displacement, pairs.distance
+        self.species, self.centers = species, centers
+        self.n_centers = self.centers.shape[0]
+        self.max_neighbors = pairs.max_neighbors
+        self.n_threads = n_threads
+        self.derivatives = derivatives
+        self.n_expansion = expansion.n_doubles(self.max_neighbors, derivatives)
+        self.n_invariant = 0 if invariant is None else invariant.n_doubles()
+        # rows end with a cache line that no thread writes
+        self.doubles = np.empty((n_threads, self.n_expansion + self.n_invariant + n_extra + 16))
+        self.integers = np.empty((n_threads, expansion.n_integers() + 16), dtype=np.intp)
+
+    cdef void expand(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
+        """Coefficients of center k."""
+        cdef Py_ssize_t start = self.offsets[k]
+        self.expansion.bind(env, self.max_neighbors, self.derivatives, &self.doubles[thread, 0],
+                            &self.integers[thread, 0])
+        env.n_neighbors = self.offsets[k + 1] - start
+        if env.n_neighbors:
+            env.displacement = &self.displacement[start, 0]
+            env.distance = &self.distance[start]
+            env.neighbor = &self.neighbor[start]
+        env.species = &self.species[0]
+        env.center_species = self.species[self.centers[k]]
+        self.expansion.expand(env, self.derivatives)
+
+    cdef double *scratch(self, int thread) noexcept nogil:
+        """Of the invariant."""
+        return &self.doubles[thread, self.n_expansion]
+
+    cdef double *extra(self, int thread) noexcept nogil:
+        return &self.doubles[thread, self.n_expansion + self.n_invariant]
+
+    def coefficients(self):
+        """Density coefficients themselves, for inspection and tests.
+
+        Returns
+        -------
+        ndarray of shape (n_centers, (l_max + 1)^2, n_groups, n_max)
+        """
+        cdef Environment env
+        cdef Py_ssize_t k, lm, q, n
+        cdef DensityExpansion expansion = self.expansion
+        result = np.zeros((self.n_centers, expansion.n_lm, expansion.n_groups, expansion.n_max))
+        cdef double[:, :, :, ::1] out = result
+        for k in range(self.n_centers):
+            self.expand(&env, k, 0)
+            for lm in range(expansion.n_lm):
+                for q in range(env.n_present):
+                    for n in range(expansion.n_max):
+                        out[k, lm, env.present[q], n] = env.c[
+                            lm * env.ld + q * expansion.n_pad + n]
+        return result
+
+    def linearize(self, double[:, :, :, ::1] c, double[:, :, :, ::1] H,
+                  double[:, :, :, ::1] dc):
+        """What the derivatives of quadratic invariants are made of.
+
+        Parameters
+        ----------
+        c : ndarray of shape (n_centers, (l_max + 1)^2, n_groups + n_spare, n_max)
+            Gets the coefficients as the invariant scales them, such that features have unit
+            norm if they are normalized. Holds zeros.
+        H : ndarray of the same shape
+            Gets half the derivative of the squared norm by c.
+        dc : ndarray of shape (n_pairs, 3, (l_max + 1)^2, n_max)
+            Gets the derivatives of c, of the group of each neighbor, by its position.
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                self.linearize_center(k, threadid(), &c[k, 0, 0, 0], &H[k, 0, 0, 0],
+                                      &dc[self.offsets[k], 0, 0, 0] if dc.shape[0] else NULL)
+
+    cdef void linearize_center(self, Py_ssize_t k, int thread, double *c, double *H,
+                               double *dc) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t j, lanes, start, q, n, lm, where
+        cdef Py_ssize_t pad = self.expansion.n_pad, n_max = self.expansion.n_max
+        cdef Py_ssize_t size = self.expansion.n_lm * pad
+        cdef Py_ssize_t ld = (self.expansion.n_groups + self.expansion.n_spare) * n_max
+        cdef double *block = self.extra(thread)
+        cdef double xyz[24]
+        self.expand(&env, k, thread)
+        # the harmonics of the derivatives take the place of those of the values
+        for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
+            start = lanes * SKD_LANES
+            self.expansion.harmonics_of_block(&env, start, xyz)
+            for j in range(start, min(start + <Py_ssize_t>SKD_LANES, env.n_neighbors)):
+                memset(block + 3 * size * j, 0, 3 * size * sizeof(double))
+                self.expansion.differentiate(&env, j, xyz, block + 3 * size * j)
+        self.invariant.linearize(&env, self.scratch(thread))
+        for lm in range(self.expansion.n_lm):
+            for q in range(env.n_present + self.expansion.n_spare):
+                where = lm * ld + env.present[q] * n_max
+                for n in range(n_max):
+                    c[where + n] = env.c[lm * env.ld + q * pad + n]
+                    H[where + n] = env.D[lm * env.ld + q * pad + n]
+        for j in range(3 * env.n_neighbors):
+            self.invariant.scale_tangent(&env, block + j * size)
+            for lm in range(self.expansion.n_lm):
+                for n in range(n_max):
+                    dc[(j * self.expansion.n_lm + lm) * n_max + n] = block[j * size + lm * pad + n]
+
+    def features(self, double[:, ::1] out, bint cleared):
+        """Write the features of every center; with `cleared`, out holds zeros already.
+
+        Parameters
+        ----------
+        out : ndarray of shape (n_centers, n_features)
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                self.feature(k, threadid(), &out[k, 0], cleared)
+
+    cdef void feature(self, Py_ssize_t k, int thread, double *row, bint cleared) noexcept nogil:
+        cdef Environment env
+        self.expand(&env, k, thread)
+        self.invariant.forward(&env, row, cleared, self.scratch(thread))
+
+    def pair_gradients(self, const double[:, ::1] cotangents, double[:, ::1] out):
+        """Write dE/d(displacement) of every pair.
+
+        Parameters
+        ----------
+        cotangents : ndarray of shape (n_centers, n_features)
+            dE/d(features).
+        out : ndarray of shape (n_pairs, 3)
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                if self.offsets[k + 1] > self.offsets[k]:
+                    self.pair_gradient(k, threadid(), &cotangents[k, 0],
+                                       &out[self.offsets[k], 0])
+
+    cdef void pair_gradient(self, Py_ssize_t k, int thread, const double *cotangent,
+                            double *out) noexcept nogil:
+        cdef Environment env
+        self.expand(&env, k, thread)
+        self.invariant.adjoint(&env, cotangent, self.scratch(thread))
+        self.expansion.pull_back(&env, out)
+
+    def jacobian(self, const Py_ssize_t[::1] block, const Py_ssize_t[::1] block_offsets,
+                 const Py_ssize_t[::1] place, double[::1] values, double[:, ::1] along,
+                 double[:, :, ::1] own, double[:, ::1] own_along,
+                 double[:, :, :, ::1] strain, double[:, :, ::1] strain_along):
+        """Derivatives of the features by every atom near a center, see `Jacobian`.
+
+        Arrays hold zeros. Extra scratch memory: `n_extra_of_jacobian`.
+
+        Parameters
+        ----------
+        block : ndarray of shape (n_pairs,)
+            Block of each pair: images of one atom share one.
+        block_offsets : ndarray of shape (n_centers + 1,)
+            Blocks of each center.
+        place : ndarray of shape (n_blocks,)
+            Where in values the block's three rows begin.
+        values : ndarray
+            Rows of all blocks.
+        along : ndarray of shape (n_blocks, 3)
+        own : ndarray of shape (n_centers, 3, n_features)
+            Derivatives by the center itself; own_along, (n_centers, 3), goes with it.
+        strain : ndarray of shape (n_centers, 3, 3, n_features), or of no length
+            Derivatives by the strain; strain_along, (n_centers, 3, 3), goes with it.
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                self.jacobian_of_center(
+                    k, threadid(), &block[self.offsets[k]] if block.shape[0] else NULL,
+                    block_offsets[k], block_offsets[k + 1], &place[0] if place.shape[0] else NULL,
+                    &values[0] if values.shape[0] else NULL,
+                    &along[0, 0] if along.shape[0] else NULL, &own[k, 0, 0], &own_along[k, 0],
+                    &strain[k, 0, 0, 0] if strain.shape[0] else NULL,
+                    &strain_along[k, 0, 0] if strain.shape[0] else NULL,
+                )
+
+    cdef void jacobian_of_center(
+        self, Py_ssize_t k, int thread, const Py_ssize_t *block, Py_ssize_t first_block,
+        Py_ssize_t last_block, const Py_ssize_t *place, double *values, double *along,
+        double *own, double *own_along, double *strain, double *strain_along,
+    ) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t j, b, q = 0, x, lanes, start, axis, other
+        cdef Py_ssize_t size = self.expansion.n_lm * self.expansion.n_pad
+        cdef double *dc = self.extra(thread)
+        cdef double *sums = dc + 3 * size * (last_block - first_block)
+        cdef double *strains = sums + 3 * size
+        cdef double *scratch = self.scratch(thread)
+        cdef double *of_block
+        cdef double xyz[24]
+        self.expand(&env, k, thread)
+        if env.n_neighbors == 0:
+            return
+        memset(dc, 0, 3 * size * (last_block - first_block) * sizeof(double))
+        if strain != NULL:
+            memset(strains, 0, 9 * size * env.n_present * sizeof(double))
+        for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
+            start = lanes * SKD_LANES
+            self.expansion.harmonics_of_block(&env, start, xyz)
+            for j in range(start, min(start + <Py_ssize_t>SKD_LANES, env.n_neighbors)):
+                self.expansion.differentiate(&env, j, xyz,
+                                             dc + 3 * size * (block[j] - first_block))
+                if strain != NULL:
+                    while env.run[q + 1] <= j:
+                        q += 1
+                    memset(sums, 0, 3 * size * sizeof(double))
+                    self.expansion.differentiate(&env, j, xyz, sums)
+                    for axis in range(3):
+                        for other in range(3):
+                            for x in range(size):
+                                strains[((q * 3 + axis) * 3 + other) * size + x] += (
+                                    sums[axis * size + x] * env.displacement[3 * j + other])
+        self.invariant.linearize(&env, scratch)
+        b = first_block
+        j = 0
+        for q in range(env.n_present):
+            if env.run[q + 1] == env.run[q]:
+                continue
+            memset(sums, 0, 3 * size * sizeof(double))
+            # blocks of a center are numbered in the order in which its neighbors name them
+            while j < env.run[q + 1]:
+                if block[j] == b:
+                    of_block = dc + 3 * size * (b - first_block)
+                    for x in range(3 * size):
+                        sums[x] -= of_block[x]
+                    self.rows_of(&env, q, of_block, 3, values + place[b],
+                                 self.invariant.n_touched[env.present[q]], along + 3 * b, scratch)
+                    b += 1
+                j += 1
+            self.rows_of(&env, q, sums, 3, own, 0, own_along, scratch)
+            if strain != NULL:
+                self.rows_of(&env, q, strains + 9 * q * size, 9, strain, 0, strain_along, scratch)
+
+    cdef void rows_of(self, Environment *env, Py_ssize_t q, double *dc, Py_ssize_t count,
+                      double *rows, Py_ssize_t n_columns, double *along,
+                      double *scratch) noexcept nogil:
+        """Derivatives in some directions; with n_columns 0, added to full rows."""
+        cdef Py_ssize_t k, size = self.expansion.n_lm * self.expansion.n_pad
+        cdef Py_ssize_t length = n_columns if n_columns else self.invariant.n_features
+        for k in range(count):
+            self.invariant.tangent(env, q, dc + k * size, rows + k * length, n_columns > 0,
+                                   scratch)
+            along[k] += self.invariant.along(env, q, dc + k * size)
+
+
+def n_extra_of_jacobian(DensityExpansion expansion, Py_ssize_t max_blocks, bint strain):
+    """Doubles of scratch memory that `jacobian` needs for each thread."""
+    return expansion.n_lm * expansion.n_pad * (
+        3 * (max_blocks + 1) + (9 * expansion.n_groups if strain else 0))
+
+
+def number_blocks(const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] neighbor,
+                  Py_ssize_t n_atoms):
+    """Give the pairs of a center with images of the same atom the same number.
 
     Returns
     -------
-    ndarray of shape (n_centers, (l_max + 1)^2, n_species, n_max)
+    block : ndarray of shape (n_pairs,)
+        Numbered by center, then by first appearance.
+    block_offsets : ndarray of shape (n_centers + 1,)
+        First block of each center.
+    atom : ndarray of shape (n_blocks,)
+        Atom of each block.
     """
-    cdef Environment env
-    cdef Py_ssize_t k, lm, q, n
-    cdef double[::1] doubles = np.empty(expansion.n_doubles(max_neighbors, False))
-    cdef Py_ssize_t[::1] integers = np.empty(2 * expansion.n_species + 1, dtype=np.intp)
-    result = np.zeros((len(centers), expansion.n_lm, expansion.n_species, expansion.n_max))
-    cdef double[:, :, :, ::1] out = result
-    expansion.bind(&env, max_neighbors, False, &doubles[0], &integers[0])
-    for k in range(centers.shape[0]):
-        expansion.expand(
-            &env, offsets[k], &neighbor[0] if neighbor.shape[0] else NULL,
-            offsets[k + 1] - offsets[k], displacement, distance, &species[0],
-            species[centers[k]], False,
-        )
-        for lm in range(expansion.n_lm):
-            for q in range(env.n_present):
-                for n in range(expansion.n_max):
-                    out[k, lm, env.present[q], n] = env.c[
-                        (lm * env.n_present + q) * expansion.n_pad + n
-                    ]
-    return result
+    cdef Py_ssize_t k, pair, count = 0
+    cdef Py_ssize_t[::1] latest = np.full(n_atoms, -1, dtype=np.intp)
+    block_array = np.empty(neighbor.shape[0], dtype=np.intp)
+    atom_array = np.empty(neighbor.shape[0], dtype=np.intp)
+    offsets_array = np.zeros(offsets.shape[0], dtype=np.intp)
+    cdef Py_ssize_t[::1] block = block_array, atom = atom_array, block_offsets = offsets_array
+    with nogil:
+        for k in range(offsets.shape[0] - 1):
+            for pair in range(offsets[k], offsets[k + 1]):
+                if latest[neighbor[pair]] < block_offsets[k]:
+                    latest[neighbor[pair]] = count
+                    atom[count] = neighbor[pair]
+                    count += 1
+                block[pair] = latest[neighbor[pair]]
+            block_offsets[k + 1] = count
+    return block_array, offsets_array, atom_array[:count]
 
 
-def values(
-    DensityExpansion expansion,
-    Invariant invariant,
-    const Py_ssize_t[::1] offsets,         # IN (n_centers + 1,), pairs of each center
-    const Py_ssize_t[::1] neighbor,        # IN (n_pairs,)
-    const double[:, ::1] displacement,     # IN (n_pairs, 3)
-    const double[::1] distance,            # IN (n_pairs,)
-    const Py_ssize_t[::1] species,         # IN (n_atoms,), species indices
-    const Py_ssize_t[::1] centers,         # IN (n_centers,)
-    Py_ssize_t max_neighbors,
-    int n_threads,
-    double[:, ::1] features,               # OUT (n_centers, n_features)
-    double[::1] norms,                     # OUT (n_centers,)
-):
-    """Features of every center, and their norms before normalization."""
-    cdef Py_ssize_t n_centers = centers.shape[0], k
-    cdef Py_ssize_t n_expansion = expansion.n_doubles(max_neighbors, False)
-    cdef Py_ssize_t n_invariant = invariant.n_doubles()
-    cdef double[:, ::1] doubles = np.empty((n_threads, n_expansion + n_invariant + 8))
-    cdef Py_ssize_t[:, ::1] integers = np.empty(
-        (n_threads, 2 * expansion.n_species + 1 + 8), dtype=np.intp
-    )
-    if n_centers == 0:
-        return
-    cdef const Py_ssize_t *first_neighbor = &neighbor[0] if neighbor.shape[0] else NULL
-    with nogil, parallel(num_threads=n_threads):
-        for k in prange(n_centers, schedule="static"):
-            norms[k] = _value(
-                expansion, invariant, offsets[k], offsets[k + 1], first_neighbor, displacement,
-                distance, &species[0], species[centers[k]], max_neighbors,
-                &doubles[threadid(), 0], n_expansion, &integers[threadid(), 0], &features[k, 0],
-            )
-
-
-cdef double _value(
-    DensityExpansion expansion, Invariant invariant, Py_ssize_t start, Py_ssize_t stop,
-    const Py_ssize_t *neighbor, const double[:, ::1] displacement, const double[::1] distance,
-    const Py_ssize_t *species, Py_ssize_t center_species, Py_ssize_t max_neighbors,
-    double *doubles, Py_ssize_t n_expansion, Py_ssize_t *integers, double *row,
-) noexcept nogil:
-    cdef Environment env
-    expansion.bind(&env, max_neighbors, False, doubles, integers)
-    expansion.expand(&env, start, neighbor, stop - start, displacement, distance, species,
-                     center_species, False)
-    return invariant.forward(&env, row, doubles + n_expansion)
-
-
-def adjoint(
-    DensityExpansion expansion,
-    Invariant invariant,
-    const Py_ssize_t[::1] offsets,
+def scatter_rows(
+    const double[:, :, ::1] rows,          # IN (n_neighbors, 3, n_rows) of one center
     const Py_ssize_t[::1] neighbor,
+    Py_ssize_t center,
     const double[:, ::1] displacement,
-    const double[::1] distance,
-    const Py_ssize_t[::1] species,
-    const Py_ssize_t[::1] centers,
-    Py_ssize_t max_neighbors,
-    int n_threads,
-    const double[:, ::1] features,         # IN (n_centers, n_features), as `values` gave them
-    const double[::1] norms,               # IN (n_centers,)
-    const double[:, ::1] cotangents,       # IN (n_centers, n_features), dE/d(features)
-    double[:, ::1] pair_gradients,         # OUT (n_pairs, 3), dE/d(displacement)
+    const double[::1] weights,             # IN (n_rows,), factors of the rows
+    double[:, :, ::1] gradient,            # OUT (n_atoms, 3, n_rows), added to
+    double[:, :, ::1] strain_gradient,     # OUT (3, 3, n_rows), added to
 ):
-    """Gradient of a scalar by every displacement; other arguments as for `values`."""
-    cdef Py_ssize_t n_centers = centers.shape[0], k
-    cdef Py_ssize_t n_expansion = expansion.n_doubles(max_neighbors, True)
-    cdef Py_ssize_t n_invariant = invariant.n_doubles()
-    cdef double[:, ::1] doubles = np.empty((n_threads, n_expansion + n_invariant + 8))
-    cdef Py_ssize_t[:, ::1] integers = np.empty(
-        (n_threads, 2 * expansion.n_species + 1 + 8), dtype=np.intp
-    )
-    if neighbor.shape[0] == 0:
-        return
-    with nogil, parallel(num_threads=n_threads):
-        for k in prange(n_centers, schedule="static"):
-            if offsets[k + 1] > offsets[k]:
-                _adjoint(
-                    expansion, invariant, offsets[k], offsets[k + 1], &neighbor[0], displacement,
-                    distance, &species[0], species[centers[k]], max_neighbors,
-                    &doubles[threadid(), 0], n_expansion, &integers[threadid(), 0],
-                    &features[k, 0], &cotangents[k, 0], norms[k], &pair_gradients[offsets[k], 0],
-                )
-
-
-cdef void _adjoint(
-    DensityExpansion expansion, Invariant invariant, Py_ssize_t start, Py_ssize_t stop,
-    const Py_ssize_t *neighbor, const double[:, ::1] displacement, const double[::1] distance,
-    const Py_ssize_t *species, Py_ssize_t center_species, Py_ssize_t max_neighbors,
-    double *doubles, Py_ssize_t n_expansion, Py_ssize_t *integers, const double *row,
-    const double *cotangent, double norm, double *gradients,
-) noexcept nogil:
-    cdef Environment env
-    expansion.bind(&env, max_neighbors, True, doubles, integers)
-    expansion.expand(&env, start, neighbor, stop - start, displacement, distance, species,
-                     center_species, True)
-    invariant.adjoint(&env, row, cotangent, norm, doubles + n_expansion)
-    expansion.pull_back(&env, gradients)
+    """Sum the rows of a center's neighbors into those of atoms and of a strain."""
+    cdef Py_ssize_t j, m
+    cdef int a
+    cdef double g, r0, r1, r2
+    cdef double *of_neighbor
+    cdef double *of_center
+    cdef double *of_strain
+    cdef Py_ssize_t n_rows = rows.shape[2]
+    with nogil:
+        for j in range(rows.shape[0]):
+            r0, r1, r2 = displacement[j, 0], displacement[j, 1], displacement[j, 2]
+            for a in range(3):
+                of_neighbor = &gradient[neighbor[j], a, 0]
+                of_center = &gradient[center, a, 0]
+                of_strain = &strain_gradient[a, 0, 0]
+                for m in range(n_rows):
+                    g = rows[j, a, m] * weights[m]
+                    of_neighbor[m] += g
+                    of_center[m] -= g
+                    of_strain[m] += g * r0
+                    of_strain[n_rows + m] += g * r1
+                    of_strain[2 * n_rows + m] += g * r2
 
 
 def scatter(
@@ -172,57 +395,3 @@ def scatter(
                     gradient[centers[k], a] -= g
                     for b in range(3):
                         strain_gradient[structure[k], a, b] += g * displacement[pair, b]
-
-
-def coefficient_derivatives(
-    DensityExpansion expansion,
-    const Py_ssize_t[::1] offsets,
-    const Py_ssize_t[::1] neighbor,
-    const double[:, ::1] displacement,
-    const double[::1] distance,
-    const Py_ssize_t[::1] species,
-    const Py_ssize_t[::1] centers,
-    Py_ssize_t max_neighbors,
-    double[:, :, :, ::1] out,              # OUT (n_pairs, 3, (l_max + 1)^2, n_max)
-):
-    """Derivative of each neighbor's contribution to the coefficients by its displacement.
-
-    grad (R Y) = (R' - l R / r) Y u + (R / r) grad S(u), S the solid harmonic, u the unit vector.
-    """
-    cdef Environment env
-    cdef Py_ssize_t k, j, l, m, n, lm, start, lane, pair, ld = SKD_LANES
-    cdef int axis
-    cdef double inverse, radial, tangential
-    cdef double xyz[24]
-    cdef double *Y
-    cdef double[::1] doubles = np.empty(expansion.n_doubles(max_neighbors, True))
-    cdef Py_ssize_t[::1] integers = np.empty(2 * expansion.n_species + 1, dtype=np.intp)
-    expansion.bind(&env, max_neighbors, True, &doubles[0], &integers[0])
-    with nogil:
-        for k in range(centers.shape[0]):
-            if offsets[k + 1] == offsets[k]:
-                continue
-            expansion.expand(&env, offsets[k], &neighbor[0], offsets[k + 1] - offsets[k],
-                             displacement, distance, &species[0], species[centers[k]], True)
-            start = 0
-            while start < env.n_neighbors:
-                expansion.load_block(&env, start, xyz)
-                expansion.kernels.harmonics(<int>expansion.l_max, &expansion.norms[0], xyz, 1,
-                                            env.Y, ld)
-                for lane in range(min(ld, env.n_neighbors - start)):
-                    j = start + lane
-                    pair = offsets[k] + j
-                    inverse = 1.0 / env.distance[j]
-                    for l in range(expansion.l_max + 1):
-                        for lm in range(l * l, (l + 1) * (l + 1)):
-                            Y = env.Y + 4 * lm * ld + lane
-                            for axis in range(3):
-                                for n in range(expansion.n_max):
-                                    m = j * expansion.width + l * expansion.n_pad + n
-                                    tangential = env.R[m] * inverse
-                                    radial = env.dR[m] - l * tangential
-                                    out[pair, axis, lm, n] = (
-                                        radial * Y[0] * xyz[axis * ld + lane]
-                                        + tangential * Y[(1 + axis) * ld]
-                                    )
-                start += SKD_LANES

@@ -1,24 +1,27 @@
-r"""Derivatives of many linear functions of the power spectrum at once.
+r"""Derivatives of many linear functions of the features at once.
 
-For a sparse point q, :math:`\partial (p \cdot q) / \partial c_l = 2 Q_l c_l` with a symmetric
-matrix :math:`Q_l` of the channels that does not depend on the environment. So all sparse points
-share two matrix products per environment: coefficients times :math:`Q`, and derivatives of the
-coefficients by the neighbors' positions times the result. The derivative of the spectrum itself
-is never formed.
+For the power spectrum and a sparse point q, :math:`\partial (p \cdot q) / \partial c_l = 2 Q_l c_l`
+with a symmetric matrix :math:`Q_l` of the channels that does not depend on the environment. So all
+sparse points share two matrix products per environment: coefficients times :math:`Q`, and
+derivatives of the coefficients by the neighbors' positions times the result. The derivative of
+the spectrum itself is never formed. Other invariants have few features; there it is.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from ..neighbors import find_pairs
 from . import _environments_cy
+from ._environments import neighborhoods
+from ._jacobian import Arena
 
 WORKSPACE = 64e6
-"""Bytes for derivatives of coefficients that are held at a time."""
+"""Bytes for derivatives of coefficients or features that are held at a time."""
 
 
-def gradient_rows(engine, features, Q, weights, n_threads):
+def gradient_rows(engine, features, Q, weights):
     """Derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with the weights held fixed.
 
     Parameters
@@ -31,8 +34,6 @@ def gradient_rows(engine, features, Q, weights, n_threads):
         Coefficients of the linear functions.
     weights : ndarray of shape (n_centers, n_rows)
         Weights of the centers.
-    n_threads : int
-        Threads for the neighbor search.
 
     Returns
     -------
@@ -42,112 +43,137 @@ def gradient_rows(engine, features, Q, weights, n_threads):
         By the strains.
     """
     structures = features.structures
-    n_rows = len(Q)
-    gradient = np.zeros((len(structures.positions), 3, n_rows))
-    strain_gradient = np.zeros((len(structures), 3, 3, n_rows))
-    contraction = _Contraction(engine, Q)
+    Q = np.ascontiguousarray(Q, dtype=np.float64)
+    gradient = np.zeros((len(structures.positions), 3, len(Q)))
+    strain_gradient = np.zeros((len(structures), 3, 3, len(Q)))
+    factorized = hasattr(engine.layout, "unpack")
+    contraction = (_Factorized if factorized else _ByJacobian)(engine, Q)
     used = np.flatnonzero(weights.any(axis=1))
-    species_index = engine.species_index(structures.numbers)
-    for s in range(len(structures)):
-        rows = used[np.searchsorted(used, features.offsets[s]) :
-                    np.searchsorted(used, features.offsets[s + 1])]  # fmt: skip
-        if rows.size == 0:
-            continue
-        atoms = slice(structures.offsets[s], structures.offsets[s + 1])
-        centers = features.centers[rows] - atoms.start
-        species = np.ascontiguousarray(species_index[atoms])
-        pairs = find_pairs(structures[s : s + 1], engine.cutoff, centers, species, n_threads)
-        for k, derivatives, coefficients in _environments(engine, pairs, centers, species):
-            own = slice(pairs.offsets[k], pairs.offsets[k + 1])
-            row = rows[k]
-            rows_of_pairs = contraction(
-                coefficients, derivatives, species[pairs.neighbor[own]], features.values[row],
-                features.norms[row], weights[row],
-            )  # fmt: skip
-            _scatter(
-                rows_of_pairs, pairs.neighbor[own], centers[k], pairs.displacement[own],
-                gradient[atoms], strain_gradient[s],
+    offsets = np.searchsorted(used, features.offsets)
+    for part, rows, batch, species, own, pairs in neighborhoods(
+        engine, structures, features.centers[used], offsets
+    ):
+        atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
+        structure = part.start + batch.structure_index[own]
+        values = np.asarray(features.values[used[rows]], dtype=np.float64)
+        for k, result in contraction(pairs, species, own, values):
+            mine = slice(pairs.offsets[k], pairs.offsets[k + 1])
+            _environments_cy.scatter_rows(
+                result, pairs.neighbor[mine], own[k], pairs.displacement[mine],
+                np.ascontiguousarray(weights[used[rows.start + k]], dtype=np.float64),
+                gradient[atoms], strain_gradient[structure[k]],
             )  # fmt: skip
     return gradient, strain_gradient
 
 
-def _environments(engine, pairs, centers, species):
-    """Yield each center with neighbors, its coefficients and their derivatives."""
-    expansion = engine.expansion
-    size = 3 * expansion.n_lm * expansion.n_max
-    per_batch = max(1, int(WORKSPACE / (8 * size * max(pairs.max_neighbors, 1))))
-    for start in range(0, len(centers), per_batch):
-        stop = min(start + per_batch, len(centers))
-        first, last = pairs.offsets[start], pairs.offsets[stop]
-        arguments = (
-            expansion, pairs.offsets[start : stop + 1] - first, pairs.neighbor[first:last],
-            pairs.displacement[first:last], pairs.distance[first:last], species,
-            np.ascontiguousarray(centers[start:stop]), pairs.max_neighbors,
-        )  # fmt: skip
-        coefficients = _environments_cy.coefficients(*arguments)
-        derivatives = np.empty((last - first, 3, expansion.n_lm, expansion.n_max))
-        _environments_cy.coefficient_derivatives(*arguments, derivatives)
-        for k in range(start, stop):
-            own = slice(pairs.offsets[k] - first, pairs.offsets[k + 1] - first)
-            if own.stop > own.start:
-                yield k, derivatives[own], coefficients[k - start]
+def _chunks(pairs, bytes_per_pair):
+    """Runs of centers with neighbors whose pairs fit the workspace."""
+    limit = max(1, int(WORKSPACE / bytes_per_pair))
+    start = 0
+    while start < len(pairs.offsets) - 1:
+        stop = int(pairs.offsets.searchsorted(pairs.offsets[start] + limit, side="right")) - 1
+        stop = max(stop, start + 1)
+        if pairs.offsets[stop] > pairs.offsets[start]:
+            yield slice(start, stop)
+        start = stop
 
 
-class _Contraction:
-    """The two matrix products, for one set of linear functions."""
+class _Factorized:
+    """The two matrix products, for one set of linear functions of a power spectrum."""
 
     def __init__(self, engine, Q):
-        layout, expansion = engine.layout, engine.expansion
-        self.normalize = engine.normalize
-        self.Q = np.asarray(Q, dtype=np.float64)
-        self.n_max, self.n_species = expansion.n_max, expansion.n_species
-        degree = np.arange(expansion.l_max + 1)
-        self.prefactor = np.pi * np.sqrt(8 / (2 * degree + 1))
-        self.parts = [slice(l * l, (l + 1) ** 2) for l in degree]
-        n_channels = self.n_species * self.n_max
-        unpacked = layout.unpack(self.Q) * (2 * self.prefactor)[:, None, None, None]
-        # (l, all channels, species, n * row): one product gives a species' share for all rows
-        self.unpacked = unpacked.reshape(len(degree), n_channels, self.n_species, -1)
+        expansion, layout = engine.expansion, engine.layout
+        self.engine, self.Q = engine, Q
+        self.n_max, self.n_lm = expansion.n_max, expansion.n_lm
+        self.n_groups = expansion.n_groups + expansion.n_spare
+        self.parts = [slice(l * l, (l + 1) ** 2) for l in range(expansion.l_max + 1)]
+        unpacked = 2 * layout.unpack(Q)
+        shape = (len(self.parts), self.n_groups * self.n_max, self.n_groups, -1)
+        unpacked = unpacked.reshape(shape)
+        if expansion.n_spare:
+            # whatever changes a species changes the sum of all as well
+            unpacked[:, :, :-1] += unpacked[:, :, -1:]
+        # one product gives what all linear functions have to do with a species
+        self.unpacked = [
+            [np.ascontiguousarray(matrix[:, s]) for matrix in unpacked]
+            for s in range(expansion.n_groups)
+        ]
 
-    def __call__(self, coefficients, derivatives, species, value, norm, weights):
-        """Rows of all neighbors of one center, shape (n_neighbors, 3, n_rows)."""
-        n_lm = len(coefficients)
-        channels = coefficients.reshape(n_lm, -1)
-        result = np.empty((len(derivatives), 3, len(self.Q)))
-        along = self._along(channels, norm) if self.normalize else None
-        for s in np.unique(species):
-            mine = species == s
-            inner = np.empty((n_lm, self.unpacked.shape[-1]))
-            for part, matrix in zip(self.parts, self.unpacked, strict=True):
-                np.matmul(channels[part], matrix[:, s], out=inner[part])
-            flat = derivatives[mine].reshape(-1, n_lm * self.n_max)
-            rows = flat @ inner.reshape(n_lm * self.n_max, -1)
-            if self.normalize:
-                own = along[:, s * self.n_max : (s + 1) * self.n_max].ravel()
-                rows -= np.outer(flat @ own, self.Q @ value)
-            result[mine] = rows.reshape(-1, 3, len(self.Q))
-        scale = weights
-        if self.normalize:
-            scale = weights / norm if norm > 0 else np.zeros_like(weights)
-        return result * scale
+    def __call__(self, pairs, species, own, values):
+        """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
+        engine = self.engine
+        size = self.n_lm * self.n_max
+        for chunk in _chunks(pairs, 24 * size):
+            part = pairs.take(chunk)
+            shape = (len(part.offsets) - 1, self.n_lm, self.n_groups, self.n_max)
+            c, H = np.zeros(shape), np.zeros(shape)
+            dc = np.empty((len(part.neighbor), 3, self.n_lm, self.n_max))
+            extra = 3 * self.n_lm * engine.expansion.n_pad * part.max_neighbors
+            _environments_cy.Neighborhoods(
+                engine.expansion, engine.invariant, part, species, own[chunk], engine.n_threads,
+                True, extra,
+            ).linearize(c, H, dc)  # fmt: skip
+            dots = values[chunk] @ self.Q.T if engine.invariant.normalize else None
+            kinds = species[part.neighbor]
+            for k in range(len(c)):
+                start, stop = part.offsets[k], part.offsets[k + 1]
+                if stop == start:
+                    continue
+                result = np.empty((stop - start, 3, len(self.Q)))
+                edges = np.flatnonzero(np.diff(kinds[start:stop], prepend=-1, append=-1))
+                for a, b in pairwise(edges):
+                    s = kinds[start + a]
+                    flat = dc[start + a : start + b].reshape(-1, size)
+                    rows = result[a:b].reshape(-1, len(self.Q))
+                    np.matmul(flat, self._inner(c[k], s), out=rows)
+                    if dots is not None:
+                        rows -= np.outer(flat @ H[k, :, s].ravel(), dots[k])
+                yield chunk.start + k, result
 
-    def _along(self, channels, norm):
-        """Derivative of p . p0 by the coefficients at p0 = p: the direction normalized away."""
-        if norm == 0:
-            return np.zeros_like(channels)
-        return np.concatenate([
-            (2 * factor**2 / norm) * (channels[part] @ channels[part].T) @ channels[part]
-            for part, factor in zip(self.parts, self.prefactor, strict=True)
-        ])  # fmt: skip
+    def _inner(self, c, s):
+        """Derivatives of all linear functions by the coefficients of a species."""
+        channels = c.reshape(self.n_lm, -1)
+        inner = np.empty((self.n_lm, self.n_max * len(self.Q)))
+        for part, matrix in zip(self.parts, self.unpacked[s], strict=True):
+            np.matmul(channels[part], matrix, out=inner[part])
+        return inner.reshape(-1, len(self.Q))
 
 
-def _scatter(rows, neighbor, center, displacement, gradient, strain_gradient):
-    """Add the rows of one center's neighbors to those of atoms and strain."""
-    flat = rows.reshape(len(rows), -1)
-    atoms, place = np.unique(neighbor, return_inverse=True)
-    selector = np.zeros((len(atoms), len(neighbor)))
-    selector[place, np.arange(len(neighbor))] = 1.0
-    gradient[atoms] += (selector @ flat).reshape(len(atoms), *rows.shape[1:])
-    gradient[center] -= rows.sum(axis=0)
-    strain = (displacement.T @ flat).reshape(3, *rows.shape[1:])
-    strain_gradient += strain.transpose(1, 0, 2)
+class _ByJacobian:
+    """The derivatives of the features, times the coefficients of the linear functions."""
+
+    def __init__(self, engine, Q):
+        self.engine, self.Q = engine, Q
+        self.columns = [np.ascontiguousarray(Q[:, columns].T)
+                        for columns in engine.invariant.columns]
+
+    def __call__(self, pairs, species, own, values):
+        """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
+        engine = self.engine
+        expansion, invariant = engine.expansion, engine.invariant
+        for chunk in _chunks(pairs, 24 * max(map(len, invariant.columns))):
+            part = pairs.take(chunk)
+            n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
+            # every pair is a block of its own: images of one atom differ in their strain
+            arena = Arena(expansion.groups_of(species[part.neighbor]), invariant.columns)
+            arena.allocate()
+            along = np.zeros((n_pairs, 3))
+            n_extra = _environments_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
+            _environments_cy.Neighborhoods(
+                expansion, invariant, part, species, own[chunk], engine.n_threads, True, n_extra
+            ).jacobian(
+                np.arange(n_pairs), part.offsets, arena.place, arena.data, along,
+                np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
+                np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),
+            )  # fmt: skip
+            result = np.empty((n_pairs, 3, len(self.Q)))
+            for g, matrix in enumerate(self.columns):
+                mine = arena.members(g)
+                result[mine] = arena.values(g) @ matrix
+            if invariant.normalize:
+                dots = values[chunk] @ self.Q.T
+                center = np.repeat(np.arange(n_centers), np.diff(part.offsets))
+                result -= along[:, :, None] * dots[center, None, :]
+            for k in range(n_centers):
+                if part.offsets[k + 1] > part.offsets[k]:
+                    yield chunk.start + k, result[part.offsets[k] : part.offsets[k + 1]]

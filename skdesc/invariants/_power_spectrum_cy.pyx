@@ -1,11 +1,14 @@
-"""The SOAP power spectrum of one environment, and its adjoint.
+"""The SOAP power spectrum of one environment, its adjoint and its derivatives.
 
-p[(s n) (s' n') l] = pi sqrt(8 / (2 l + 1)) sum_m c[l m, s, n] c[l m, s', n'] for pairs of
-channels (s n) <= (s' n'), those of unequal channels times sqrt 2, so that the scalar product of
-two packed spectra is that of the full ones. Coefficients are scaled by 2^(1/4) beforehand, which
+p[(a n) (b n') l] = pi sqrt(8 / (2 l + 1)) sum_m c[l m, a, n] c[l m, b, n'] for listed pairs of
+groups a <= b: species, or the sum of all species, which comes last. In a symmetric spectrum,
+pairs of unequal channels (a n) < (b n') carry a factor sqrt 2, so that the scalar product of two
+packed spectra is that of the full ones. Coefficients are scaled by 2^(1/4) beforehand, which
 gives that factor to every product at once; the few equal pairs are mended.
 
-Features are ordered by species pair, then l, then (n, n').
+Norms come from the Gram matrices G_l[m, m'] = sum_(a n) c[l m, a, n] c[l m', a, n]: the squared
+norm of the full spectrum is the sum of their squared entries. So coefficients are scaled before
+products are formed, and nothing ever passes over the long rows a second time.
 """
 
 from libc.math cimport pi, sqrt
@@ -16,139 +19,279 @@ import numpy as np
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 
+# below this many features the norm of the row itself is cheaper than Gram matrices
+cdef Py_ssize_t SHORT_ROW = 2048
+
 
 cdef class PowerSpectrumKernel(Invariant):
-    """Power spectrum over listed pairs of species.
+    """Power spectrum over listed pairs of groups.
 
     Parameters
     ----------
     expansion : DensityExpansion
         Where the coefficients come from.
+    pairs : list of tuple (int, int)
+        Pairs a <= b of groups, in the order of the features; the number of species stands for
+        the sum of all.
+    symmetric : bool
+        Whether the pairs are one half of a symmetric matrix, not a rectangular one.
     normalize : bool
         Divide each spectrum by its Euclidean norm; a spectrum of zeros stays zero.
     """
 
-    cdef DensityExpansion expansion
-    cdef Py_ssize_t[:, ::1] first     # (n_species, n_species), first feature of a pair
+    cdef Py_ssize_t[:, ::1] first     # (n_groups, n_groups), first feature of a pair a <= b; -1
+    cdef Py_ssize_t[:, :, ::1] place  # (n_species, ...) its first entry among the columns of s
     cdef double[::1] factor           # (l_max + 1,), scale of the coefficients
+    cdef bint symmetric, crossed, summed
 
-    def __init__(self, DensityExpansion expansion, normalize):
-        cdef Py_ssize_t a, b, where = 0
-        cdef Py_ssize_t n = expansion.n_max, s = expansion.n_species
+    def __init__(self, DensityExpansion expansion, pairs, symmetric, normalize):
+        cdef Py_ssize_t a, b, s, where = 0, n_species = expansion.n_species
         self.expansion = expansion
+        self.symmetric = symmetric
         self.normalize = normalize
-        self.first = np.zeros((s, s), dtype=np.intp)
-        for a in range(s):
-            for b in range(a, s):
-                self.first[a, b] = where
-                where += (expansion.l_max + 1) * (n * (n + 1) // 2 if a == b else n * n)
+        self.summed = any(b == n_species for _, b in pairs)
+        self.crossed = any(a != b for a, b in pairs)
+        expansion.n_spare = self.summed
+        n_groups = n_species + expansion.n_spare
+        self.first = np.full((n_groups, n_groups), -1, dtype=np.intp)
+        self.place = np.full((n_species, n_groups, n_groups), -1, dtype=np.intp)
+        self.n_touched = np.zeros(n_species, dtype=np.intp)
+        self.columns = []
+        for a, b in pairs:
+            self.first[a, b] = where
+            where += self.size(a, b)
         self.n_features = where
+        for s in range(n_species):
+            touched = [(a, b) for a, b in pairs if {a, b} & {s, n_species}]
+            for a, b in touched:
+                self.place[s, a, b] = self.n_touched[s]
+                self.n_touched[s] += self.size(a, b)
+            self.columns.append(np.concatenate([
+                np.arange(self.first[a, b], self.first[a, b] + self.size(a, b), dtype=np.intp)
+                for a, b in touched
+            ]))
         degree = 2 * np.arange(expansion.l_max + 1) + 1
-        self.factor = np.sqrt(np.sqrt(2.0) * pi * np.sqrt(8 / degree))
+        self.factor = np.sqrt((np.sqrt(2.0) if symmetric else 1.0) * pi * np.sqrt(8 / degree))
+
+    cdef Py_ssize_t size(self, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+        """Number of features of a pair."""
+        cdef Py_ssize_t n = self.expansion.n_max
+        return (self.expansion.l_max + 1) * (n * (n + 1) // 2 if a == b else n * n)
 
     cdef Py_ssize_t n_doubles(self) noexcept nogil:
-        return (self.n_features + 2 * self.expansion.n_pad * self.expansion.n_pad
-                + self.expansion.n_species + 16)
+        cdef Py_ssize_t n_m = 2 * self.expansion.l_max + 8
+        cdef Py_ssize_t width = (self.expansion.n_groups + 1) * self.expansion.n_pad
+        return (3 * self.expansion.n_pad ** 2 + self.expansion.n_lm * width
+                + n_m * (width + 2 * n_m) + 64)
 
-    cdef void scale(self, Environment *env, double *coefficients) noexcept nogil:
-        cdef Py_ssize_t l, ld = env.n_present * self.expansion.n_pad
+    cdef void prepare(self, Environment *env) noexcept nogil:
+        """Scale the coefficients and fill the group that is the sum of all."""
+        cdef Py_ssize_t l, lm, q, n, pad = self.expansion.n_pad
+        cdef double *row
         for l in range(self.expansion.l_max + 1):
-            self.expansion.kernels.scale((2 * l + 1) * ld, self.factor[l],
-                                         coefficients + l * l * ld)
+            for lm in range(l * l, (l + 1) * (l + 1)):
+                row = env.c + lm * env.ld
+                self.expansion.kernels.scale(env.n_present * pad, self.factor[l], row)
+                if self.summed:
+                    memset(row + env.n_present * pad, 0, pad * sizeof(double))
+                    for q in range(env.n_present):
+                        for n in range(pad):
+                            row[env.n_present * pad + n] += row[q * pad + n]
+        if self.summed:
+            env.present[env.n_present] = self.expansion.n_species
 
-    cdef double forward(self, Environment *env, double *row, double *scratch) noexcept nogil:
-        cdef Py_ssize_t a, b, qa = 0, qb
-        cdef Py_ssize_t n_species = self.expansion.n_species
-        cdef double squared, norm
-        self.scale(env, env.c)
-        for a in range(n_species):
-            if qa == env.n_present or env.present[qa] != a:
-                memset(row + self.first[a, a], 0, self.row_length(a) * sizeof(double))
+    cdef void gram(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
+                   double *G, double *turned) noexcept nogil:
+        """G[m, m'] of some groups, its rows padded to `row_of_gram(l)`."""
+        cdef Py_ssize_t m, k, n_m = 2 * l + 1, row = self.row_of_gram(l)
+        cdef Py_ssize_t width = n_groups * self.expansion.n_pad
+        cdef const double *c = env.c + l * l * env.ld + q * self.expansion.n_pad
+        for k in range(width):
+            for m in range(n_m):
+                turned[k * row + m] = c[m * env.ld + k]
+            for m in range(n_m, row):
+                turned[k * row + m] = 0.0
+        self.expansion.kernels.gemm(n_m, row, width, c, env.ld, 1, turned, row, G, row, 0)
+
+    cdef Py_ssize_t row_of_gram(self, Py_ssize_t l) noexcept nogil:
+        return (2 * l + 4) // 4 * 4
+
+    cdef double squared_norm(self, Environment *env, double *H, double *scratch) noexcept nogil:
+        """Squared norm of the spectrum; half its derivative by c is added to H, if not NULL."""
+        cdef Py_ssize_t l, q, n_m = 2 * self.expansion.l_max + 8
+        cdef double *G = scratch
+        cdef double *other = G + n_m * n_m
+        cdef double *turned = other + n_m * n_m
+        cdef double total = 0.0
+        for l in range(self.expansion.l_max + 1):
+            n_m = (2 * l + 1) * self.row_of_gram(l)
+            if not self.symmetric:
+                # each species with the sum of all
+                self.gram(env, l, env.n_present, 1, G, turned)
+                self.gram(env, l, 0, env.n_present, other, turned)
+                total += self.expansion.kernels.dot(n_m, G, other)
+                self.multiply(env, l, 0, env.n_present, G, H)
+                self.multiply(env, l, env.n_present, 1, other, H)
                 continue
-            self.diagonal_block(env, qa, row + self.first[a, a], scratch)
-            qb = qa + 1
-            for b in range(a + 1, n_species):
-                if qb == env.n_present or env.present[qb] != b:
-                    memset(row + self.first[a, b], 0, self.expansion.n_max
-                           * self.expansion.n_max * (self.expansion.l_max + 1) * sizeof(double))
+            # all groups at once where all pairs count, else each with itself
+            q = env.n_present if self.summed else 0
+            while q < env.n_present + self.summed:
+                n_m = env.n_present if self.crossed else 1
+                self.gram(env, l, q, n_m, G, turned)
+                self.multiply(env, l, q, n_m, G, H)
+                q += n_m
+                n_m = (2 * l + 1) * self.row_of_gram(l)
+                total += 0.5 * self.expansion.kernels.dot(n_m, G, G)
+        return total
+
+    cdef void multiply(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
+                       const double *G, double *H) noexcept nogil:
+        """H += G c for some groups."""
+        cdef Py_ssize_t n_m = 2 * l + 1
+        cdef Py_ssize_t start = l * l * env.ld + q * self.expansion.n_pad
+        if H != NULL:
+            self.expansion.kernels.gemm(n_m, n_groups * self.expansion.n_pad, n_m, G,
+                                        self.row_of_gram(l), 1, env.c + start, env.ld, H + start,
+                                        env.ld, 1)
+
+    cdef void forward(self, Environment *env, double *row, bint cleared,
+                      double *scratch) noexcept nogil:
+        cdef Py_ssize_t a, b, qa = 0, qb, n_groups, present
+        cdef double squared
+        cdef bint short_row = self.n_features < SHORT_ROW
+        self.prepare(env)
+        if self.normalize and not short_row:
+            squared = self.squared_norm(env, NULL, scratch)
+            if squared > 0.0:
+                self.expansion.kernels.scale(self.expansion.n_lm * env.ld,
+                                             1.0 / sqrt(sqrt(squared)), env.c)
+        n_groups = self.first.shape[0]
+        present = env.n_present + self.summed
+        for a in range(n_groups):
+            if qa == present or env.present[qa] != a:
+                if not cleared:
+                    for b in range(a, n_groups):
+                        self.clear(row, a, b)
+                continue
+            qb = qa
+            for b in range(a, n_groups):
+                if qb == present or env.present[qb] != b:
+                    if not cleared:
+                        self.clear(row, a, b)
                     continue
-                self.block(env, qa, qb, row + self.first[a, b], scratch)
+                if self.first[a, b] < 0:
+                    pass
+                elif a == b:
+                    self.diagonal_block(env, qa, row + self.first[a, a], scratch)
+                else:
+                    self.block(env, qa, qb, row + self.first[a, b], scratch)
                 qb += 1
             qa += 1
-        squared = self.expansion.kernels.dot(self.n_features, row, row)
-        norm = sqrt(squared)
-        if self.normalize and norm > 0.0:
-            self.expansion.kernels.scale(self.n_features, 1.0 / norm, row)
-        return norm
+        if self.normalize and short_row:
+            squared = self.expansion.kernels.dot(self.n_features, row, row)
+            if squared > 0.0:
+                self.expansion.kernels.scale(self.n_features, 1.0 / sqrt(squared), row)
 
-    cdef Py_ssize_t row_length(self, Py_ssize_t a) noexcept nogil:
-        """Number of features whose first species is a."""
-        if a + 1 < self.expansion.n_species:
-            return self.first[a + 1, a + 1] - self.first[a, a]
-        return self.n_features - self.first[a, a]
+    cdef void clear(self, double *row, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+        if self.first[a, b] >= 0:
+            memset(row + self.first[a, b], 0, self.size(a, b) * sizeof(double))
 
-    cdef void product(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb, Py_ssize_t l,
-                      double *tile, Py_ssize_t ld_tile) noexcept nogil:
-        """tile[n, n'] = sum_m c[l m, qa, n] c[l m, qb, n']"""
-        cdef Py_ssize_t pad = self.expansion.n_pad, ld = env.n_present * self.expansion.n_pad
-        cdef double *c = env.c + l * l * ld
-        self.expansion.kernels.gemm(self.expansion.n_max, pad, 2 * l + 1, c + qa * pad, 1, ld,
-                                    c + qb * pad, ld, tile, ld_tile, 0)
+    cdef void product(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
+                      Py_ssize_t l, double *tile, Py_ssize_t ld_tile,
+                      bint accumulate) noexcept nogil:
+        """tile[n, n'] = sum_m x[l m, n] y[l m, n']"""
+        self.expansion.kernels.gemm(
+            self.expansion.n_max, self.expansion.n_pad, 2 * l + 1, x + l * l * ld_x, 1, ld_x,
+            y + l * l * ld_y, ld_y, tile, ld_tile, accumulate,
+        )
 
     cdef void block(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb, double *out,
                     double *tile) noexcept nogil:
-        cdef Py_ssize_t l, n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t pad = self.expansion.n_pad
+        self.rectangle(env.c + qa * pad, env.ld, env.c + qb * pad, env.ld, out, False, tile)
+
+    cdef void rectangle(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
+                        double *out, bint accumulate, double *tile) noexcept nogil:
+        """Products of two groups for all l, packed."""
+        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
         for l in range(self.expansion.l_max + 1):
             if n_max == pad:
-                self.product(env, qa, qb, l, out, n_max)
+                self.product(x, ld_x, y, ld_y, l, out, n_max, accumulate)
             else:
-                self.product(env, qa, qb, l, tile, pad)
+                self.product(x, ld_x, y, ld_y, l, tile, pad, False)
                 for n in range(n_max):
-                    memcpy(out + n * n_max, tile + n * pad, n_max * sizeof(double))
+                    if accumulate:
+                        for k in range(n_max):
+                            out[n * n_max + k] += tile[n * pad + k]
+                    else:
+                        memcpy(out + n * n_max, tile + n * pad, n_max * sizeof(double))
             out += n_max * n_max
 
     cdef void diagonal_block(self, Environment *env, Py_ssize_t q, double *out,
                              double *tile) noexcept nogil:
         cdef Py_ssize_t l, n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef double *c = env.c + q * pad
         for l in range(self.expansion.l_max + 1):
-            self.product(env, q, q, l, tile, pad)
+            self.product(c, env.ld, c, env.ld, l, tile, pad, False)
             for n in range(n_max):
                 memcpy(out, tile + n * pad + n, (n_max - n) * sizeof(double))
                 out[0] *= sqrt(0.5)
                 out += n_max - n
 
-    cdef void adjoint(self, Environment *env, const double *row, const double *cotangent,
-                      double norm, double *scratch) noexcept nogil:
-        cdef Py_ssize_t k, qa, qb, a, b
-        cdef double *w = scratch
-        cdef double *tile = scratch + self.n_features
-        cdef double along, inverse
-        cdef Py_ssize_t ld = env.n_present * self.expansion.n_pad
-        memset(env.D, 0, self.expansion.n_lm * ld * sizeof(double))
-        if self.normalize:
-            if norm == 0.0:
-                return
-            along = self.expansion.kernels.dot(self.n_features, row, cotangent)
-            inverse = 1.0 / norm
-            for k in range(self.n_features):
-                w[k] = (cotangent[k] - along * row[k]) * inverse
-            cotangent = w
-        self.scale(env, env.c)
-        for qa in range(env.n_present):
+    cdef void adjoint(self, Environment *env, const double *cotangent,
+                      double *scratch) noexcept nogil:
+        cdef Py_ssize_t qa, qb, a, b, size = self.expansion.n_lm * env.ld
+        cdef double squared, along
+        cdef double *H = scratch
+        memset(env.D, 0, size * sizeof(double))
+        self.prepare(env)
+        for qa in range(env.n_present + self.summed):
             a = env.present[qa]
-            self.diagonal_adjoint(env, qa, cotangent + self.first[a, a], tile)
-            for qb in range(qa + 1, env.n_present):
+            for qb in range(qa, env.n_present + self.summed):
                 b = env.present[qb]
-                self.block_adjoint(env, qa, qb, cotangent + self.first[a, b], tile)
-        self.scale(env, env.D)
+                if self.first[a, b] < 0:
+                    continue
+                if a == b:
+                    self.diagonal_adjoint(env, qa, cotangent + self.first[a, a], scratch)
+                else:
+                    self.block_adjoint(env, qa, qb, cotangent + self.first[a, b], scratch)
+        if self.normalize:
+            memset(H, 0, size * sizeof(double))
+            squared = self.squared_norm(env, H, scratch + size)
+            if squared > 0.0:
+                # the spectrum is quadratic in c: c . dE/dc is twice cotangent . spectrum
+                along = -0.5 * self.expansion.kernels.dot(size, env.c, env.D) / squared
+                # D += along H
+                self.expansion.kernels.gemm(1, size, 1, &along, 1, 1, H, size, env.D, size, 1)
+                self.expansion.kernels.scale(size, 1.0 / sqrt(squared), env.D)
+        self.finish(env)
+
+    cdef void add_sum(self, Environment *env) noexcept nogil:
+        """What the sum of all depends on, every group does."""
+        cdef Py_ssize_t lm, n, q, pad = self.expansion.n_pad
+        cdef double *row
+        if self.summed:
+            for lm in range(self.expansion.n_lm):
+                row = env.D + lm * env.ld
+                for q in range(env.n_present):
+                    for n in range(pad):
+                        row[q * pad + n] += row[env.n_present * pad + n]
+
+    cdef void finish(self, Environment *env) noexcept nogil:
+        """From derivatives by scaled coefficients to those by what they were made of."""
+        cdef Py_ssize_t l
+        self.add_sum(env)
+        for l in range(self.expansion.l_max + 1):
+            self.expansion.kernels.scale((2 * l + 1) * env.ld, self.factor[l],
+                                         env.D + l * l * env.ld)
 
     cdef void contract(self, Environment *env, Py_ssize_t q_from, Py_ssize_t q_to, Py_ssize_t l,
                        const double *tile, Py_ssize_t ld_tile) noexcept nogil:
         """D[l m, q_to, n'] += sum_n c[l m, q_from, n] tile[n, n']"""
-        cdef Py_ssize_t pad = self.expansion.n_pad, ld = env.n_present * self.expansion.n_pad
+        cdef Py_ssize_t pad = self.expansion.n_pad
         self.expansion.kernels.gemm(2 * l + 1, pad, self.expansion.n_max,
-                                    env.c + l * l * ld + q_from * pad, ld, 1, tile, ld_tile,
-                                    env.D + l * l * ld + q_to * pad, ld, 1)
+                                    env.c + l * l * env.ld + q_from * pad, env.ld, 1, tile,
+                                    ld_tile, env.D + l * l * env.ld + q_to * pad, env.ld, 1)
 
     cdef void block_adjoint(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb,
                             const double *w, double *tile) noexcept nogil:
@@ -179,3 +322,67 @@ cdef class PowerSpectrumKernel(Invariant):
                     tile[n * pad + k] = tile[k * pad + n] = w[k - n]
                 w += n_max - n
             self.contract(env, q, q, l, tile, pad)
+
+    cdef void linearize(self, Environment *env, double *scratch) noexcept nogil:
+        cdef double squared
+        cdef Py_ssize_t size = self.expansion.n_lm * env.ld
+        self.prepare(env)
+        memset(env.D, 0, size * sizeof(double))
+        env.scale = 1.0
+        if self.normalize:
+            squared = self.squared_norm(env, env.D, scratch)
+            if squared > 0.0:
+                env.scale = 1.0 / sqrt(sqrt(squared))
+            self.expansion.kernels.scale(size, env.scale, env.c)
+            self.expansion.kernels.scale(size, env.scale * env.scale * env.scale, env.D)
+            self.add_sum(env)
+
+    cdef void tangent(self, Environment *env, Py_ssize_t q, double *dc, double *row,
+                      bint compact, double *scratch) noexcept nogil:
+        cdef Py_ssize_t qa, qb, a, b, pad = self.expansion.n_pad
+        cdef Py_ssize_t s = env.present[q], total = self.expansion.n_species
+        cdef double *out
+        cdef double *c = env.c
+        self.scale_tangent(env, dc)
+        for qa in range(env.n_present + self.summed):
+            a = env.present[qa]
+            for qb in range(qa, env.n_present + self.summed):
+                b = env.present[qb]
+                if self.first[a, b] < 0 or self.place[s, a, b] < 0:
+                    continue
+                out = row + (self.place[s, a, b] if compact else self.first[a, b])
+                if a == b:
+                    self.diagonal_tangent(dc, c + qa * pad, env.ld, out, not compact, scratch)
+                    continue
+                if a == s or a == total:
+                    self.rectangle(dc, pad, c + qb * pad, env.ld, out, not compact, scratch)
+                if b == s or b == total:
+                    self.rectangle(c + qa * pad, env.ld, dc, pad, out,
+                                   not compact or a == s or a == total, scratch)
+
+    cdef void scale_tangent(self, Environment *env, double *dc) noexcept nogil:
+        cdef Py_ssize_t l, pad = self.expansion.n_pad
+        for l in range(self.expansion.l_max + 1):
+            self.expansion.kernels.scale((2 * l + 1) * pad, self.factor[l] * env.scale,
+                                         dc + l * l * pad)
+
+    cdef void diagonal_tangent(self, const double *dc, const double *c, Py_ssize_t ld,
+                               double *out, bint accumulate, double *tile) noexcept nogil:
+        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        for l in range(self.expansion.l_max + 1):
+            self.product(dc, pad, c, ld, l, tile, pad, False)
+            for n in range(n_max):
+                tile[n * pad + n] *= sqrt(0.5)
+                for k in range(n, n_max):
+                    out[k - n] = (tile[n * pad + k] + tile[k * pad + n]
+                                  + (out[k - n] if accumulate else 0.0))
+                out += n_max - n
+
+    cdef double along(self, Environment *env, Py_ssize_t q, const double *dc) noexcept nogil:
+        cdef Py_ssize_t lm, pad = self.expansion.n_pad
+        cdef double total = 0.0
+        if self.normalize:
+            for lm in range(self.expansion.n_lm):
+                total += self.expansion.kernels.dot(pad, env.D + lm * env.ld + q * pad,
+                                                    dc + lm * pad)
+        return total

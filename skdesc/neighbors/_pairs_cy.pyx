@@ -7,187 +7,284 @@ of a center come out grouped by species.
 
 from cython.parallel cimport parallel, prange, threadid
 from libc.math cimport ceil, floor, sqrt
+from libc.string cimport memset
+
+import numpy as np
 
 from skdesc.utils._kernels cimport skd_kernels, skd_select
 
 
-def count_candidates(
-    const double[:, ::1] fractional,  # IN (n_atoms, 3), in [0, 1) along periodic axes
-    const double[:, ::1] margins,     # IN (n_structures, 3), cutoff in fractional coordinates
-    const Py_ssize_t[::1] offsets,    # IN (n_structures + 1,)
-    double[:, :, ::1] bounds,         # OUT (n_structures, 2, 3), range of candidates
-    Py_ssize_t[::1] counts,           # OUT (n_structures,)
-):
-    """Bound the candidates of each structure and count atoms and images within the bounds.
+cdef void _cross(const double *a, const double *b, double *out) noexcept nogil:
+    out[0] = a[1] * b[2] - a[2] * b[1]
+    out[1] = a[2] * b[0] - a[0] * b[2]
+    out[2] = a[0] * b[1] - a[1] * b[0]
 
-    Returns
-    -------
-    float
-        Number of all candidates; a float, since an absurd cutoff overflows integers.
+
+cdef double _dot(const double *a, const double *b) noexcept nogil:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+cdef void _reciprocal(const double *cell, const unsigned char *pbc,
+                      double *reciprocal) noexcept nogil:
+    """Rows b_a with a_c . b_a = 1 where a = c, else 0, in the span of the periodic a_c.
+
+    Rows of open axes are zero, so that nothing is wrapped along them.
     """
-    cdef Py_ssize_t s, i
-    cdef int axis
-    cdef double low, high, product, count, total = 0.0
-    for s in range(counts.shape[0]):
+    cdef int periodic[3]
+    cdef int count = 0, axis, k
+    cdef const double *x
+    cdef const double *y
+    cdef double normal[3]
+    cdef double volume
+    memset(reciprocal, 0, 9 * sizeof(double))
+    for axis in range(3):
+        if pbc[axis]:
+            periodic[count] = axis
+            count += 1
+    if count == 1:
+        x = cell + 3 * periodic[0]
+        for k in range(3):
+            reciprocal[3 * periodic[0] + k] = x[k] / _dot(x, x)
+    elif count == 2:
+        x, y = cell + 3 * periodic[0], cell + 3 * periodic[1]
+        _cross(x, y, normal)
+        _cross(y, normal, reciprocal + 3 * periodic[0])
+        _cross(normal, x, reciprocal + 3 * periodic[1])
+        for k in range(9):
+            reciprocal[k] /= _dot(normal, normal)
+    elif count == 3:
         for axis in range(3):
-            low = high = fractional[offsets[s], axis]
+            _cross(cell + 3 * ((axis + 1) % 3), cell + 3 * ((axis + 2) % 3), reciprocal + 3 * axis)
+        volume = _dot(cell, reciprocal)
+        for k in range(9):
+            reciprocal[k] /= volume
+
+
+cdef class Candidates:
+    """Atoms and images that can be neighbors, structure by structure.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3)
+    cells : ndarray of shape (n_structures, 3, 3)
+    pbc : ndarray of bool of shape (n_structures, 3)
+    offsets : ndarray of shape (n_structures + 1,)
+    cutoff : float
+
+    Attributes
+    ----------
+    counts : ndarray of shape (n_structures,)
+        Number of candidates.
+    total : float
+        Their sum; a float, since an absurd cutoff overflows integers.
+    """
+
+    cdef readonly object counts
+    cdef readonly double total, cutoff
+    cdef double[:, ::1] wrapped, fractional
+    cdef double[:, :, ::1] bounds
+    cdef const double[:, :, ::1] cells
+    cdef const Py_ssize_t[::1] offsets
+
+    def __init__(self, const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
+                 const Py_ssize_t[::1] offsets, double cutoff):
+        cdef Py_ssize_t n_structures = offsets.shape[0] - 1, s, i
+        cdef const unsigned char[:, ::1] periodic = pbc.view(np.uint8)
+        cdef double reciprocal[9]
+        cdef double margin, low, high, product, count, shift
+        cdef int axis, k
+        self.cells, self.offsets, self.cutoff = cells, offsets, cutoff
+        self.wrapped = np.array(positions)
+        self.fractional = np.zeros((positions.shape[0], 3))
+        self.bounds = np.empty((n_structures, 2, 3))
+        self.counts = np.zeros(n_structures, dtype=np.intp)
+        cdef Py_ssize_t[::1] counts = self.counts
+        for s in range(n_structures):
+            _reciprocal(&cells[s, 0, 0], &periodic[s, 0], reciprocal)
+            for axis in range(3):
+                low, high = 1.0, 0.0
+                for i in range(offsets[s], offsets[s + 1]):
+                    if periodic[s, axis]:
+                        self.fractional[i, axis] = _dot(&positions[i, 0], reciprocal + 3 * axis)
+                        shift = floor(self.fractional[i, axis])
+                        self.fractional[i, axis] -= shift
+                        for k in range(3):
+                            self.wrapped[i, k] -= shift * cells[s, axis, k]
+                    low = min(low, self.fractional[i, axis])
+                    high = max(high, self.fractional[i, axis])
+                # relative and absolute slack, so that rounding loses no neighbor
+                margin = cutoff * sqrt(_dot(reciprocal + 3 * axis, reciprocal + 3 * axis))
+                margin = margin * (1 + 1e-9) + (1e-9 if periodic[s, axis] else 0.0)
+                self.bounds[s, 0, axis] = low - margin
+                self.bounds[s, 1, axis] = high + margin
+            count = 0.0
             for i in range(offsets[s], offsets[s + 1]):
-                low = min(low, fractional[i, axis])
-                high = max(high, fractional[i, axis])
-            bounds[s, 0, axis] = low - margins[s, axis]
-            bounds[s, 1, axis] = high + margins[s, axis]
-        count = 0.0
-        for i in range(offsets[s], offsets[s + 1]):
-            product = 1.0
-            for axis in range(3):
-                product *= (floor(bounds[s, 1, axis] - fractional[i, axis])
-                            - ceil(bounds[s, 0, axis] - fractional[i, axis]) + 1.0)
-            count += product
-        total += count
-        if total < 9e15:
-            counts[s] = <Py_ssize_t>count
-    return total
+                product = 1.0
+                for axis in range(3):
+                    product *= (floor(self.bounds[s, 1, axis] - self.fractional[i, axis])
+                                - ceil(self.bounds[s, 0, axis] - self.fractional[i, axis]) + 1.0)
+                count += product
+            self.total += count
+            if self.total < 9e15:
+                counts[s] = <Py_ssize_t>count
+
+    def search(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
+               const Py_ssize_t[::1] centers, int n_threads):
+        """Find the neighbors of some centers.
+
+        Parameters
+        ----------
+        species : ndarray of shape (n_atoms,)
+            Species index of each atom; -1: no neighbor.
+        n_species : int
+            Number of species.
+        centers : ndarray of shape (n_centers,)
+            Atoms, ascending.
+        n_threads : int
+            Number of threads.
+
+        Returns
+        -------
+        offsets, neighbor, displacement, distance : ndarray
+            See `Pairs`.
+        """
+        cdef const skd_kernels *kernels = skd_select(NULL)
+        cdef Py_ssize_t n_structures = self.offsets.shape[0] - 1, n_centers = centers.shape[0]
+        cdef Py_ssize_t s, k, total = 0, capacity = 64, largest = 0
+        cdef Py_ssize_t[::1] counts = self.counts
+        cdef Py_ssize_t[::1] starts = np.empty(n_structures + 1, dtype=np.intp)
+        for s in range(n_structures):
+            starts[s] = total
+            total += counts[s]
+            largest = max(largest, counts[s])
+        starts[n_structures] = total
+        cdef double[:, ::1] points = np.empty((3, max(total, 1)))
+        cdef Py_ssize_t[::1] atoms = np.empty(max(total, 1), dtype=np.intp)
+        cdef Py_ssize_t[::1] home = np.full(species.shape[0], -1, dtype=np.intp)
+        cdef Py_ssize_t[::1] ends = np.empty(n_structures, dtype=np.intp)
+        self.fill(species, n_species, starts, points, atoms, home, ends)
+
+        cdef Py_ssize_t[::1] structure = np.empty(max(n_centers, 1), dtype=np.intp)
+        s = 0
+        for k in range(n_centers):
+            while self.offsets[s + 1] <= centers[k]:
+                s += 1
+            structure[k] = s
+        offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
+        cdef Py_ssize_t[::1] offsets = offsets_array
+        cdef int[:, ::1] scratch = np.empty((n_threads, largest + 24), dtype=np.intc)
+        cdef int[:, ::1] found
+        # each center's neighbors are noted in a row of their own, and copied when all is known
+        while n_centers:
+            found = np.empty((n_centers, capacity), dtype=np.intc)
+            with nogil, parallel(num_threads=n_threads):
+                for k in prange(n_centers, schedule="static"):
+                    offsets[k + 1] = _note(
+                        kernels, &points[0, starts[structure[k]]], total,
+                        ends[structure[k]] - starts[structure[k]],
+                        home[centers[k]] - starts[structure[k]], &self.wrapped[centers[k], 0],
+                        self.cutoff * self.cutoff, &scratch[threadid(), 0], &found[k, 0], capacity,
+                    )
+            largest = 0
+            for k in range(n_centers):
+                largest = max(largest, offsets[k + 1])
+            if largest <= capacity:
+                break
+            capacity = largest
+        for k in range(n_centers):
+            offsets[k + 1] += offsets[k]
+        total = offsets[n_centers]
+        neighbor_array = np.empty(total, dtype=np.intp)
+        displacement_array = np.empty((total, 3))
+        distance_array = np.empty(total)
+        cdef Py_ssize_t[::1] neighbor = neighbor_array
+        cdef double[:, ::1] displacement = displacement_array
+        cdef double[::1] distance = distance_array
+        if total:
+            with nogil, parallel(num_threads=n_threads):
+                for k in prange(n_centers, schedule="static"):
+                    if offsets[k + 1] > offsets[k]:
+                        _copy(
+                            &points[0, starts[structure[k]]], points.shape[1],
+                            &atoms[starts[structure[k]]], &self.wrapped[centers[k], 0],
+                            &found[k, 0], offsets[k + 1] - offsets[k], &neighbor[offsets[k]],
+                            &displacement[offsets[k], 0], &distance[offsets[k]],
+                        )
+        return offsets_array, neighbor_array, displacement_array, distance_array
+
+    cdef void fill(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
+                   Py_ssize_t[::1] starts, double[:, ::1] points, Py_ssize_t[::1] atoms,
+                   Py_ssize_t[::1] home, Py_ssize_t[::1] ends):
+        """List candidates by structure and species; home: the candidate that is the atom."""
+        cdef Py_ssize_t s, i, where, kind, n_atoms
+        cdef int axis, a, b, c
+        cdef int low[3]
+        cdef int high[3]
+        cdef Py_ssize_t[::1] order = np.empty(species.shape[0], dtype=np.intp)
+        cdef Py_ssize_t[::1] first = np.empty(n_species + 1, dtype=np.intp)
+        for s in range(ends.shape[0]):
+            # counting sort by species
+            first[:] = 0
+            for i in range(self.offsets[s], self.offsets[s + 1]):
+                if species[i] >= 0:
+                    first[species[i] + 1] += 1
+            for kind in range(n_species):
+                first[kind + 1] += first[kind]
+            n_atoms = first[n_species]
+            for i in range(self.offsets[s], self.offsets[s + 1]):
+                if species[i] >= 0:
+                    order[first[species[i]]] = i
+                    first[species[i]] += 1
+            where = starts[s]
+            for kind in range(n_atoms):
+                i = order[kind]
+                for axis in range(3):
+                    low[axis] = <int>ceil(self.bounds[s, 0, axis] - self.fractional[i, axis])
+                    high[axis] = <int>floor(self.bounds[s, 1, axis] - self.fractional[i, axis])
+                for a in range(low[0], high[0] + 1):
+                    for b in range(low[1], high[1] + 1):
+                        for c in range(low[2], high[2] + 1):
+                            if a == 0 and b == 0 and c == 0:
+                                home[i] = where
+                            for axis in range(3):
+                                points[axis, where] = (
+                                    self.wrapped[i, axis] + a * self.cells[s, 0, axis]
+                                    + b * self.cells[s, 1, axis] + c * self.cells[s, 2, axis]
+                                )
+                            atoms[where] = i
+                            where += 1
+            ends[s] = where
 
 
-def fill_candidates(
-    const double[:, ::1] positions,        # IN (n_atoms, 3), wrapped
-    const double[:, ::1] fractional,       # IN (n_atoms, 3)
-    const double[:, :, ::1] cells,         # IN (n_structures, 3, 3)
-    const double[:, :, ::1] bounds,        # IN (n_structures, 2, 3)
-    const Py_ssize_t[::1] offsets,         # IN (n_structures + 1,)
-    const Py_ssize_t[::1] order,           # IN atoms, structure by structure, by species
-    const Py_ssize_t[::1] order_offsets,   # IN (n_structures + 1,), into order
-    const Py_ssize_t[::1] starts,          # IN (n_structures + 1,), candidates of each structure
-    double[:, ::1] candidates,             # OUT (3, n_candidates)
-    Py_ssize_t[::1] atoms,                 # OUT (n_candidates,), atom of each candidate
-    Py_ssize_t[::1] home,                  # OUT (n_atoms,), the candidate that is the atom itself
-    Py_ssize_t[::1] ends,                  # OUT (n_structures,), end of the used candidates
-):
-    """List every atom and image that can be a neighbor of an atom of its structure."""
-    cdef Py_ssize_t s, k, i, where
-    cdef int axis, a, b, c
-    cdef int low[3]
-    cdef int high[3]
-    for s in range(ends.shape[0]):
-        where = starts[s]
-        for k in range(order_offsets[s], order_offsets[s + 1]):
-            i = order[k]
-            for axis in range(3):
-                low[axis] = <int>ceil(bounds[s, 0, axis] - fractional[i, axis])
-                high[axis] = <int>floor(bounds[s, 1, axis] - fractional[i, axis])
-            for a in range(low[0], high[0] + 1):
-                for b in range(low[1], high[1] + 1):
-                    for c in range(low[2], high[2] + 1):
-                        if a == 0 and b == 0 and c == 0:
-                            home[i] = where
-                        for axis in range(3):
-                            candidates[axis, where] = (
-                                positions[i, axis] + a * cells[s, 0, axis]
-                                + b * cells[s, 1, axis] + c * cells[s, 2, axis]
-                            )
-                        atoms[where] = i
-                        where += 1
-        ends[s] = where
-
-
-def count_neighbors(
-    const double[:, ::1] positions,    # IN (n_atoms, 3), wrapped
-    const double[:, ::1] candidates,   # IN (3, n_candidates)
-    const Py_ssize_t[::1] starts,      # IN (n_structures + 1,)
-    const Py_ssize_t[::1] ends,        # IN (n_structures,)
-    const Py_ssize_t[::1] home,        # IN (n_atoms,), -1: no candidate itself
-    const Py_ssize_t[::1] centers,     # IN (n_centers,), atom indices
-    const Py_ssize_t[::1] structure,   # IN (n_centers,)
-    double cutoff,
-    double[:, ::1] scratch,            # (n_threads, largest number of candidates)
-    Py_ssize_t[::1] counts,            # OUT (n_centers,)
-):
-    """Count the neighbors of every center."""
-    cdef const skd_kernels *kernels = skd_select(NULL)
-    cdef Py_ssize_t n_centers = centers.shape[0], k
-    cdef int n_threads = <int>scratch.shape[0]
-    cdef double squared = cutoff * cutoff
-    if n_centers == 0:
-        return
-    with nogil, parallel(num_threads=n_threads):
-        for k in prange(n_centers, schedule="static"):
-            counts[k] = _count(
-                kernels, ends[structure[k]] - starts[structure[k]],
-                &candidates[0, starts[structure[k]]], candidates.shape[1],
-                &positions[centers[k], 0], squared, &scratch[threadid(), 0],
-            ) - (home[centers[k]] >= 0)
-
-
-cdef Py_ssize_t _count(
-    const skd_kernels *kernels, Py_ssize_t n, const double *x, Py_ssize_t stride,
-    const double *center, double squared, double *scratch,
+cdef Py_ssize_t _note(
+    const skd_kernels *kernels, const double *x, Py_ssize_t stride, Py_ssize_t n,
+    Py_ssize_t itself, const double *center, double squared_cutoff, int *scratch, int *found,
+    Py_ssize_t capacity,
 ) noexcept nogil:
-    cdef Py_ssize_t k, count = 0
-    kernels.squared_distances(n, x, x + stride, x + 2 * stride, center, scratch)
-    for k in range(n):
-        count += scratch[k] < squared
-    return count
+    """Write the numbers of all neighbors, if they fit, and return how many there are."""
+    cdef Py_ssize_t k, where = 0
+    cdef Py_ssize_t count = kernels.within(n, x, x + stride, x + 2 * stride, center,
+                                           squared_cutoff, scratch)
+    for k in range(count):
+        if scratch[k] != itself:
+            if where < capacity:
+                found[where] = scratch[k]
+            where += 1
+    return where
 
 
-def fill_neighbors(
-    const double[:, ::1] positions,
-    const double[:, ::1] candidates,
-    const Py_ssize_t[::1] atoms,
-    const Py_ssize_t[::1] starts,
-    const Py_ssize_t[::1] ends,
-    const Py_ssize_t[::1] home,
-    const Py_ssize_t[::1] centers,
-    const Py_ssize_t[::1] structure,
-    double cutoff,
-    double[:, ::1] scratch,
-    const Py_ssize_t[::1] offsets,     # IN (n_centers + 1,)
-    Py_ssize_t[::1] neighbor,          # OUT (n_pairs,), atom indices
-    double[:, ::1] displacement,       # OUT (n_pairs, 3)
-    double[::1] distance,              # OUT (n_pairs,)
-):
-    """Write the neighbors of every center; arguments as in `count_neighbors`."""
-    cdef const skd_kernels *kernels = skd_select(NULL)
-    cdef Py_ssize_t n_centers = centers.shape[0], k
-    cdef int n_threads = <int>scratch.shape[0]
-    cdef double squared = cutoff * cutoff
-    if neighbor.shape[0] == 0:
-        return
-    with nogil, parallel(num_threads=n_threads):
-        for k in prange(n_centers, schedule="static"):
-            if offsets[k + 1] > offsets[k]:
-                _fill(
-                    kernels, ends[structure[k]] - starts[structure[k]],
-                    &candidates[0, starts[structure[k]]], candidates.shape[1],
-                    &atoms[starts[structure[k]]],
-                    home[centers[k]] - starts[structure[k]], &positions[centers[k], 0],
-                    squared, &scratch[threadid(), 0], offsets[k + 1] - offsets[k],
-                    &neighbor[offsets[k]], &displacement[offsets[k], 0], &distance[offsets[k]],
-                )
-
-
-cdef void _fill(
-    const skd_kernels *kernels, Py_ssize_t n, const double *x, Py_ssize_t stride,
-    const Py_ssize_t *atoms, Py_ssize_t itself, const double *center, double squared,
-    double *scratch, Py_ssize_t n_neighbors, Py_ssize_t *neighbor, double *displacement,
+cdef void _copy(
+    const double *x, Py_ssize_t stride, const Py_ssize_t *atoms, const double *center,
+    const int *found, Py_ssize_t count, Py_ssize_t *neighbor, double *displacement,
     double *distance,
 ) noexcept nogil:
-    cdef Py_ssize_t k, found = 0
+    cdef Py_ssize_t k
     cdef int axis
-    kernels.squared_distances(n, x, x + stride, x + 2 * stride, center, scratch)
-    if itself >= 0:
-        scratch[itself] = squared
-    # the candidate's number is written always and kept where it counts: no branch to mispredict
-    k = 0
-    while found < n_neighbors and k < n:
-        neighbor[found] = k
-        found += scratch[k] < squared
-        k += 1
-    for k in range(n_neighbors):
-        found = neighbor[k]
+    for k in range(count):
         for axis in range(3):
-            displacement[3 * k + axis] = x[axis * stride + found] - center[axis]
-        distance[k] = sqrt(scratch[found])
-        neighbor[k] = atoms[found]
+            displacement[3 * k + axis] = x[axis * stride + found[k]] - center[axis]
+        distance[k] = sqrt(_dot(displacement + 3 * k, displacement + 3 * k))
+        neighbor[k] = atoms[found[k]]
 
 
 def sort_pairs(
@@ -209,8 +306,6 @@ def sort_pairs(
     displacement : ndarray of shape (n_kept, 3)
     distance : ndarray of shape (n_kept,)
     """
-    import numpy as np
-
     cdef Py_ssize_t k, bin_, where, total = 0, count
     cdef Py_ssize_t[::1] next_ = np.zeros(n_slots * n_species + 1, dtype=np.intp)
     for k in range(pairs.shape[0]):

@@ -13,11 +13,14 @@ cdef extern from "kernels.h" nogil:
                           const double *Y, const double *R, const double *dR,
                           double inv_distance, const double *unit,
                           double *gradient) noexcept nogil
+        void (*differentiate)(int l_max, Py_ssize_t n_pad, const double *Y, const double *R,
+                              const double *dR, double inv_distance, const double *unit,
+                              double *out, Py_ssize_t axis_step) noexcept nogil
         void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
-        void (*squared_distances)(Py_ssize_t n, const double *x, const double *y,
-                                  const double *z, const double *center,
-                                  double *out) noexcept nogil
+        Py_ssize_t (*within)(Py_ssize_t n, const double *x, const double *y, const double *z,
+                             const double *center, double squared_cutoff,
+                             int *index) noexcept nogil
         const char *name
 
     const skd_kernels *skd_select(const char *wanted) noexcept nogil

@@ -1,12 +1,14 @@
 /* The innermost loops, compiled once per instruction set and chosen at run time.
  *
- * Everything that is expensive about density expansions and their invariants is one of four
+ * Everything that is expensive about density expansions and their invariants is one of a few
  * things, and kernels_body.h has one function for each:
  *
- *   gemm       C[a, :] (+)= sum_k A[a, k] B[k, :]    expansion, power spectrum and its adjoint
- *   spline     radial functions and their derivatives at one distance
- *   harmonics  real spherical harmonics and gradients, one neighbor per SIMD lane
- *   pull_back  gradient of one pair from the derivatives of the coefficients
+ *   within         neighbors of a center among candidates
+ *   harmonics      real spherical harmonics and gradients, one neighbor per SIMD lane
+ *   spline         radial functions and their derivatives at one distance
+ *   gemm           C[a, :] (+)= sum_k A[a, k] B[k, :]: expansion, power spectrum, its adjoint
+ *   pull_back      gradient of one pair from the derivatives of a scalar by the coefficients
+ *   differentiate  derivatives of the coefficients by one neighbor
  *
  * The body is written in GCC/Clang vector extensions and included once per vector width. On
  * x86-64 Linux three variants are built and the best one that the processor has is used;
@@ -45,19 +47,24 @@ typedef struct {
     void (*pull_back)(int l_max, ptrdiff_t n_pad, const double *D, ptrdiff_t ldd, const double *Y,
                       const double *R, const double *dR, double inv_distance, const double *unit,
                       double *gradient);
+    /* out += derivatives of that neighbor's share of the coefficients, axis_step apart. */
+    void (*differentiate)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
+                          const double *dR, double inv_distance, const double *unit, double *out,
+                          ptrdiff_t axis_step);
     /* x[0:n] *= factor */
     void (*scale)(ptrdiff_t n, double factor, double *x);
     /* sum_k x[k] y[k] */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);
-    /* out[k] = squared distance of candidate k from the center; every pass over the candidates
-       calls this one function, so that all passes agree on who is within the cutoff. */
-    void (*squared_distances)(ptrdiff_t n, const double *x, const double *y, const double *z,
-                              const double *center, double *out);
+    /* Numbers of the points nearer to the center than the cutoff, ascending; returns how many.
+       index has room for n + 8. */
+    ptrdiff_t (*within)(ptrdiff_t n, const double *x, const double *y, const double *z,
+                        const double *center, double squared_cutoff, int *index);
     const char *name;
 } skd_kernels;
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
 #define SKD_DISPATCH 1
+#include <immintrin.h>
 #endif
 
 #ifdef SKD_DISPATCH

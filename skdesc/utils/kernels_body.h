@@ -228,6 +228,43 @@ static void SKD_NAME(pull_back)(int l_max, ptrdiff_t n_pad, const double *D, ptr
     for (int axis = 0; axis < 3; axis++) gradient[axis] = sums[0] * unit[axis] + sums[1 + axis];
 }
 
+/* The derivatives themselves, out[axis * axis_step + lm * n_pad + n], for explicit Jacobians. */
+#define SKD_DEFINE_DIFFERENTIATE(NAME, TYPE)                                                     \
+    SKD_INLINE void NAME(int l_max, const double *Y, const double *R, const double *dR,          \
+                         ptrdiff_t n_pad, double inv_distance, const double *unit, double *out,  \
+                         ptrdiff_t axis_step) {                                                  \
+        for (int l = 0; l <= l_max; l++) {                                                       \
+            const TYPE tangential = inv_distance * *(const TYPE *)(R + l * n_pad);               \
+            const TYPE radial = *(const TYPE *)(dR + l * n_pad) - (double)l * tangential;        \
+            for (int m = 0; m <= 2 * l; m++) {                                                   \
+                const TYPE along = Y[0] * radial;                                                \
+                for (int axis = 0; axis < 3; axis++)                                             \
+                    *(TYPE *)(out + axis * axis_step) +=                                         \
+                        unit[axis] * along + Y[(1 + axis) * SKD_LANES] * tangential;             \
+                out += n_pad;                                                                    \
+                Y += 4 * SKD_LANES;                                                              \
+            }                                                                                    \
+        }                                                                                        \
+    }
+
+SKD_DEFINE_DIFFERENTIATE(SKD_NAME(derive), V)
+#if SKD_W == 8
+SKD_DEFINE_DIFFERENTIATE(SKD_NAME(derive_half), H)
+#endif
+
+static void SKD_NAME(differentiate)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
+                                    const double *dR, double inv_distance, const double *unit,
+                                    double *out, ptrdiff_t axis_step) {
+    ptrdiff_t n = 0;
+    for (; n + SKD_W <= n_pad; n += SKD_W)
+        SKD_NAME(derive)(l_max, Y, R + n, dR + n, n_pad, inv_distance, unit, out + n, axis_step);
+#if SKD_W == 8
+    if (n < n_pad)
+        SKD_NAME(derive_half)(l_max, Y, R + n, dR + n, n_pad, inv_distance, unit, out + n,
+                              axis_step);
+#endif
+}
+
 static void SKD_NAME(scale)(ptrdiff_t n, double factor, double *x) {
     ptrdiff_t k = 0;
     for (; k + SKD_W <= n; k += SKD_W) *(V *)(x + k) *= factor;
@@ -247,18 +284,39 @@ static double SKD_NAME(dot)(ptrdiff_t n, const double *x, const double *y) {
     return total;
 }
 
-static void SKD_NAME(squared_distances)(ptrdiff_t n, const double *x, const double *y,
-                                        const double *z, const double *center, double *out) {
+static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y, const double *z,
+                                  const double *center, double squared_cutoff, int *index) {
     const double cx = center[0], cy = center[1], cz = center[2];
-    for (ptrdiff_t k = 0; k < n; k++) {
-        const double dx = x[k] - cx, dy = y[k] - cy, dz = z[k] - cz;
-        out[k] = dx * dx + dy * dy + dz * dz;
+    ptrdiff_t k = 0, found = 0;
+#if SKD_W == 8
+    const __m512d vx = _mm512_set1_pd(cx), vy = _mm512_set1_pd(cy), vz = _mm512_set1_pd(cz);
+    const __m512d limit = _mm512_set1_pd(squared_cutoff);
+    __m256i number = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (; k + 8 <= n; k += 8) {
+        const __m512d dx = _mm512_sub_pd(_mm512_loadu_pd(x + k), vx);
+        const __m512d dy = _mm512_sub_pd(_mm512_loadu_pd(y + k), vy);
+        const __m512d dz = _mm512_sub_pd(_mm512_loadu_pd(z + k), vz);
+        const __m512d r2 = _mm512_add_pd(_mm512_add_pd(_mm512_mul_pd(dx, dx), _mm512_mul_pd(dy, dy)),
+                                         _mm512_mul_pd(dz, dz));
+        const __mmask8 near = _mm512_cmp_pd_mask(r2, limit, _CMP_LT_OQ);
+        /* compressed in a register: a compressing store to memory is slow on some processors */
+        _mm256_storeu_si256((__m256i *)(index + found), _mm256_maskz_compress_epi32(near, number));
+        found += __builtin_popcount(near);
+        number = _mm256_add_epi32(number, _mm256_set1_epi32(8));
     }
+#endif
+    for (; k < n; k++) {
+        const double dx = x[k] - cx, dy = y[k] - cy, dz = z[k] - cz;
+        index[found] = (int)k;
+        /* no branch that could be mispredicted */
+        found += dx * dx + dy * dy + dz * dz < squared_cutoff;
+    }
+    return found;
 }
 
 static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
-    SKD_NAME(gemm),      SKD_NAME(spline), SKD_NAME(harmonics), SKD_NAME(pull_back),
-    SKD_NAME(scale),     SKD_NAME(dot),    SKD_NAME(squared_distances),
+    SKD_NAME(gemm),          SKD_NAME(spline), SKD_NAME(harmonics), SKD_NAME(pull_back),
+    SKD_NAME(differentiate), SKD_NAME(scale),  SKD_NAME(dot),       SKD_NAME(within),
 #define SKD_STRING2(x) #x
 #define SKD_STRING(x) SKD_STRING2(x)
     SKD_STRING(SKD_ISA),
@@ -271,3 +329,4 @@ static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
 #undef SKD_DEFINE_MICRO
 #undef SKD_SWITCH_ROWS
 #undef SKD_DEFINE_PULL
+#undef SKD_DEFINE_DIFFERENTIATE

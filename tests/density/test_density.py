@@ -13,7 +13,7 @@ from skdesc.density import RADIAL_BASES, RadialSpline, make_radial_basis
 from skdesc.density._expansion_cy import DensityExpansion
 from skdesc.density._reference import coefficients as twin
 from skdesc.density._spline import bessel_profiles
-from skdesc.invariants import _environments_cy
+from skdesc.invariants._environments_cy import Neighborhoods
 from skdesc.neighbors import find_pairs
 from skdesc.structures import Structures
 
@@ -29,10 +29,7 @@ def expand(atoms, basis="gto", n_max=5, l_max=4, cutoff=4.0, width=0.5, instruct
     expansion = DensityExpansion(spline, species.max() + 1, 1.0, instruction_set)
     centers = np.arange(len(atoms))
     pairs = find_pairs(structures, cutoff, centers, species)
-    c = _environments_cy.coefficients(
-        expansion, pairs.offsets, pairs.neighbor, pairs.displacement, pairs.distance, species,
-        centers, pairs.max_neighbors,
-    )  # fmt: skip
+    c = Neighborhoods(expansion, None, pairs, species, centers, 1, False).coefficients()
     return c, pairs, species, radial
 
 

@@ -273,3 +273,99 @@ def test_wire_has_neighbors_along_its_axis_only():
     np.testing.assert_allclose(
         features.values, SOAPTransformer(**SMALL).fit_transform([wide]).values, atol=1e-12
     )
+
+
+COMPRESSIONS = [None, "mu1nu1", "mu2", "crossover"]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_compressions_are_contractions(compression, normalize):
+    """Of the full spectrum without compression, rebuilt from its packed form."""
+    n_max, l_max = 5, 4
+    frames = zoo()
+    full = SOAPTransformer(**SMALL, normalize=False).fit(frames)
+    values = full.transform(frames).values
+    species = full.species_
+    n_l, n_s = l_max + 1, len(species)
+    tensor = np.zeros((len(values), n_l, n_s, n_max, n_s, n_max))
+    upper = np.triu_indices(n_max)
+    for a in range(n_s):
+        for b in range(a, n_s):
+            block = values[:, full.feature_slice(int(species[a]), int(species[b]))]
+            block = block.reshape(len(values), n_l, -1)
+            if a == b:
+                tensor[:, :, a, upper[0], b, upper[1]] = block / np.sqrt(2)
+                tensor[:, :, a, upper[1], b, upper[0]] = block / np.sqrt(2)
+                diagonal = np.arange(n_max)
+                tensor[:, :, a, diagonal, b, diagonal] *= np.sqrt(2)
+            else:
+                square = block.reshape(len(values), n_l, n_max, n_max) / np.sqrt(2)
+                tensor[:, :, a, :, b, :] = square
+                tensor[:, :, b, :, a, :] = square.swapaxes(2, 3)
+    expected = {
+        None: tensor,
+        "mu1nu1": tensor.sum(axis=4),
+        "mu2": tensor.sum(axis=(2, 4)),
+        "crossover": np.stack([tensor[:, :, s, :, s, :] for s in range(n_s)], axis=1),
+    }[compression].reshape(len(values), -1)
+    ours = SOAPTransformer(**SMALL, normalize=normalize, compression=compression)
+    ours = ours.fit_transform(frames).values
+    gram = expected @ expected.T
+    if normalize:
+        norms = np.sqrt(np.diag(gram))
+        gram /= np.outer(norms, norms)
+    np.testing.assert_allclose(ours @ ours.T, gram, rtol=1e-10, atol=1e-10 * gram.max())
+
+
+@pytest.mark.parametrize("n_max", [4, 5, 12])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_derivatives_agree(compression, normalize, n_max):
+    """The adjoint by central differences; Jacobian and rows by the adjoint."""
+    frames = [distorted_gaas()[:6], molecule("CH3CH2OH"), skewed_slab(), chain(), wire()]
+    options = {"n_max": n_max, "l_max": 3, "cutoff": 3.7}
+    soap = SOAPTransformer(**options, compression=compression, normalize=normalize).fit(frames)
+    features = soap.transform(frames)
+    structures, values = features.structures, features.values
+    rng = np.random.default_rng(0)
+    g = rng.normal(size=values.shape)
+    gradient, strain_gradient = features.vjp(g)
+    direction = rng.normal(size=structures.positions.shape)
+
+    def energies(structures):
+        return np.add.reduceat((soap.transform(structures).values * g).sum(axis=1),
+                               structures.offsets[:-1])
+
+    assert_second_order(
+        np.add.reduceat((gradient * direction).sum(axis=1), structures.offsets[:-1]), energies,
+        lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
+    )  # fmt: skip
+    jacobian = features.jacobian(strain=True)
+    scale = np.abs(gradient).max()
+    np.testing.assert_allclose(jacobian.vjp(g), gradient, atol=1e-11 * scale)
+    dense = jacobian.dense()
+    np.testing.assert_allclose(np.einsum("ijaf,if->ja", dense, g), gradient, atol=1e-11 * scale)
+    by_strain = np.einsum("iabf,if->iab", jacobian.strain, g)
+    by_strain = np.add.reduceat(by_strain, features.offsets[:-1])
+    np.testing.assert_allclose(by_strain, strain_gradient,
+                               atol=1e-11 * np.abs(strain_gradient).max())
+    Q, weights = rng.normal(size=(3, values.shape[1])), rng.normal(size=(len(values), 3))
+    rows, strain_rows = features.gradient_rows(Q, weights)
+    for m in range(3):
+        expected, expected_strain = features.vjp(weights[:, m, None] * Q[m])
+        np.testing.assert_allclose(rows[:, :, m], expected, atol=1e-10 * scale)
+        np.testing.assert_allclose(strain_rows[..., m], expected_strain,
+                                   atol=1e-10 * np.abs(expected_strain).max())
+
+
+def test_jacobian_keeps_zeros():
+    """A neighbor touches features of its own species only."""
+    frames = [molecule("CH3CH2OH")]
+    soap = SOAPTransformer(**SMALL).fit(frames)
+    jacobian = soap.transform(frames).jacobian()
+    names = soap.set_params(pooling="mean").get_feature_names_out()
+    for part, symbol in zip(jacobian.blocks, "HCO", strict=False):
+        assert all(f"_{symbol}" in name for name in names[part.columns])
+        assert len(part.columns) < len(names)
+        assert np.all(frames[0].symbols[part.atom] == symbol)

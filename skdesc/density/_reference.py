@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import sph_harm_y
+from scipy import special
 
 from ._spline import bessel_profiles, cutoff_parts, radial_functions
 
@@ -28,12 +28,18 @@ def real_harmonics(unit, l_max):
     columns = []
     for l in range(l_max + 1):
         for m in range(-l, l + 1):
-            y = (-1) ** m * sph_harm_y(l, abs(m), theta, phi)
+            y = (-1) ** m * _harmonic(l, abs(m), theta, phi)
             if m == 0:
                 columns.append(y.real)
             else:
                 columns.append(np.sqrt(2) * (y.real if m > 0 else y.imag))
     return np.stack(columns, axis=1)
+
+
+def _harmonic(l, m, theta, phi):
+    if hasattr(special, "sph_harm_y"):
+        return special.sph_harm_y(l, m, theta, phi)
+    return special.sph_harm(m, l, phi, theta)  # before SciPy 1.15
 
 
 def coefficients(basis, pairs, species, *, cutoff, cutoff_width, atom_sigma, center_weight):

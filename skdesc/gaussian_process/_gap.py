@@ -18,6 +18,7 @@ from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
+from ._state import pack, unpack
 from ._targets import check_targets
 from ._training import Training, check_elements, estimate_bytes
 
@@ -418,6 +419,17 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         environments = check_environments(X, self, reset=False)
         check_elements(environments, self.elements_)
         return environments
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if "_model" in state:
+            state["_model"] = pack(state["_model"], state.pop("_training", None))
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "_model" in state:
+            self._model, self._training = unpack(state["_model"])
 
     def _threads(self):
         if self.n_jobs is None:

@@ -288,7 +288,8 @@ class Posterior:
 
     def condition_number(self):
         """Estimate of the condition number of R, in the 1-norm."""
-        reciprocal, _ = lapack.dtrcon(self.R)
+        # a triangle is its own LU decomposition; SciPy has had trcon for a short time only
+        reciprocal, _ = lapack.dgecon(self.R, np.abs(self.R).sum(axis=0).max())
         return float(1.0 / reciprocal) if reciprocal > 0 else np.inf
 
     def half(self, rows):

@@ -91,6 +91,11 @@ def _as_list(X, name):
             f"needed; pass [{name}]"
         )
     if hasattr(X, "iloc"):  # pandas
+        if X.ndim == 2 and X.shape[1] != 1:
+            raise TypeError(
+                f"{name} is a DataFrame of {X.shape[1]} columns, {_first_names(X)}, but one of "
+                f"structures is needed; choose it: {_how_to_choose(X, name)}"
+            )
         X = X.to_numpy(dtype=object)
     if isinstance(X, np.ndarray):
         if X.ndim == 2 and X.shape[1] == 1:
@@ -112,6 +117,19 @@ def _as_list(X, name):
                 "an ase.Atoms"
             )
     return list(X)
+
+
+def _first_names(table):
+    names = [repr(column) for column in table.columns[:5]]
+    return ", ".join(names) + (", ..." if table.shape[1] > 5 else "")
+
+
+def _how_to_choose(table, name):
+    if table.columns.is_unique:
+        return f"{name}[[column]]"
+    # indexing by such a name gives all columns that have it
+    repeated = table.columns[table.columns.duplicated()][0]
+    return f"{name}.iloc[:, [position]], as several have the name {repeated!r}"
 
 
 def _check_content(structures, name):

@@ -1,0 +1,126 @@
+"""Which classes a model file may name.
+
+A file holds names of classes and their attributes, never code. A name is looked up here: classes
+of scikit-learn one by one, classes of this package as far as they are part of a model, and what
+the caller hands over as a class. Nothing else is ever imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+_SKLEARN = {
+    "sklearn.compose": "ColumnTransformer TransformedTargetRegressor",
+    "sklearn.decomposition": "FactorAnalysis FastICA IncrementalPCA KernelPCA NMF PCA TruncatedSVD",
+    "sklearn.ensemble": "BaggingRegressor StackingRegressor VotingRegressor",
+    "sklearn.feature_selection": "VarianceThreshold",
+    "sklearn.gaussian_process": "GaussianProcessRegressor",
+    "sklearn.gaussian_process.kernels":
+        "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Hyperparameter "
+        "Matern Product RBF RationalQuadratic Sum WhiteKernel",
+    "sklearn.impute": "SimpleImputer",
+    "sklearn.kernel_approximation": "Nystroem PolynomialCountSketch RBFSampler",
+    "sklearn.kernel_ridge": "KernelRidge",
+    "sklearn.linear_model":
+        "ARDRegression BayesianRidge ElasticNet ElasticNetCV HuberRegressor Lars Lasso LassoCV "
+        "LassoLars LinearRegression OrthogonalMatchingPursuit Ridge RidgeCV TheilSenRegressor",
+    "sklearn.cross_decomposition": "PLSRegression",
+    "sklearn.dummy": "DummyRegressor",
+    "sklearn.pipeline": "FeatureUnion Pipeline",
+    "sklearn.preprocessing":
+        "FunctionTransformer KernelCenterer MaxAbsScaler MinMaxScaler Normalizer "
+        "PolynomialFeatures PowerTransformer QuantileTransformer RobustScaler StandardScaler",
+    "sklearn.random_projection": "GaussianRandomProjection",
+    "sklearn.svm": "LinearSVR NuSVR SVR",
+    "sklearn.utils": "Bunch",
+    "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
+}  # fmt: skip
+
+# what a fitted model of this package consists of
+_PACKAGES = ("skdesc.descriptors.", "skdesc.gaussian_process.")
+
+# rebuilt from arguments that are kept as attributes of the same names
+BY_ARGUMENTS = {"skdesc.calculator.ZBLCalculator": ("scale",)}
+
+_TYPES = {
+    "builtins": "bool float int object str",
+    "numpy": "bool float32 float64 int8 int16 int32 int64 intp longlong uint8 uint16 uint32 "
+             "uint64 ulonglong complex64 complex128",
+}  # fmt: skip
+
+
+class Classes:
+    """Names of classes, both ways.
+
+    Parameters
+    ----------
+    trusted : sequence of type
+        Further classes, the caller's own.
+    """
+
+    def __init__(self, trusted):
+        self._trusted = {}
+        for cls in trusted:
+            if not isinstance(cls, type):
+                raise TypeError(f"trusted holds {cls!r}, but must hold classes themselves")
+            self._trusted[f"{cls.__module__}.{cls.__qualname__}"] = cls
+
+    def name(self, cls):
+        """Name of a class in a file; None if it is not allowed."""
+        full = f"{cls.__module__}.{cls.__qualname__}"
+        if full in self._trusted:
+            return full if self._trusted[full] is cls else None
+        if _is_own(cls.__module__ + ".") or full in BY_ARGUMENTS:
+            return full
+        for module, names in _SKLEARN.items():
+            # a class whose module nobody has imported cannot be that of an existing object
+            found = getattr(sys.modules.get(module), cls.__name__, None)
+            if found is cls and cls.__name__ in names.split():
+                return f"{module}.{cls.__name__}"
+        return None
+
+    def find(self, name):
+        """Class of a name in a file; None if it is not allowed."""
+        if name in self._trusted:
+            return self._trusted[name]
+        module, _, attribute = name.rpartition(".")
+        if attribute in _SKLEARN.get(module, "").split():
+            return getattr(import_module(module), attribute, None)
+        if not _is_own(module + ".") and name not in BY_ARGUMENTS:
+            return None
+        try:
+            found = getattr(import_module(module), attribute, None)
+        except ImportError:
+            return None
+        # only what is defined there, nothing that happens to be imported there
+        own = isinstance(found, type) and found.__module__ == module
+        return found if own else None
+
+
+def type_name(cls):
+    """Name of a plain type that may be a parameter; None if it is not allowed."""
+    for module, names in _TYPES.items():
+        for name in names.split():
+            if getattr(sys.modules[module], name) is cls:
+                return f"{module}.{name}"
+    return None
+
+
+def find_type(name):
+    """Plain type of a name; None if it is not allowed."""
+    module, _, attribute = name.rpartition(".")
+    if attribute in _TYPES.get(module, "").split():
+        return getattr(sys.modules[module], attribute)
+    return None
+
+
+def has_own_reduce(cls):
+    """Whether objects of a class are rebuilt by calling it with arguments that it names."""
+    return cls.__reduce__ is not object.__reduce__
+
+
+def _is_own(module):
+    return module.startswith(_PACKAGES) and all(
+        part.isidentifier() for part in module.split(".")[:-1]
+    )

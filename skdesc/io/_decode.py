@@ -1,0 +1,141 @@
+"""From plain data and arrays back to a model: the counterpart of the encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from ._classes import BY_ARGUMENTS, find_type, has_own_reduce
+
+
+class Decoder:
+    """Makes the objects of a model out of what a file says.
+
+    Parameters
+    ----------
+    classes : Classes
+        What is allowed.
+    objects : list of dict
+        Class and attributes of each object, encoded; each refers to earlier ones only.
+    arrays : list of ndarray
+        Arrays that the objects refer to.
+    """
+
+    def __init__(self, classes, objects, arrays):
+        self.classes = classes
+        self.arrays = arrays
+        self._objects = []
+        for content in objects:
+            self._objects.append(self._make(content))
+
+    def decode(self, node):
+        """Decode anything that an encoder wrote.
+
+        Parameters
+        ----------
+        node : object
+            What JSON could express.
+
+        Returns
+        -------
+        object
+            What was encoded.
+        """
+        if node is None or isinstance(node, (bool, str, int, float)):
+            return node
+        if not (isinstance(node, list) and node and isinstance(node[0], str)):
+            raise ValueError("it has a part that no model has")
+        kind, *rest = node
+        if kind in _METHODS:
+            return _METHODS[kind](self, rest)
+        made = self.find_class(kind, dict)()
+        made.update((self.decode(key), self.decode(value)) for key, value in rest)
+        return made
+
+    def find_class(self, name, kind=object):
+        """Class of a name, if it is allowed and of a kind."""
+        found = self.classes.find(name)
+        if found is None or not issubclass(found, kind):
+            raise ValueError(
+                f"it names the class {name}, which is not among those that may be loaded; if it is "
+                "your own and you trust the file, pass the class in trusted"
+            )
+        return found
+
+    def _items(self, nodes):
+        return [self.decode(node) for node in nodes]
+
+    def _attributes(self, nodes):
+        return {key: self.decode(node) for key, node in nodes.items()}
+
+    def _array(self, rest):
+        return self.arrays[_index(*rest)]
+
+    def _shaped(self, rest):
+        shape, *nodes = rest
+        array = np.empty(len(nodes), dtype=object)
+        array[:] = self._items(nodes)
+        return array.reshape(shape)
+
+    def _random(self, rest):
+        random_state = np.random.RandomState()
+        random_state.set_state(self.decode(*rest))
+        return random_state
+
+    def _type(self, rest):
+        found = find_type(*rest)
+        if found is None:
+            raise ValueError(f"it names the type {rest[0]!r}, which may not be loaded")
+        return found
+
+    def _make(self, content):
+        name = content["class"]
+        cls = self.find_class(name)
+        if "arguments" in content:
+            if not has_own_reduce(cls):
+                raise ValueError(f"it has arguments for {name}, which takes none from files")
+            return cls(*self._items(content["arguments"]))
+        state = self._attributes(content["state"])
+        if "parameters" not in content:
+            made = cls.__new__(cls)
+            if hasattr(made, "__setstate__"):
+                made.__setstate__(state)
+            else:
+                made.__dict__.update(state)
+            return made
+        if not issubclass(cls, BaseEstimator) and name not in BY_ARGUMENTS:
+            raise ValueError(f"it has parameters for {name}, which is no estimator")
+        parameters = self._attributes(content["parameters"])
+        try:
+            # parameters that are new since then have their defaults
+            made = cls(**parameters)
+        except TypeError as error:
+            raise ValueError(
+                f"{name} of this version does not know all parameters in it ({error})"
+            ) from error
+        if state:
+            made.__setstate__(state)
+        return made
+
+
+def _index(number):
+    if not isinstance(number, int) or number < 0:
+        raise ValueError(f"{number!r} is no index")
+    return number
+
+
+_METHODS = {
+    "list": Decoder._items,
+    "tuple": lambda self, rest: tuple(self._items(rest)),
+    "set": lambda self, rest: set(self._items(rest)),
+    "dict": lambda self, rest: {self.decode(key): self.decode(value) for key, value in rest},
+    "slice": lambda self, rest: slice(*self._items(rest)),
+    "float": lambda self, rest: {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}[rest[0]],
+    "dtype": lambda self, rest: np.dtype(str(rest[0])),
+    "scalar": lambda self, rest: self._array(rest)[()],
+    "array": Decoder._array,
+    "objects": Decoder._shaped,
+    "random_state": Decoder._random,
+    "type": Decoder._type,
+    "object": lambda self, rest: self._objects[_index(*rest)],
+}

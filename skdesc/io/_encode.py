@@ -1,0 +1,194 @@
+"""From a fitted model to plain data and arrays.
+
+What JSON has no word for is written as a list whose first entry says what follows, so that a
+list of the model is ``["list", ...]``. Estimators and their parts stand in a table, and arrays
+in another; where one is used several times, it is stored once.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from ._classes import BY_ARGUMENTS, has_own_reduce, type_name
+
+ARRAY_KINDS = "biufcUS"
+
+
+class Encoder:
+    """Collects the objects and arrays of a model.
+
+    Parameters
+    ----------
+    classes : Classes
+        What is allowed.
+
+    Attributes
+    ----------
+    objects : list of dict
+        Class and attributes of each object, encoded.
+    arrays : list of ndarray
+        Arrays that the objects refer to.
+    """
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.objects = []
+        self.arrays = []
+        self._places = {}
+        self._alive = []  # so that no other object gets the id of one that is known
+
+    def encode(self, value, where):
+        """Encode anything.
+
+        Parameters
+        ----------
+        value : object
+            What to encode.
+        where : str
+            How error messages call it.
+
+        Returns
+        -------
+        object
+            Something JSON can express.
+        """
+        if value is None or isinstance(value, (bool, str)) or type(value) is int:
+            return value
+        if type(value) is float:
+            return value if math.isfinite(value) else ["float", str(value)]
+        if isinstance(value, type):
+            return self._type(value, where)
+        for kind, method in _METHODS:
+            if isinstance(value, kind):
+                return method(self, value, where)
+        return self._object(value, where)
+
+    def _items(self, values, where):
+        return [self.encode(value, f"{where}[{index}]") for index, value in enumerate(values)]
+
+    def _list(self, value, where):
+        return ["list", *self._items(value, where)]
+
+    def _tuple(self, value, where):
+        return ["tuple", *self._items(value, where)]
+
+    def _set(self, value, where):
+        return ["set", *self._items(sorted(value, key=repr), where)]
+
+    def _dict(self, value, where):
+        if type(value) is not dict and self.classes.name(type(value)) is None:
+            raise _refusal(value, where)
+        kind = "dict" if type(value) is dict else self.classes.name(type(value))
+        return [kind, *([self.encode(key, f"{where}'s key"), self.encode(item, f"{where}[{key!r}]")]
+                        for key, item in value.items())]
+
+    def _slice(self, value, where):
+        return ["slice", *self._items((value.start, value.stop, value.step), where)]
+
+    def _dtype(self, value, where):
+        if value.kind not in ARRAY_KINDS:
+            raise _refusal(value, where)
+        return ["dtype", value.str]
+
+    def _scalar(self, value, where):
+        if value.dtype.kind not in ARRAY_KINDS or value.dtype.itemsize > 16:
+            raise _refusal(value, where)
+        return ["scalar", self._array_index(np.array(value))]
+
+    def _array(self, value, where):
+        if type(value) not in (np.ndarray, np.memmap):
+            raise _refusal(value, where)
+        if value.dtype == object:
+            return ["objects", list(value.shape), *self._items(value.ravel(), where)]
+        if value.dtype.kind not in ARRAY_KINDS:
+            raise _refusal(value, where)
+        return ["array", self._array_index(value)]
+
+    def _array_index(self, array):
+        if id(array) not in self._places:
+            self._places[id(array)] = len(self.arrays)
+            self._alive.append(array)
+            # views become compact, in their own order: another would change last digits
+            compact = array if array.flags.forc else array.copy(order="K")
+            self.arrays.append(compact)
+        return self._places[id(array)]
+
+    def _random(self, value, where):
+        return ["random_state", self.encode(value.get_state(legacy=False), where)]
+
+    def _type(self, value, where):
+        name = type_name(value)
+        if name is None:
+            raise _refusal(value, where)
+        return ["type", name]
+
+    def _object(self, value, where):
+        if id(value) not in self._places:
+            name = self.classes.name(type(value))
+            if name is None:
+                raise _refusal(value, where)
+            # the place is taken only when all is encoded: parts come first, and cycles show
+            self._places[id(value)] = None
+            content = {"class": name, **self._content(value, name, where)}
+            self._places[id(value)] = len(self.objects)
+            self._alive.append(value)
+            self.objects.append(content)
+        place = self._places[id(value)]
+        if place is None:
+            raise TypeError(f"{where} holds itself, which a model file cannot express")
+        return ["object", place]
+
+    def _content(self, value, name, where):
+        if name in BY_ARGUMENTS:
+            arguments = {key: getattr(value, key) for key in BY_ARGUMENTS[name]}
+            return {"parameters": self._attributes(arguments, where), "state": {}}
+        if isinstance(value, BaseEstimator):
+            parameters = value.get_params(deep=False)
+            state = {key: item for key, item in value.__getstate__().items()
+                     if key not in parameters}
+            return {"parameters": self._attributes(parameters, where),
+                    "state": self._attributes(state, where)}
+        reduced = value.__reduce__() if has_own_reduce(type(value)) else None
+        if reduced is not None:
+            if reduced[0] is not type(value) or len(reduced) != 2:
+                raise _refusal(value, where)
+            return {"arguments": self._items(reduced[1], where)}
+        return {"state": self._attributes(value.__getstate__() or {}, where)}
+
+    def _attributes(self, values, where):
+        if not isinstance(values, dict):
+            raise _refusal(values, where)
+        return {key: self.encode(value, f"{where}.{key}") for key, value in values.items()}
+
+
+# the more special first
+_METHODS = (
+    (np.generic, Encoder._scalar),
+    (np.ndarray, Encoder._array),
+    (list, Encoder._list),
+    (tuple, Encoder._tuple),
+    ((set, frozenset), Encoder._set),
+    (dict, Encoder._dict),
+    (slice, Encoder._slice),
+    (np.dtype, Encoder._dtype),
+    (np.random.RandomState, Encoder._random),
+)
+
+
+def _refusal(value, where):
+    if hasattr(value, "best_estimator_"):
+        return TypeError(f"{where} is a search ({type(value).__name__}), which a model file cannot "
+                         "hold; save its best_estimator_")
+    if callable(value) and hasattr(value, "__qualname__"):
+        kind = "class" if isinstance(value, type) else "function"
+        return TypeError(
+            f"{where} is the {kind} {value.__module__}.{value.__qualname__}, and a model file "
+            "holds no code; use a parameter that is data, such as a name or an array"
+        )
+    return TypeError(
+        f"{where} is of type {type(value).__module__}.{type(value).__qualname__}, which a model "
+        "file cannot hold; leave this part out, or, if the class is your own, name it in trusted"
+    )

@@ -1,0 +1,512 @@
+"""Models in files without code: the same model comes back, and nothing else gets in."""
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+import warnings
+import zipfile
+
+import joblib
+import numpy as np
+import pytest
+from helpers.potentials import (
+    STORED,
+    crystals,
+    everything,
+    fit_potential,
+    stored_structure,
+)
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVR
+from sklearn.utils import all_estimators
+
+from skdesc import SOAPTransformer, TwoStagePSOSearchCV, extract_targets
+from skdesc.calculator import ZBLCalculator
+from skdesc.io import load, save
+from skdesc.io._classes import _SKLEARN
+from skdesc.io._container import FORMAT_VERSION, write_container
+from skdesc.utils.files import replace_file
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return fit_potential()
+
+
+@pytest.fixture(scope="module")
+def saved(potential, tmp_path_factory):
+    path = tmp_path_factory.mktemp("io") / "potential.skd"
+    save(potential, path)
+    return path
+
+
+def assert_same(first, second):
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_potential_comes_back_bit_by_bit(potential, saved):
+    again = load(saved)
+    frames = crystals(3, seed=100)
+    assert_same(everything(again, frames), everything(potential, frames))
+    assert_same(again[-1].loo_[None], potential[-1].loo_[None])
+    assert again[-1].e0_ == potential[-1].e0_
+    # the parameters too, so that it can be cloned and fitted anew
+    assert repr(clone(again)) == repr(clone(potential))
+
+
+def test_the_same_model_gives_the_same_bytes(saved, tmp_path):
+    save(load(saved), tmp_path / "again.skd")
+    assert (tmp_path / "again.skd").read_bytes() == saved.read_bytes()
+
+
+def test_it_goes_on_learning(potential, tmp_path):
+    save(potential, tmp_path / "model.skd")
+    frames = crystals(4, seed=50)
+    y, targets = extract_targets(frames, virials=False)
+    features = potential[:-1].transform(frames)
+    original = load(tmp_path / "model.skd")[-1].partial_fit(features, y, **targets)
+    again = pickle.loads(pickle.dumps(potential[-1])).partial_fit(features, y, **targets)
+    assert_same([again.weights_], [original.weights_])
+
+
+def test_a_baseline_comes_back(tmp_path):
+    model = fit_potential(crystals(4), n_sparse=5, n_max=2, baseline=ZBLCalculator(1.1))
+    save(model, tmp_path / "model.skd")
+    again = load(tmp_path / "model.skd")
+    assert again[-1].baseline.scale == 1.1
+    frames = crystals(2, seed=9)
+    assert_same(everything(again, frames), everything(model, frames))
+
+
+def test_pipelines_with_companions(tmp_path):
+    """Unions, scalers, a learned transform of the targets, float32, output containers."""
+    frames = crystals(12)
+    y = extract_targets(frames)[0]
+    soap = SOAPTransformer(n_max=3, l_max=2, pooling="mean", dtype="float32", species=["Au", "Cu"])
+    union = FeatureUnion([("near", soap), ("far", clone(soap).set_params(cutoff=6.0))])
+    model = TransformedTargetRegressor(
+        make_pipeline(union, StandardScaler(), PCA(5, random_state=np.random.RandomState(3)),
+                      Ridge(1e-3)),
+        transformer=StandardScaler(),
+    ).fit(frames, y)  # fmt: skip
+    save(model, tmp_path / "model.skd")
+    assert_same([load(tmp_path / "model.skd").predict(frames)], [model.predict(frames)])
+    pytest.importorskip("pandas")
+    soap.set_output(transform="pandas").fit(frames)
+    save(soap, tmp_path / "soap.skd")
+    assert load(tmp_path / "soap.skd").transform(frames).equals(soap.transform(frames))
+
+
+def companions():
+    """Estimators of scikit-learn that files may hold, but for those that wrap others."""
+    known = dict(all_estimators())
+    wrappers = {"BaggingRegressor", "ColumnTransformer", "FeatureUnion", "Pipeline",
+                "StackingRegressor", "TransformedTargetRegressor", "VotingRegressor"}  # fmt: skip
+    names = {name for names in _SKLEARN.values() for name in names.split()}
+    return [known[name] for name in sorted((names & known.keys()) - wrappers)]
+
+
+@pytest.mark.parametrize("cls", companions())
+def test_companions(cls, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.random((30, 4))
+    y = X @ [1.0, 2.0, -1.0, 0.5] + 0.01 * rng.normal(size=30)
+    parameters = {"n_components": 2, "n_quantiles": 10, "random_state": 0, "max_iter": 20000}
+    model = cls()
+    model.set_params(**{key: value for key, value in parameters.items()
+                        if key in model.get_params()})  # fmt: skip
+    if cls.__name__ == "KernelCenterer":
+        X = X @ X.T
+    model.fit(X, y)
+    save(model, tmp_path / "model.skd")
+    again = load(tmp_path / "model.skd")
+    method = "predict" if hasattr(model, "predict") else "transform"
+    # arrays that were views of larger ones have become compact, which may change last digits
+    X = X[::-1].copy()
+    first, second = getattr(model, method)(X), getattr(again, method)(X)
+    np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BaggingRegressor(Ridge(), 3, random_state=0),
+        VotingRegressor([("a", Ridge()), ("b", SVR())]),
+        StackingRegressor([("a", Ridge()), ("b", SVR())], Ridge()),
+        ColumnTransformer([("a", StandardScaler(), [0, 1]), ("b", "passthrough", slice(2, 4))]),
+    ],
+)
+def test_companions_around_others(model, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((30, 4)), rng.random(30)
+    model.fit(X, y)
+    save(model, tmp_path / "model.skd")
+    again = load(tmp_path / "model.skd")
+    method = "predict" if hasattr(model, "predict") else "transform"
+    assert_same([getattr(model, method)(X)], [getattr(again, method)(X)])
+
+
+def test_of_a_search_its_best_model_is_saved(tmp_path):
+    frames = crystals(6)
+    y = extract_targets(frames)[0]
+    search = TwoStagePSOSearchCV(
+        make_pipeline(SOAPTransformer(n_max=2, l_max=1, pooling="sum"), Ridge()),
+        {"soaptransformer__cutoff": [3.0, 4.0]}, {"ridge__alpha": [1e-3, 1e-2]},
+        n_particles=2, n_iterations=1, cv=2, random_state=0,
+    ).fit(frames, y)  # fmt: skip
+    with pytest.raises(TypeError, match=r"model is a search .*save its best_estimator_"):
+        save(search, tmp_path / "model.skd")
+    save(search.best_estimator_, tmp_path / "model.skd")
+    assert_same([load(tmp_path / "model.skd").predict(frames)], [search.predict(frames)])
+
+
+class OwnScaler(TransformerMixin, BaseEstimator):
+    """A class of the user's, with a function among its parameters."""
+
+    def __init__(self, factor=2.0, function=None):
+        self.factor = factor
+        self.function = function
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return self.factor * X
+
+
+def test_own_classes_are_handed_over(tmp_path):
+    path = tmp_path / "model.skd"
+    X = np.eye(3)
+    model = make_pipeline(OwnScaler(3.0), StandardScaler()).fit(X)
+    with pytest.raises(TypeError, match=r"model.steps\[0\]\[1\] is of type .*OwnScaler.*trusted"):
+        save(model, path)
+    save(model, path, trusted=[OwnScaler])
+    with pytest.raises(ValueError, match="OwnScaler, which is not among those that may be loaded"):
+        load(path)
+    assert_same([load(path, trusted=[OwnScaler]).transform(X)], [model.transform(X)])
+    with pytest.raises(TypeError, match="trusted holds 'OwnScaler'"):
+        load(path, trusted=["OwnScaler"])
+
+
+@pytest.mark.parametrize(
+    ("model", "where"),
+    [
+        (SOAPTransformer(radial_basis=np.sin), "model.radial_basis"),
+        (FunctionTransformer(np.log1p), "model.func is the function numpy.log1p"),
+        (OwnScaler(function=len), "model.function is the function builtins.len"),
+        (OwnScaler(function=OwnScaler), "model.function is the class"),
+        (OwnScaler(function=np.ma.array([1.0])), "model.function is of type numpy.ma"),
+        (OwnScaler(function=np.array([1], "M8[s]")), "model.function is of type numpy.ndarray"),
+        ([1.0], "model is of type list"),
+        (OwnScaler, "model is the class OwnScaler"),
+    ],
+)
+def test_what_is_no_data_is_refused_by_name(model, where, tmp_path):
+    with pytest.raises(TypeError, match=where):
+        save(model, tmp_path / "model.skd", trusted=[OwnScaler])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_holds_itself_is_refused(tmp_path):
+    model = OwnScaler()
+    model.function = OwnScaler(function=model)
+    with pytest.raises(TypeError, match=r"model.function.function holds itself"):
+        save(model, tmp_path / "model.skd", trusted=[OwnScaler])
+
+
+def test_any_kind_of_data(tmp_path):
+    rng = np.random.RandomState(1)
+    rng.normal()
+    model = OwnScaler([
+        None, True, 1, 10**30, 0.1, np.inf, -np.inf, "ä", (1, 2), {3, 4}, {5: [6], "a": {}},
+        slice(1, None), np.float32(0.1), np.bool_(True), np.dtype(">i2"), np.float64, float,
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.array(["a", None], dtype=object),
+        np.array("text"), np.empty((0, 3)), np.arange(4)[::2],
+    ], rng)  # fmt: skip
+    save(model, tmp_path / "model.skd", trusted=[OwnScaler])
+    again = load(tmp_path / "model.skd", trusted=[OwnScaler])
+    for one, other in zip(model.factor, again.factor, strict=True):
+        assert type(one) is type(other)
+        np.testing.assert_equal(one, other)
+    assert again.factor[17].flags.f_contiguous
+    assert again.function.normal() == rng.normal()
+    model.factor = np.nan
+    save(model, tmp_path / "model.skd", trusted=[OwnScaler])
+    assert np.isnan(load(tmp_path / "model.skd", trusted=[OwnScaler]).factor)
+
+
+def test_truncated_files(saved, tmp_path):
+    content = saved.read_bytes()
+    path = tmp_path / "cut.skd"
+    for length in [1, 3, 30, 100, *np.linspace(200, len(content) - 1, 25, dtype=int)]:
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"cut\.skd is (damaged|no model file)"):
+            load(path)
+
+
+def test_changed_files(tmp_path):
+    """Whatever byte is changed, the file is refused, or the byte has no meaning."""
+    path = tmp_path / "changed.skd"
+    save(small_potential(), path)
+    content = path.read_bytes()
+    reference = everything(load(path), [stored_structure()])
+    refused = 0
+    rng = np.random.default_rng(0)
+    places = rng.choice(len(content), 400, replace=False)
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        try:
+            again = load(path)
+        except ValueError:
+            refused += 1
+        else:
+            assert_same(everything(again, [stored_structure()]), reference)
+    assert refused > 0.8 * len(places)
+
+
+def small_potential():
+    return fit_potential(crystals(4, symbols=["Cu"]), n_sparse=3, n_max=2, l_max=1)
+
+
+def foreign_files():
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    header = io.BytesIO()
+    with zipfile.ZipFile(header, "w") as archive:
+        archive.writestr("header.json", '{"format": "another"}')
+    packed = io.BytesIO()
+    joblib.dump({"a": np.arange(3)}, packed, compress=3)
+    return {
+        "pickle": (pickle.dumps(Ridge()), "is a pickle"),
+        "joblib": (packed.getvalue(), "is a pickle"),
+        "empty": (b"", "it is empty"),
+        "text": (b"8\nLattice=...", "does not begin as one"),
+        "xml": (b"\n<ex>", "read_quip_xml"),
+        "zip": (text.getvalue(), "it is a zip archive, but another"),
+        "zip of another kind": (header.getvalue(), "zip archive of another kind"),
+    }
+
+
+@pytest.mark.parametrize("kind", foreign_files())
+def test_foreign_files(kind, tmp_path):
+    content, message = foreign_files()[kind]
+    path = tmp_path / "model.skd"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"no model file: .*{message}"):
+        load(path)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "missing.skd")
+    with pytest.raises(FileNotFoundError, match=r"folder .* does not exist; make it"):
+        save(Ridge(), tmp_path / "no" / "model.skd")
+    with pytest.raises(IsADirectoryError, match="is a folder; name a file"):
+        save(Ridge(), tmp_path)
+
+
+def rewrite(source, target, change):
+    """Change members of a file, which keeps the form of an archive."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            content = change(name, old.read(name))
+            if content is not None:
+                new.writestr(zipfile.ZipInfo(name), content)
+
+
+def test_a_newer_version(saved, tmp_path):
+    def change(name, content):
+        if name == "header.json":
+            header = json.loads(content)
+            header["format_version"] = FORMAT_VERSION + 1
+            header["versions"]["skdesc"] = "9.8"
+            return json.dumps(header)
+        return content
+
+    rewrite(saved, tmp_path / "new.skd", change)
+    with pytest.raises(ValueError, match=r"saved by skdesc 9\.8 in format 2.*upgrade skdesc"):
+        load(tmp_path / "new.skd")
+
+
+@pytest.mark.parametrize("member", ["content.json", "arrays/0.npy", "header.json"])
+def test_changed_parts(saved, tmp_path, member):
+    """The archive is sound, but what is in it is not what was saved."""
+    path = tmp_path / "changed.skd"
+    rewrite(saved, path, lambda name, content: content + b" " if name == member else content)
+    if member != "header.json":  # where a blank means nothing
+        with pytest.raises(ValueError, match="damaged: its content does not have the checksum"):
+            load(path)
+    rewrite(saved, path, lambda name, content: None if name == member else content)
+    with pytest.raises(ValueError, match=r"damaged: it has other parts|no model file"):
+        load(path)
+
+
+def hostile_objects():
+    ridge = {"class": "sklearn.linear_model.Ridge", "parameters": {}, "state": {}}
+    return {
+        "function": [{"class": "os.system", "arguments": ["echo"]}],
+        "process": [{"class": "subprocess.Popen", "parameters": {"args": "true"}, "state": {}}],
+        "module": [{"class": "skdesc.descriptors._soap.atomic_numbers", "state": {}}],
+        "path": [{"class": "skdesc.gaussian_process...os.system", "state": {}}],
+        "missing": [{"class": "skdesc.descriptors._nothing.Nothing", "state": {}}],
+        "imported": [{"class": "skdesc.descriptors._soap.BaseEstimator", "state": {}}],
+        "arguments": [{"class": "sklearn.linear_model.Ridge", "arguments": [1]}],
+        "type": [ridge | {"parameters": {"alpha": ["type", "builtins.eval"]}}],
+        "kind": [ridge | {"parameters": {"alpha": ["os.system", ["a", "b"]]}}],
+        "unknown parameter": [ridge | {"parameters": {"shell": True}}],
+        "forward": [ridge | {"parameters": {"alpha": ["object", 1]}}, ridge],
+        "itself": [ridge | {"parameters": {"alpha": ["object", 0]}}],
+        "negative": [ridge | {"parameters": {"alpha": ["array", -1]}}],
+        "no list": [ridge | {"parameters": {"alpha": {"a": 1}}}],
+        "empty": [ridge | {"parameters": {"alpha": []}}],
+        "no objects": 3,
+    }
+
+
+@pytest.mark.parametrize("kind", hostile_objects())
+def test_hostile_files(kind, tmp_path, monkeypatch):
+    """Well-formed files with correct checksums that ask for what they must not get."""
+    monkeypatch.setattr("os.system", lambda command: pytest.fail("executed"))
+    path = tmp_path / "hostile.skd"
+    content = {"root": ["object", 0], "objects": hostile_objects()[kind]}
+    write_container(path, content, [], {"skdesc": "0"})
+    with pytest.raises(ValueError, match=r"hostile\.skd cannot be turned into a model"):
+        load(path)
+
+
+def test_pickled_arrays_are_not_opened(saved, tmp_path, monkeypatch):
+    """Neither pickles inside of arrays nor arrays larger than the file."""
+    monkeypatch.setattr("skdesc.io._container.hashlib.sha256", lambda: FixedDigest())
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{}], dtype=object))
+    huge = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        huge, {"shape": (2**50,), "fortran_order": False, "descr": "<f8"}
+    )
+    path = tmp_path / "model.skd"
+    save(Ridge().fit([[0.0], [1.0]], [0, 1]), tmp_path / "ridge.skd")
+    for content in (pickled.getvalue(), huge.getvalue()):
+        def change(name, old, content=content):
+            return content if name == "arrays/0.npy" else old
+
+        rewrite(tmp_path / "ridge.skd", path, change)
+        with pytest.raises(ValueError, match=r"damaged: .*does not have the size or type"):
+            load(path)
+
+
+class FixedDigest:
+    """Stands for a checksum that the author of a hostile file has adapted."""
+
+    def update(self, data):
+        pass
+
+    def hexdigest(self):
+        return "0"
+
+
+def test_compressed_files_are_refused(saved, tmp_path):
+    """A small file must not become a large one in memory."""
+    path = tmp_path / "packed.skd"
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name), compress_type=zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match="not stored as it should be"):
+        load(path)
+
+
+def test_deeply_nested_files_are_refused(tmp_path):
+    path = tmp_path / "deep.skd"
+    node = []
+    for _ in range(900):
+        node = ["list", node]
+    write_container(path, {"root": node, "objects": []}, [], {})
+    with pytest.raises(ValueError, match="cannot be turned into a model"):
+        load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(saved, tmp_path, monkeypatch):
+    path = tmp_path / "model.skd"
+    path.write_bytes(saved.read_bytes())
+
+    def fail(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("numpy.lib.format.write_array", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save(Ridge().fit([[0.0], [1.0]], [0, 1]), path)
+    assert [found.name for found in tmp_path.iterdir()] == ["model.skd"]
+    assert path.read_bytes() == saved.read_bytes()
+
+
+def test_a_process_that_dies_leaves_the_old_file(tmp_path):
+    path = tmp_path / "model.skd"
+    path.write_bytes(b"old")
+    code = (
+        "import os, sys\n"
+        "from skdesc.utils.files import replace_file\n"
+        "with replace_file(sys.argv[1]) as file:\n"
+        "    file.write(b'half')\n"
+        "    file.flush()\n"
+        "    os._exit(3)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == 3
+    assert path.read_bytes() == b"old"
+
+
+def test_replacing(tmp_path):
+    """A link stays a link, permissions are those of any new file."""
+    path, link, plain = tmp_path / "file", tmp_path / "link", tmp_path / "plain"
+    path.write_bytes(b"old")
+    link.symlink_to(path)
+    plain.write_bytes(b"")
+    with replace_file(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_a_file_of_an_older_version():
+    """Written by skdesc 0.1.0; never to be written anew while its format is to be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        model = load(STORED)
+    energies, std, forces, virials = everything(model, [stored_structure()])
+    np.testing.assert_allclose(energies[0], ENERGY, rtol=1e-9)
+    np.testing.assert_allclose(std[0], STD, rtol=1e-5)
+    np.testing.assert_allclose(forces[1], FORCE, rtol=1e-8)
+    np.testing.assert_allclose(virials[0, 0], VIRIAL, rtol=1e-8)
+
+
+ENERGY, STD = 0.21852930166742726, 0.04718683922033179
+FORCE = [0.33883874123556285, 0.2417295376616162, -0.12531567070964875]
+VIRIAL = [-3.111190750613622, 0.04511273232139394, 0.01525530132519358]
+
+
+def test_skops(potential, tmp_path):
+    """The other format for models without pickle takes ours too."""
+    skops = pytest.importorskip("skops.io")
+    data = skops.dumps(potential)
+    trusted = skops.get_untrusted_types(data=data)
+    assert all(name.startswith("skdesc.") for name in trusted)
+    again = skops.loads(data, trusted=trusted)
+    frames = crystals(2, seed=7)
+    assert_same(everything(again, frames), everything(potential, frames))
+    path = tmp_path / "model.skops"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a skops file, read it with skops.io.load"):
+        load(path)

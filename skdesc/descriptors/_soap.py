@@ -14,6 +14,7 @@ from ..density import RADIAL_BASES
 from ..features import AtomicFeatures
 from ..invariants import COMPRESSIONS
 from ..structures import check_structures
+from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
 from ._engine import SOAPEngine
 
@@ -22,7 +23,7 @@ def _is_pooled(self):
     return self.pooling is not None
 
 
-class SOAPTransformer(TransformerMixin, BaseEstimator):
+class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     r"""Smooth overlap of atomic positions: the power spectrum of neighbor densities.
 
     Around each center, every neighbor is smeared into a Gaussian, weighted by a smooth cutoff
@@ -311,6 +312,10 @@ class SOAPTransformer(TransformerMixin, BaseEstimator):
         names = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
                  "center_weight", "compression", "normalize", "n_jobs")
         return {name: getattr(self, name) for name in names}
+
+    def _caption(self):
+        elements = listing(chemical_symbols[z] for z in self.species_)
+        return f"{elements}: {self.n_features_out_} features"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

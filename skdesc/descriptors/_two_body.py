@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..features import AtomicFeatures
 from ..neighbors import find_pairs
 from ..structures import check_structures
+from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
 from ..utils.threads import effective_n_threads
 from ._soap import _atomic_numbers, _is_pooled
@@ -160,7 +161,7 @@ class _Pairs:
         return gradient, (to_strain @ slopes).reshape(n_structures, 3, 3, n_rows)
 
 
-class TwoBodyTransformer(TransformerMixin, BaseEstimator):
+class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     r"""Distances of pairs, smeared into Gaussians and summed over the neighbors of a center.
 
     .. math::
@@ -349,6 +350,10 @@ class TwoBodyTransformer(TransformerMixin, BaseEstimator):
                                  f"got {value!r}")
         if self.pooling not in (None, "mean", "sum"):
             raise ValueError(f"pooling must be None, 'mean' or 'sum', got {self.pooling!r}")
+
+    def _caption(self):
+        elements = listing(chemical_symbols[z] for z in self.species_)
+        return f"{elements}: {self.n_features_out_} features"
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

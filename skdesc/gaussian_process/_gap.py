@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, evaluate_baseline, local_baseline
 from ._environments import check_environments
 from ._forces_std import forces_std
@@ -23,7 +24,7 @@ from ._targets import check_targets
 from ._training import Training, check_elements, estimate_bytes
 
 
-class GAPRegressor(RegressorMixin, BaseEstimator):
+class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
     r"""Sparse Gaussian process for energies, forces and virials.
 
     The energy of a structure is a sum over its environments i,
@@ -413,6 +414,12 @@ class GAPRegressor(RegressorMixin, BaseEstimator):
         self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
         self.condition_number_ = posterior.condition_number()
         self.jitter_ = training.prior.jitter
+
+    def _caption(self):
+        counts = dict(zip(*np.unique(self.sparse_species_, return_counts=True), strict=True))
+        points = listing(f"{chemical_symbols[z]} {n}" for z, n in counts.items())
+        e0 = listing(f"{symbol} {energy:.6g}" for symbol, energy in self.e0_.items())
+        return f"sparse points: {points}; e0 in eV: {e0}"
 
     def _check_predict(self, X):
         check_is_fitted(self, "weights_")

@@ -1,0 +1,28 @@
+"""A line about what a fit has found, in scikit-learn's HTML diagrams."""
+
+from __future__ import annotations
+
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from ._sklearn_compat import visual_block
+
+# names or numbers of as many elements are shown
+_MOST = 6
+
+
+class FittedCaption:
+    """Mixin of estimators that have a method ``_caption``, called when they are fitted."""
+
+    def _sk_visual_block_(self):
+        try:
+            check_is_fitted(self)
+        except NotFittedError:
+            return visual_block(self, None)
+        return visual_block(self, self._caption())
+
+
+def listing(parts):
+    """Join the first few of a sequence of strings."""
+    parts = list(parts)
+    return ", ".join(parts[:_MOST]) + (f", ... ({len(parts)})" if len(parts) > _MOST else "")

@@ -19,6 +19,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import erf, spherical_jn
 
+from ._quip_basis import quip_range, sampled_gto, sampled_polynomial
+
 SINGULAR = 1e-9
 """Smallest ratio of singular values with which a basis counts as linearly independent."""
 
@@ -157,11 +159,10 @@ def _laplacian(cutoff, n_max, l_max, atom_sigma):
     return RadialBasis(nodes, 4 * np.pi * weights * nodes**2 * functions)
 
 
-def _equispaced(cutoff, n_max, l_max, atom_sigma, basis_error_exponent=10):
+def _equispaced(cutoff, n_max, l_max, atom_sigma):
     """Equispaced Gaussians as QUIP has them: sampled on the nodes, not integrated."""
     a = 1 / (2 * atom_sigma**2)
-    stop = cutoff + atom_sigma * np.sqrt(2 * basis_error_exponent * np.log(10))
-    nodes = np.arange(n_max) * stop / n_max
+    nodes = np.arange(n_max) * quip_range(cutoff, atom_sigma) / n_max
     distance = nodes[:, None] - nodes
     middle = (nodes[:, None] + nodes) / 2
     samples = np.exp(-a * distance**2)
@@ -185,4 +186,6 @@ RADIAL_BASES = {
     "polynomial": _polynomial,
     "laplacian": _laplacian,
     "equispaced": _equispaced,
+    "quip_gto": lambda *args: RadialBasis(*sampled_gto(*args)),
+    "quip_polynomial": lambda *args: RadialBasis(*sampled_polynomial(*args)),
 }

@@ -56,10 +56,11 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         Largest angular momentum, included.
     atom_sigma : float, default=0.5
         Width (standard deviation) of the atomic Gaussians, in angstrom.
-    radial_basis : {"gto", "polynomial", "laplacian", "equispaced"}, default="gto"
+    radial_basis : {"gto", "polynomial", "laplacian", "equispaced", "quip_gto", \
+            "quip_polynomial"}, default="gto"
         Orthonormal radial functions: Gaussian type orbitals, polynomials that vanish at the
         cutoff, spherical Bessel functions (eigenfunctions of the Laplacian), or equispaced
-        Gaussians.
+        Gaussians. The last three are QUIP's, for potentials that it shall run.
     radial_scaling : None, default=None
         Reserved for a further weight that depends on the distance.
     center_weight : float, default=1.0

@@ -19,6 +19,7 @@
     _prediction     energies, their derivatives, their uncertainty
     _forces_std     uncertainty of forces
     _leave_one_out  errors of energies that were left out
+    _state          a fit as plain data, for pickles and files
     _active         which structures to learn from next
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from ._e0 import AtomEnergies
 from ._posterior import Data, Posterior, Prior
@@ -29,13 +30,15 @@ class Weights:
         self.prior.zetas = zetas
 
     def half(self, rows):
-        """Refuse."""
+        """Refuse what takes their covariance."""
         raise ValueError(
             "this potential was made of weights alone, which tell nothing of its uncertainty; "
             "leave out standard deviations, or fit it with skdesc"
         )
 
-    variance = half
+    def variance(self, rows, prior_variance):
+        """Refuse what takes their covariance."""
+        return self.half(rows)
 
 
 def pack(model, training):
@@ -118,6 +121,46 @@ def unpack(state):
         setattr(posterior, name, state[name])
     model = Model(state["elements"], state["e0"], points, posterior)
     return model, _unpack_training(state["seen"], model) if "seen" in state else None
+
+
+def set_weights(regressor, elements, e0, blocks, zetas):
+    """Make a regressor predict with weights that another program has found.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Gets the attributes of a fitted one, as far as weights determine them.
+    elements : ndarray of shape (n_elements,)
+        Atomic numbers, ascending.
+    e0 : ndarray of shape (n_elements,)
+        Energies of single atoms.
+    blocks : list of tuple
+        For each block of features: sparse points, atomic numbers of their centers (ascending),
+        weights for a scale of 1, and scale of the energy.
+    zetas : list of float
+        Exponent of each block.
+    """
+    bounds = np.cumsum([0, *(points.shape[1] for points, *_ in blocks)])
+    columns = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+    counts = [len(species) for _, species, *_ in blocks]
+    features = np.zeros((sum(counts), bounds[-1]))
+    for (points, *_), (start, stop), end in zip(blocks, columns, np.cumsum(counts), strict=True):
+        features[end - len(points) : end, start:stop] = points
+    species = np.concatenate([species for _, species, *_ in blocks])
+    weights = np.concatenate([weights for *_, weights, _ in blocks])
+    scales = np.array([scale for *_, scale in blocks])
+    block = np.repeat(np.arange(len(blocks)), counts)
+    state = {"elements": elements, "e0": e0, "features": features, "species": species,
+             "block": block, "columns": columns, "zetas": zetas, "weights": weights}
+    regressor._model, regressor._training = unpack(state)
+    regressor._baseline = None
+    regressor.elements_ = elements
+    regressor.e0_ = {chemical_symbols[z]: float(e) for z, e in zip(elements, e0, strict=True)}
+    regressor.energy_scale_ = scales if len(scales) > 1 else float(scales[0])
+    regressor.sparse_features_, regressor.sparse_species_ = features, species
+    regressor.sparse_blocks_ = block
+    regressor.weights_ = weights / scales[block] ** 2
+    regressor.n_features_in_ = features.shape[1]
 
 
 def _unpack_training(seen, model):

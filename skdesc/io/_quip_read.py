@@ -1,0 +1,381 @@
+"""Potentials that gap_fit or this package wrote for QUIP."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from ..descriptors import SOAPTransformer
+from ..gaussian_process import GAPRegressor
+from ..gaussian_process._state import set_weights
+from ._quip_packing import BASES, FACTOR, n_elements, places
+
+# from these versions on, l is weighted as it is now, and the center belongs to its species only
+_WEIGHTED_L, _OWN_SPECIES = 1423143769, 1426512068
+_LISTS = re.compile(r"""([A-Za-z_]\w*)\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s{}"']+)""")
+
+
+def read_quip_xml(path):
+    """Read a potential in QUIP's format, such as ``gap_fit`` writes.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The XML file; files with sparse points that it names are looked for beside it.
+
+    Returns
+    -------
+    Pipeline
+        Steps "soap", a `SOAPTransformer` or a union of several, and "gap", a `GAPRegressor`,
+        both fitted. It predicts energies, forces and virials; weights alone tell nothing of
+        the uncertainty.
+
+    Raises
+    ------
+    ValueError
+        If the file has a part that this package cannot represent, or is no such file. The
+        message names it.
+
+    See Also
+    --------
+    write_quip_xml : Write such a file.
+
+    Notes
+    -----
+    Only descriptors ``soap`` with the covariance ``dot_product`` are read. Elements that no
+    descriptor of the file has among its species are refused in predictions, where QUIP
+    silently leaves them out.
+    """
+    path = Path(path)
+    root = _parse(path)
+    try:
+        label = _check_potential(root)
+        parameters = _only(root, "GAP_params", label)
+        _check_data(parameters)
+        version = int(parameters.get("gap_version", "0"))
+        sparse = _only(parameters, "gpSparse")
+        if sparse.get("fitted", "T").upper() not in ("T", ".TRUE.", "TRUE"):
+            raise ValueError("it is not fitted")
+        coordinates = sparse.findall("gpCoordinates")
+        if not coordinates or len(coordinates) != int(sparse.get("n_coordinate", "-1")):
+            raise ValueError(f"gpSparse has {len(coordinates)} gpCoordinates, which is not its "
+                             "n_coordinate")
+        blocks = [_read_block(block, path.parent, version) for block in coordinates]
+        return _make_pipeline(blocks, _atom_energies(parameters))
+    except (KeyError, TypeError, ValueError) as error:
+        detail = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path} cannot be read as a potential: {detail}") from error
+
+
+@dataclass
+class Block:
+    """Sparse points of one descriptor.
+
+    Parameters
+    ----------
+    soap : tuple of pair
+        Parameters of the transformer.
+    zeta : float
+        Exponent.
+    centers : list of int
+        Atomic numbers of the atoms that have this descriptor.
+    scale : float
+        Scale of the energy, in eV.
+    points : ndarray of shape (n_points, n_features)
+        In our order.
+    weights : ndarray of shape (n_points,)
+        For a scale of 1.
+    """
+
+    soap: tuple
+    zeta: float
+    centers: list
+    scale: float
+    points: np.ndarray
+    weights: np.ndarray
+
+
+def _parse(path):
+    content = path.read_bytes()
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise ValueError(f"{path} declares a document type, which potentials don't; it is not read")
+    try:
+        return ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path} is not a complete XML file: {error}") from error
+
+
+def _check_potential(root):
+    """Label of the potential, after refusing what is not a plain GAP."""
+    potentials = root.findall("Potential")
+    if not potentials:
+        return None
+    if len(potentials) > 1:
+        raise ValueError("it has several elements Potential, but only one can be read")
+    arguments = potentials[0].get("init_args", "")
+    words = arguments.split()
+    if words[:2] != ["IP", "GAP"]:
+        raise ValueError(f'init_args="{arguments}" is no plain "IP GAP": sums of potentials and '
+                         "core potentials are not supported")
+    for word in words[2:]:
+        key = word.partition("=")[0]
+        if key != "label":
+            raise ValueError(f'init_args has "{word}", which is not supported')
+    return potentials[0].get("label")
+
+
+def _only(parent, tag, label=None):
+    found = [element for element in parent.iter(tag)
+             if label is None or element.get("label") == label]  # fmt: skip
+    if len(found) != 1:
+        raise ValueError(f"it has {len(found)} elements {tag}, but must have one"
+                         + (f" of label {label}" if label else ""))
+    return found[0]
+
+
+def _check_data(parameters):
+    data = parameters.find("GAP_data")
+    if data is not None and _logical(data.get("do_core", "F"), "do_core"):
+        raise ValueError('do_core="T", a core potential, is not supported')
+
+
+def _atom_energies(parameters):
+    """Function from atomic number to the energy of a single atom."""
+    data = parameters.find("GAP_data")
+    if data is None:
+        return lambda z: 0.0
+    table = {int(e.attrib["Z"]): _number(e.attrib["value"]) for e in data.findall("e0")}
+    if "e0" in data.attrib:
+        common = _number(data.get("e0"))
+        return lambda z: table.get(z, common)
+    return lambda z: table.get(z, 0.0)
+
+
+def _read_block(element, folder, version):
+    label = element.attrib["label"]
+    for key, wanted in (("covariance_type", "2"), ("n_permutations", "1"), ("sparsified", "T")):
+        if element.attrib[key].strip() != wanted:
+            detail = " (dot_product)" if key == "covariance_type" else ""
+            raise ValueError(f"{label} has {key}={element.get(key)}, but only {wanted}{detail} is "
+                             "supported")
+    zeta = element.get("zeta")
+    if zeta is None:
+        zeta = element.findtext("theta")  # as old programs wrote it
+    if zeta is None:
+        raise ValueError(f"{label} has no zeta")
+    zeta, scale = _number(zeta), _number(element.attrib["signal_variance"])
+    if not zeta >= 1:
+        raise ValueError(f"{label} has zeta={zeta:g}, but it must be at least 1")
+    keys = _parse_descriptor(element.findtext("descriptor") or "", label)
+    soap, order, centers = _interpret(keys, label, version)
+    soap_keys = dict(soap)
+    n, l = soap_keys["n_max"], soap_keys["l_max"]
+    size = n_elements(len(order), n, l)
+    if int(element.attrib["dimensions"]) != size:
+        raise ValueError(f"{label} has dimensions={element.get('dimensions')}, but its descriptor "
+                         f"has {size}")
+    theirs, weights = _read_points(element, folder, label, size)
+    points = theirs[:, places(order, n, l)]
+    weights = scale**2 * weights
+    if not soap_keys["normalize"]:
+        points, weights = FACTOR * points, weights / FACTOR ** (2 * zeta)
+    return Block(soap, zeta, centers, scale, points, weights)
+
+
+def _parse_descriptor(text, label):
+    """Words of a descriptor's line as a dict; the last of equal keys counts."""
+    words = text.split()
+    if not words or words[0] != "soap":
+        raise ValueError(
+            f"{label} has the descriptor {words[0] if words else ''!r}, but only soap is supported"
+        )
+    rest = text.strip()[len("soap") :]
+    left = _LISTS.sub("", rest).strip()
+    if left:
+        raise ValueError(f"{label} has {left.split()[0]!r} in its descriptor, which is no "
+                         "key=value")
+    return {key: value.strip("{}\"'").strip() for key, value in _LISTS.findall(rest)}
+
+
+def _interpret(keys, label, version):
+    """Parameters of the transformer, species in the order of the channels, centers."""
+    _refuse_unsupported(keys, label)
+    basis = keys.get("radial_basis", "EQUISPACED_GAUSS")
+    names = {theirs: ours for ours, theirs in BASES.items()}
+    if basis not in names:
+        raise ValueError(f"{label} has radial_basis={basis}, which is not supported")
+    order = [int(z) for z in keys.get("species_Z", "0").split()]
+    if int(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
+        raise ValueError(f"{label} has n_species={keys.get('n_species', '1')}, but "
+                         f"species_Z={keys.get('species_Z', '0')}")
+    centers = [int(z) for z in keys.get("Z", "0").split()]
+    if order == [0]:
+        # a channel for whatever there is: with one kind of center, that of its like
+        if len(centers) > 1 or centers == [0]:
+            raise ValueError(f"{label} has species_Z=0, one channel for all elements, which is "
+                             "supported only with one element as Z")
+        order = centers
+    if centers == [0]:
+        centers = order
+    outside = sorted(set(centers) - set(order))
+    if outside:
+        raise ValueError(f"{label} has Z={outside} that are not in species_Z={order}, which is not "
+                         "supported")
+    everywhere = keys.get("central_reference_all_species", "T" if len(order) == 1 else "F")
+    everywhere = _logical(everywhere, "central_reference_all_species") or version < _OWN_SPECIES
+    if version < _WEIGHTED_L:
+        raise ValueError(f"{label} was fitted with gap_version={version}, which did not weight "
+                         "degrees l as it is done now; this is not supported")
+    if everywhere and len(order) > 1:
+        raise ValueError(f"{label} has central_reference_all_species=T (or is from a version that "
+                         "implies it), which is not supported with several species")
+    soap = {
+        "species": tuple(sorted(order)),
+        "cutoff": _number(keys["cutoff"]),
+        "cutoff_width": _number(keys.get("cutoff_transition_width", "0.5")),
+        "n_max": int(keys["n_max"]),
+        "l_max": int(keys["l_max"]),
+        "atom_sigma": _number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
+        "radial_basis": names[basis],
+        "center_weight": _number(keys.get("central_weight", "1")),
+        "normalize": _logical(keys.get("normalise", keys.get("normalize", "T")), "normalise"),
+    }
+    return tuple(soap.items()), order, centers
+
+
+def _refuse_unsupported(keys, label):
+    numbers = {"covariance_sigma0": 0, "cutoff_dexp": 0, "basis_error_exponent": 10, "nu_R": 2,
+               "nu_S": 2}  # fmt: skip
+    logicals = {"average": False, "diagonal_radial": False, "coupling": True, "R_mix": False,
+                "Z_mix": False, "sym_mix": False, "Z_map": None, "K": None, "mix_shift": None}
+    for key, wanted in numbers.items():
+        if key in keys and _number(keys[key]) != wanted:
+            raise ValueError(f"{label} has {key}={keys[key]}, but only {wanted} is supported")
+    for key, wanted in logicals.items():
+        if key not in keys:
+            continue
+        if wanted is None:
+            if keys[key] not in ("", "0"):
+                raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
+        elif _logical(keys[key], key) != wanted:
+            raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
+
+
+def _read_points(element, folder, label, size):
+    """Sparse points in QUIP's order, and their weights."""
+    entries = element.findall("sparseX")
+    count = int(element.attrib["n_sparseX"])
+    if len(entries) != count or count == 0:
+        raise ValueError(f"{label} has {len(entries)} elements sparseX, but n_sparseX={count}")
+    entries.sort(key=lambda entry: int(entry.attrib["i"]))
+    weights = np.array([
+        _number(entry.attrib["alpha"]) * _number(entry.get("sparseCutoff", "1"))
+        for entry in entries
+    ])
+    name = element.get("sparseX_filename")
+    if name is not None:
+        values = _read_beside(folder, name, element.get("sparseX_md5sum"), label)
+    else:
+        values = _numbers(" ".join(_text(entry) for entry in entries))
+    if values.size != count * size:
+        raise ValueError(f"{label} has {values.size} values of sparse points, but {count} times "
+                         f"{size} are needed; it is incomplete")
+    if not (np.isfinite(values).all() and np.isfinite(weights).all()):
+        raise ValueError(f"{label} has sparse points or weights that are not finite")
+    points = values.reshape(count, size)
+    if points[:, -1].any():
+        raise ValueError(f"{label} has sparse points of a covariance_sigma0 other than 0, which is "
+                         "not supported")
+    return points, weights
+
+
+def _read_beside(folder, name, checksum, label):
+    if Path(name).name != name:
+        raise ValueError(f"{label} names the file {name!r}, but it must be beside the XML file, "
+                         "without a path")
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ValueError(f"its sparse points are in {name}, which cannot be read ({error}); put it "
+                         "beside the XML file") from error
+    found = md5(content, usedforsecurity=False).hexdigest()
+    if checksum is not None and checksum.strip() != found:
+        raise ValueError(f"{name} has the MD5 sum {found}, but {checksum.strip()} is expected; it "
+                         "belongs to another potential or was changed")
+    return _numbers(content.decode("ascii"))
+
+
+def _text(entry):
+    """Values of a point, in one piece or in slices."""
+    slices = entry.findall("sparseX_slice")
+    if not slices:
+        return entry.text or ""
+    slices.sort(key=lambda part: int(part.attrib["start"]))
+    return " ".join(part.text or "" for part in slices)
+
+
+def _make_pipeline(blocks, e0):
+    """Pipeline of all blocks: those of equal descriptor and exponent are one."""
+    groups = {}
+    for block in blocks:
+        groups.setdefault((block.soap, block.zeta), []).append(block)
+    species = sorted({z for soap, _ in groups for z in dict(soap)["species"]})
+    steps, parts = [], []
+    for index, ((soap, _), members) in enumerate(groups.items(), start=1):
+        parameters = dict(soap)
+        listed = [chemical_symbols[z] for z in parameters["species"]]
+        if len(listed) < len(species):
+            # what this descriptor does not see, another one does
+            parameters["handle_unknown"] = "ignore"
+        transformer = SOAPTransformer(**parameters | {"species": listed})
+        steps.append((f"soap{index}", transformer.fit([Atoms(symbol) for symbol in listed])))
+        parts.append(_merge(members))
+    first = steps[0][1] if len(steps) == 1 else FeatureUnion(steps)
+    zetas = [zeta for _, zeta in groups]
+    gap = GAPRegressor(
+        zeta=zetas if len(zetas) > 1 else zetas[0],
+        e0={chemical_symbols[z]: e0(z) for z in species},
+    )
+    set_weights(gap, np.array(species), np.array([e0(z) for z in species]), parts, zetas)
+    return Pipeline([("soap", first), ("gap", gap)])
+
+
+def _merge(members):
+    """Points, their species, weights and scale of blocks with one descriptor."""
+    points, species, weights = [], [], []
+    for z in sorted({z for block in members for z in block.centers}):
+        for block in members:
+            if z in block.centers:
+                points.append(block.points)
+                weights.append(block.weights)
+                species.append(np.full(len(block.weights), z))
+    scales = {block.scale for block in members}
+    scale = scales.pop() if len(scales) == 1 else 1.0
+    return np.concatenate(points), np.concatenate(species), np.concatenate(weights), scale
+
+
+def _number(text):
+    value = float(text.strip().replace("D", "E").replace("d", "e"))
+    if not np.isfinite(value):
+        raise ValueError(f"it has the number {text}")
+    return value
+
+
+def _numbers(text):
+    text = text.replace("D", "E").replace("d", "e")
+    return np.array(text.split(), dtype=np.float64)
+
+
+def _logical(text, key):
+    value = text.strip().lower()
+    if value not in ("t", "f", "true", "false"):
+        raise ValueError(f"{key}={text} is neither T nor F")
+    return value in ("t", "true")

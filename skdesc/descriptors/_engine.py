@@ -11,6 +11,13 @@ from ..invariants import PowerSpectrum, describe, gradient_rows, jacobian, pull_
 from ..utils.threads import effective_n_threads
 
 
+class _Parameters(dict):
+    """Parameters, where those that a file of an older version lacks are None: not asked for."""
+
+    def __missing__(self, name):
+        return None
+
+
 class Engine:
     """Tables and kernels of one set of parameters; base class.
 
@@ -26,7 +33,7 @@ class Engine:
 
     def __init__(self, species, parameters):
         self.species = np.asarray(species, dtype=np.intp)
-        self.parameters = dict(parameters)
+        self.parameters = _Parameters(parameters)
         self.cutoff = float(parameters["cutoff"])
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
@@ -45,7 +52,7 @@ class Engine:
 
     def __reduce__(self):
         # the tables are cheap to make again and the kernels hold no other state
-        return type(self), (self.species, self.parameters)
+        return type(self), (self.species, dict(self.parameters))
 
     @property
     def n_threads(self):

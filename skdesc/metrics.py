@@ -1,6 +1,8 @@
 """Errors of potentials: energies per atom, force components; as functions and as scorers.
 
-The functions take arrays; the scorers go where scikit-learn takes ``scoring=``.
+The functions take arrays; the scorers go where scikit-learn takes ``scoring=``. scikit-learn has
+no public way to add names to its own list of scorers, so they have names in the dict `SCORERS`:
+``scoring=SCORERS["neg_forces_rmse"]`` for one, ``scoring=SCORERS`` for all of them at once.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from .structures import extract_targets
 
 __all__ = [
+    "SCORERS",
     "energy_mae_per_atom",
     "energy_rmse_per_atom",
     "forces_mae",
@@ -263,3 +266,11 @@ def _frames(X):
     if isinstance(X, (list, tuple)) and X and all(isinstance(atoms, Atoms) for atoms in X):
         return list(X)
     return None
+
+
+SCORERS = {
+    "neg_energy_rmse_per_atom": make_energy_scorer("rmse"),
+    "neg_energy_mae_per_atom": make_energy_scorer("mae"),
+    "neg_forces_rmse": make_forces_scorer("rmse"),
+    "neg_forces_mae": make_forces_scorer("mae"),
+}

@@ -9,11 +9,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.toy_data import make_frames, reference
 from helpers.toy_descriptor import ToyTransformer
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 
-from skdesc import GAPRegressor, check_structures
+from skdesc import GAPRegressor, TwoStagePSOSearchCV, check_structures
 from skdesc.metrics import (
+    SCORERS,
     energy_mae_per_atom,
     energy_rmse_per_atom,
     forces_mae,
@@ -114,6 +115,50 @@ def test_scorers_in_cross_validation(data, pipeline):
         search = GridSearchCV(pipeline, grid, cv=3, scoring=scoring, refit="forces")
         search.fit(frames, y, forces=forces)
         assert search.best_score_ < 0
+
+
+def test_all_scorers_at_once(data, pipeline):
+    """By their names, in cross-validation and in both kinds of search."""
+    frames, y, forces = data
+    with sklearn.config_context(enable_metadata_routing=True):
+        result = cross_validate(
+            pipeline, frames, y, cv=KFold(3), scoring=SCORERS, params={"forces": forces},
+            error_score="raise", return_estimator=True, return_indices=True,
+        )  # fmt: skip
+        for index, test in enumerate(result["indices"]["test"]):
+            X, true = [frames[i] for i in test], [forces[i] for i in test]
+            energies, predicted = result["estimator"][index].predict(X, return_forces=True)
+            n_atoms = check_structures(X).n_atoms
+            assert result["test_neg_forces_rmse"][index] == -forces_rmse(true, predicted)
+            assert result["test_neg_forces_mae"][index] == -forces_mae(true, predicted)
+            expected = -energy_rmse_per_atom(y[test], energies, n_atoms)
+            assert result["test_neg_energy_rmse_per_atom"][index] == expected
+        space = {"gapregressor__zeta": [1, 2]}
+        options = {"cv": KFold(3), "scoring": SCORERS, "refit": "neg_forces_mae"}
+        grid = GridSearchCV(pipeline, space, **options).fit(frames, y, forces=forces)
+        swarm = TwoStagePSOSearchCV(
+            pipeline, space, {}, n_particles=2, n_iterations=2, random_state=0, **options
+        ).fit(frames, y, forces=forces)
+        assert grid.best_params_ == swarm.best_params_
+        for name in SCORERS:
+            best = (search.cv_results_[f"mean_test_{name}"][search.best_index_]
+                    for search in (grid, swarm))
+            assert next(best) == pytest.approx(next(best))
+
+
+def test_a_single_scorer_by_name(data, pipeline):
+    """Without routing, from the forces that are attached to the structures."""
+    frames, y, forces = data
+    labelled = [atoms.copy() for atoms in frames]
+    for atoms, force in zip(labelled, forces, strict=True):
+        atoms.arrays["forces"] = force
+    for atoms, energy in zip(labelled, y, strict=True):
+        atoms.info["energy"] = energy
+    result = cross_validate(
+        pipeline, labelled, y, cv=3, scoring=SCORERS["neg_forces_rmse"], error_score="raise",
+        params={"gapregressor__forces": forces},
+    )  # fmt: skip
+    assert (result["test_score"] < 0).all()
 
 
 def test_scorers_can_be_copied():

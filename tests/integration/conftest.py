@@ -40,9 +40,16 @@ def data():
 def cluster():
     """A scheduler and two worker processes on this machine."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
+    import dask
+
+    # processes start slowly where cores are few and busy
+    patience = dict.fromkeys(("connect", "tcp"), "120s")
+    with (
+        dask.config.set({"distributed.comm.timeouts": patience}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+    ):
         yield cluster
 
 

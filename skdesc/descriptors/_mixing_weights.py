@@ -83,7 +83,8 @@ def _normal(seed, key, n_max, n_channels):
 
 
 def _rademacher(seed, key, n_max, n_channels):
-    return [np.where(_stream(seed, *key, n).random(n_channels) < 0.5, -1.0, 1.0) for n in range(n_max)]
+    uniform = [_stream(seed, *key, n).random(n_channels) for n in range(n_max)]
+    return np.where(np.array(uniform) < 0.5, -1.0, 1.0)
 
 
 def _orthogonal(seed, key, n_max, n_channels):

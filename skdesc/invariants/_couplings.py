@@ -6,7 +6,8 @@ with a generalized Clebsch-Gordan coefficient of total angular momentum zero:
 .. math::
 
     \nu = 2:&\quad \tfrac{1}{\sqrt{2l+1}} \sum_m A^1_{lm} A^2_{lm} \\
-    \nu = 3:&\quad \tfrac{1}{\sqrt{2l_3+1}} \sum_M (A^1_{l_1} \times A^2_{l_2})_{l_3 M} A^3_{l_3 M} \\
+    \nu = 3:&\quad \tfrac{1}{\sqrt{2l_3+1}} \sum_M (A^1_{l_1} \times A^2_{l_2})_{l_3 M}
+        A^3_{l_3 M} \\
     \nu = 4:&\quad \tfrac{1}{\sqrt{2L+1}} \sum_M (A^1_{l_1} \times A^2_{l_2})_{L M}
         (A^3_{l_3} \times A^4_{l_4})_{L M}
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 from math import copysign, factorial, prod, sqrt
 
@@ -58,7 +59,7 @@ def _real_from_complex(l):
     return U
 
 
-@lru_cache(maxsize=None)
+@cache
 def clebsch_gordan(l1, l2, big_l):
     """Coupling of two real tensors of degrees l1 and l2 to one of degree L.
 
@@ -115,7 +116,7 @@ def intermediates(degrees):
     return [(L,) for L in range(max(abs(l1 - l2), abs(l3 - l4)), min(l1 + l2, l3 + l4) + 1)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def coupling_tensor(degrees, intermediate):
     """Dense generalized Clebsch-Gordan coefficient of one coupling.
 
@@ -142,7 +143,7 @@ def coupling_tensor(degrees, intermediate):
     return np.einsum("abM,cdM->abcd", left, right) / sqrt(2 * L + 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def independent_intermediates(degrees, equal):
     """Couplings that stay linearly independent when some factors are the same tensor.
 

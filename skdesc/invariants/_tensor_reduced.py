@@ -15,6 +15,11 @@ from ._couplings import (
     intermediates,
     n_orderings,
 )
+from ._products import gather_products
+from ._tensor_reduced_cy import TensorReducedKernel
+
+PADDING = 8
+"""Channels come in multiples of this."""
 
 MAX_TERMS = 10**6
 """Most products per channel for which tables are made."""
@@ -33,15 +38,6 @@ class Term(NamedTuple):
     """Intermediate L of the coupling, where there is one."""
     weight: float
     """Square root of the number of orders in which these factors occur in the full tensor."""
-
-
-class Products(NamedTuple):
-    """Sums of products of two rows: ``out[o] = sum w[e] x[a[e]] y[b[e]]``, e of the row o."""
-
-    start: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    w: np.ndarray
 
 
 class TensorReduced:
@@ -134,6 +130,29 @@ class TensorReduced:
             return [f"n{index + 1}" for index in indices]
         return [chemical_symbols[self.species[index]] for index in indices]
 
+    def columns(self, weights):
+        """Weights as the expansion takes them: channels padded, factors side by side.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_factors, l, species, n, n_channels)
+            Mixing weights; axes of length one are shared.
+
+        Returns
+        -------
+        ndarray of shape (species, l, n, n_factors * padded channels)
+            The same, zeros beyond the channels.
+        """
+        padded = -(-self.n_channels // PADDING) * PADDING
+        moved = weights.transpose(2, 1, 3, 0, 4)
+        result = np.zeros((*moved.shape[:4], padded))
+        result[..., : self.n_channels] = moved
+        return result.reshape(*moved.shape[:3], -1)
+
+    def kernel(self, expansion, normalize):
+        """Return the compiled invariant for an expansion."""
+        return TensorReducedKernel(expansion, self, normalize)
+
     @property
     def n_rows(self):
         """Number of mixed coefficients per channel."""
@@ -189,6 +208,29 @@ class _PairRows:
         self.first = {}
         self.entries = []
 
+    def columns(self, weights):
+        """Weights as the expansion takes them: channels padded, factors side by side.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_factors, l, species, n, n_channels)
+            Mixing weights; axes of length one are shared.
+
+        Returns
+        -------
+        ndarray of shape (species, l, n, n_factors * padded channels)
+            The same, zeros beyond the channels.
+        """
+        padded = -(-self.n_channels // PADDING) * PADDING
+        moved = weights.transpose(2, 1, 3, 0, 4)
+        result = np.zeros((*moved.shape[:4], padded))
+        result[..., : self.n_channels] = moved
+        return result.reshape(*moved.shape[:3], -1)
+
+    def kernel(self, expansion, normalize):
+        """Return the compiled invariant for an expansion."""
+        return TensorReducedKernel(expansion, self, normalize)
+
     @property
     def n_rows(self):
         return len(self.entries)
@@ -209,61 +251,8 @@ class _PairRows:
 def _gather(parts):
     """Join the products of all rows, equal products of one row once."""
     if not parts:
-        return _products(*(np.empty(0, dtype=np.int32) for _ in range(3)), np.empty(0), 0)
+        return gather_products(*(np.empty(0, dtype=np.int32) for _ in range(3)), np.empty(0), 0)
     sizes = [len(a) for a, _, _ in parts]
     o = np.repeat(np.arange(len(parts)), sizes)
     a, b, w = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    return _products(o, np.minimum(a, b), np.maximum(a, b), w, len(parts))
-
-
-def _products(o, a, b, w, n_out):
-    keys, place = np.unique(np.stack([o, a, b]), axis=1, return_inverse=True)
-    total = np.zeros(keys.shape[1])
-    np.add.at(total, place.ravel(), w)
-    used = total != 0
-    o, a, b = keys[:, used].astype(np.int32)
-    start = np.searchsorted(o, np.arange(n_out + 1)).astype(np.int32)
-    return Products(start, np.ascontiguousarray(a), np.ascontiguousarray(b), total[used])
-
-
-def reverse(products, n_rows):
-    """Tables of the adjoint: the derivative by every row, from those by the outputs.
-
-    Parameters
-    ----------
-    products : Products
-        Products of rows.
-    n_rows : int
-        Number of rows.
-
-    Returns
-    -------
-    Products
-        ``dx[r] = sum w[e] dout[a[e]] x[b[e]]``.
-    """
-    o = np.repeat(np.arange(len(products.start) - 1), np.diff(products.start))
-    return _products(
-        np.concatenate([products.a, products.b]), np.concatenate([o, o]),
-        np.concatenate([products.b, products.a]), np.tile(products.w, 2), n_rows,
-    )  # fmt: skip
-
-
-def forward_derivative(products):
-    """Tables of the tangent: the change of every output, from changes of the rows.
-
-    Parameters
-    ----------
-    products : Products
-        Products of rows.
-
-    Returns
-    -------
-    Products
-        ``dout[o] = sum w[e] dx[a[e]] x[b[e]]``.
-    """
-    n_out = len(products.start) - 1
-    o = np.repeat(np.arange(n_out), np.diff(products.start))
-    return _products(
-        np.tile(o, 2), np.concatenate([products.a, products.b]),
-        np.concatenate([products.b, products.a]), np.tile(products.w, 2), n_out,
-    )  # fmt: skip
+    return gather_products(o, np.minimum(a, b), np.maximum(a, b), w, len(parts))

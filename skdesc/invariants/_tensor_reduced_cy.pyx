@@ -17,7 +17,7 @@ from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.utils._kernels cimport SKD_BLOCK, skd_kernels
 
-from ._tensor_reduced import forward_derivative, reverse
+from ._products import forward_derivative, reverse
 
 
 cdef class ProductTable:

@@ -1,0 +1,306 @@
+"""``TensorReducedTransformer``: descriptors whose size is independent of the elements."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from ..density import MixedExpansion
+from ..invariants import TensorReduced
+from . import _mixing_weights
+from ._engine import Engine
+from ._soap import SOAPTransformer
+
+MAX_ORDER = 4
+
+
+class TensorReducedEngine(Engine):
+    """Tables and kernels of tensor-reduced invariants."""
+
+    def _build(self):
+        p = self.parameters
+        self.layout = TensorReduced(
+            self.species, n_max=p["n_max"], l_max=p["l_max"], n_channels=p["n_channels"],
+            orders=p["orders"], sketch=p["scheme"] == "sketch", reduce=p["reduce"],
+        )  # fmt: skip
+        weights = _mixing_weights.full(
+            p["mixing_weights"], reduce=p["reduce"], per_l=p["weights_per_l"]
+        )
+        self.expansion = MixedExpansion(
+            self._make_spline(), len(self.species), p["center_weight"],
+            self.layout.columns(weights),
+        )  # fmt: skip
+        self.invariant = self.layout.kernel(self.expansion, p["normalize"])
+
+
+class TensorReducedTransformer(SOAPTransformer):
+    r"""Tensor-reduced density representation: its size does not depend on the elements.
+
+    The density coefficients of :class:`SOAPTransformer` are mixed into `n_channels` channels,
+    and only coefficients of the same channel are multiplied ([1]_, eq. 6):
+
+    .. math::
+
+        A^{t}_{klm} &= \sum_{sn} W^t_{k,sn}\, c_{snlm}, \qquad t = 1 \dots \nu \\
+        B_{k, l_1 \dots l_\nu} &= \frac{\pi \sqrt 8}{\sqrt K} \sum_{m_1 \dots m_\nu}
+            C^{l_1 \dots l_\nu}_{m_1 \dots m_\nu} \prod_t A^t_{k l_t m_t}
+
+    with generalized Clebsch-Gordan coefficients C of unit norm, :math:`\nu` the correlation
+    order. At order 2 this is :math:`\sum_m A^1_{klm} A^2_{klm}` times the prefactor of SOAP and
+    :math:`K^{-1/2}`: K (l_max + 1) features, for one element or a hundred.
+
+    With independent weights of zero mean and unit variance for every factor
+    (``scheme="sketch"``), the scalar product of two unnormalized vectors is an unbiased estimate
+    of that of the full ones, with an error that falls as :math:`K^{-1/2}`. With one set of
+    weights (``scheme="decomposition"``) it is a model in the form of a symmetric canonical
+    decomposition: half the cost, no such estimate, yet `K >= D (D + 1) / 2` channels, D the
+    number of elements times `n_max`, hold the full spectrum.
+
+    Parameters
+    ----------
+    species : sequence of int or str, default=None
+        Elements the features account for, as symbols or atomic numbers. By default those that
+        `fit` finds.
+    cutoff, cutoff_width, n_max, l_max, atom_sigma, radial_basis, radial_scaling, center_weight
+        As for :class:`SOAPTransformer`.
+    n_channels : int, default=64
+        Number K of channels.
+    correlation_order : int, default=2
+        Number of factors, from 1 to 4; order 2 sees angles between two neighbors, as SOAP does,
+        higher orders see more neighbors at once.
+    orders : sequence of int, default=None
+        Which orders to include, up to `correlation_order`. By default all from 2 on (1 where
+        `correlation_order` is 1): what order 1 knows is part of order 2.
+    scheme : {"sketch", "decomposition"}, default="sketch"
+        Weights of every factor for itself, or the same for all.
+    reduce : sequence of str, default=("species", "radial")
+        What is mixed. Indices that are not mixed keep the full product: with ``("species",)``
+        the features of order 2 are (k, n, n', l), with ``("radial",)`` (k, s, s', l).
+    weights : {"normal", "rademacher", "orthogonal", "learned"} or array, default="normal"
+        Distribution of the weights: standard normal; signs; normal, but with orthogonal rows in
+        every run of `n_max` channels of an element; learned from `y` in `fit`. Or the weights
+        themselves, of the shape of `mixing_weights_`.
+    weights_per_l : bool, default=False
+        Whether every l has weights of its own.
+    learning : dict, default=None
+        Options of ``weights="learned"``, see the notes.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the weights. They depend on it and on the element alone: neither more elements
+        nor more channels change those that are there. Give an int for reproducible features.
+    normalize, pooling, centers
+        As for :class:`SOAPTransformer`.
+    handle_unknown : {"error", "ignore", "draw"}, default="error"
+        What to do with elements that are not among the species: refuse them; leave these atoms
+        out, as neighbors and as a center's own density; or draw the weights that they would
+        have had.
+    dtype, n_jobs
+        As for :class:`SOAPTransformer`.
+
+    Attributes
+    ----------
+    species_ : ndarray of shape (n_species,)
+        Atomic numbers, ascending.
+    mixing_weights_ : ndarray
+        Weights, of shape (n_factors, l_max + 1, n_species, n_max, n_channels) without the axes
+        that are not mixed or, for l, shared. Elements are in the order of `species_`.
+    seed_ : int
+        Seed that they were drawn from.
+    n_features_out_ : int
+        Number of features.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, an element is unknown, positions or cells are not
+        finite, atoms coincide, or the output would not fit into memory.
+    TypeError
+        If `X` is no sequence of Atoms.
+
+    See Also
+    --------
+    SOAPTransformer : The full power spectrum.
+
+    References
+    ----------
+    .. [1] J. P. Darby, D. P. Kovács, I. Batatia, M. A. Caro, G. L. W. Hart, C. Ortner,
+       G. Csányi, Phys. Rev. Lett. 131, 028001 (2023).
+
+    Examples
+    --------
+    >>> from ase.build import molecule
+    >>> from skdesc import TensorReducedTransformer
+    >>> reduced = TensorReducedTransformer(n_max=4, l_max=3, n_channels=16, random_state=0)
+    >>> reduced.fit_transform([molecule("H2O"), molecule("CH3OH")])
+    AtomicFeatures(2 structures, 9 centers, 64 features)
+    """
+
+    compression = None  # not a parameter: all of this is compression
+    _unknown_choices = ("error", "ignore", "draw")
+
+    def __init__(
+        self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
+        radial_basis="gto", radial_scaling=None, center_weight=1.0, n_channels=64,
+        correlation_order=2, orders=None, scheme="sketch", reduce=("species", "radial"),
+        weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
+        pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,
+    ):  # fmt: skip
+        self.species = species
+        self.cutoff = cutoff
+        self.cutoff_width = cutoff_width
+        self.n_max = n_max
+        self.l_max = l_max
+        self.atom_sigma = atom_sigma
+        self.radial_basis = radial_basis
+        self.radial_scaling = radial_scaling
+        self.center_weight = center_weight
+        self.n_channels = n_channels
+        self.correlation_order = correlation_order
+        self.orders = orders
+        self.scheme = scheme
+        self.reduce = reduce
+        self.weights = weights
+        self.weights_per_l = weights_per_l
+        self.learning = learning
+        self.random_state = random_state
+        self.normalize = normalize
+        self.pooling = pooling
+        self.centers = centers
+        self.handle_unknown = handle_unknown
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+
+    @property
+    def _stateless_given_parameters(self):
+        """Whether every fit gives the same features, so that a search may apply it once."""
+        if isinstance(self.weights, str):
+            return self.weights != "learned" and isinstance(self.random_state, Integral)
+        return True
+
+    def _make_engine(self, parameters):
+        """Draw or check the weights, and build the tables."""
+        parameters = {**parameters, "mixing_weights": self._make_weights(parameters)}
+        self.mixing_weights_ = parameters["mixing_weights"]
+        return TensorReducedEngine(self.species_, parameters)
+
+    def _make_weights(self, parameters):
+        sizes = {name: parameters[name] for name in ("n_max", "l_max", "n_channels", "reduce")}
+        sizes["n_factors"] = max(parameters["orders"]) if self.scheme == "sketch" else 1
+        sizes["per_l"] = parameters["weights_per_l"]
+        if not isinstance(self.weights, str):
+            shape = _mixing_weights.axes(len(self.species_), **sizes)
+            return _mixing_weights.check(self.weights, self.species_, shape)
+        if isinstance(self.random_state, Integral):
+            self.seed_ = int(self.random_state)
+        else:
+            self.seed_ = int(check_random_state(self.random_state).randint(2**31))
+        kind = "normal" if self.weights == "learned" else self.weights
+        return _mixing_weights.draw(kind, self.seed_, self.species_, **sizes)
+
+    def _engine_for(self, structures):
+        unseen = np.setdiff1d(structures.numbers, self.species_)
+        if self.handle_unknown != "draw" or unseen.size == 0:
+            return super()._engine_for(structures)
+        parameters = self._engine.parameters
+        sizes = {name: parameters[name] for name in ("n_max", "l_max", "n_channels", "reduce")}
+        drawn = _mixing_weights.draw(
+            self.weights, self.seed_, unseen, n_factors=len(self.mixing_weights_),
+            per_l=parameters["weights_per_l"], **sizes,
+        )  # fmt: skip
+        species = np.concatenate([self.species_, unseen])
+        order = np.argsort(species)
+        axis = 2 if parameters["weights_per_l"] else 1
+        joined = np.concatenate([self.mixing_weights_, drawn], axis=axis).take(order, axis=axis)
+        return TensorReducedEngine(species[order], {**parameters, "mixing_weights": joined})
+
+    def feature_slice(self, first, second):
+        """Not there: every feature mixes elements.
+
+        Parameters
+        ----------
+        first, second : int or str
+            Elements.
+
+        Raises
+        ------
+        AttributeError
+            Always.
+        """
+        raise AttributeError(
+            "features of TensorReducedTransformer mix elements and have no slices for pairs of "
+            "them; see get_feature_names_out"
+        )
+
+    def _check_parameters(self):
+        parameters = super()._check_parameters()
+        for name, low, high in (("n_channels", 1, 2**20), ("correlation_order", 1, MAX_ORDER)):
+            value = getattr(self, name)
+            if not (isinstance(value, Integral) and not isinstance(value, bool)
+                    and low <= value <= high):
+                raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+        if not isinstance(self.scheme, str) or self.scheme not in ("sketch", "decomposition"):
+            raise ValueError(
+                f"scheme must be one of ['sketch', 'decomposition'], got {self.scheme!r}"
+            )
+        if not isinstance(self.weights_per_l, (bool, np.bool_)):
+            raise ValueError(f"weights_per_l must be True or False, got {self.weights_per_l!r}")
+        parameters.update(
+            n_channels=int(self.n_channels), scheme=self.scheme, orders=self._check_orders(),
+            reduce=self._check_reduce(), weights_per_l=bool(self.weights_per_l),
+        )  # fmt: skip
+        self._check_weights(parameters["reduce"])
+        return parameters
+
+    def _check_orders(self):
+        highest = int(self.correlation_order)
+        if self.orders is None:
+            return tuple(range(min(2, highest), highest + 1))
+        rule = f"must be a sequence of integers from 1 to correlation_order={highest}, each once"
+        try:
+            orders = tuple(sorted(int(order) for order in self.orders if order == int(order)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"orders {rule}, got {self.orders!r}") from error
+        if not orders or len(orders) < len(list(self.orders)) or len(set(orders)) < len(orders) \
+                or orders[0] < 1 or orders[-1] != highest:
+            raise ValueError(f"orders {rule} and with it among them, got {self.orders!r}")
+        return orders
+
+    def _check_reduce(self):
+        known = ("species", "radial")
+        given = [self.reduce] if isinstance(self.reduce, str) else self.reduce
+        try:
+            given = list(given)
+        except TypeError:
+            given = []
+        if not given or any(name not in known for name in given) or len(set(given)) < len(given):
+            raise ValueError(
+                f"reduce must hold 'species', 'radial' or both, each once, got {self.reduce!r}"
+            )
+        return tuple(name for name in known if name in given)
+
+    def _check_weights(self, reduce):
+        if isinstance(self.weights, str):
+            if self.weights not in _mixing_weights.KINDS:
+                raise ValueError(
+                    f"weights must be one of {list(_mixing_weights.KINDS)} or an array, got "
+                    f"{self.weights!r}"
+                )
+            if self.weights == "orthogonal" and "radial" not in reduce:
+                raise ValueError(
+                    "weights='orthogonal' makes the weights of an element's radial functions "
+                    f"orthogonal, but reduce={self.reduce!r} does not mix them; use 'normal' or "
+                    "'rademacher'"
+                )
+        if self.handle_unknown == "draw" and not (
+            isinstance(self.weights, str) and self.weights != "learned"
+        ):
+            raise ValueError(
+                "handle_unknown='draw' needs weights that can be drawn, such as "
+                f"weights='normal', got weights={self.weights!r}"
+            )
+        if self.handle_unknown == "draw" and "species" not in reduce:
+            raise ValueError(
+                "handle_unknown='draw' needs 'species' in reduce: without mixing, another element "
+                f"means more features; got reduce={self.reduce!r}"
+            )

@@ -23,7 +23,9 @@ EXTENSIONS = {
     "skdesc.utils._threads_cy": (True, []),
     "skdesc.neighbors._pairs_cy": (True, [*KERNELS, "skdesc/utils/_kernels.pxd"]),
     "skdesc.density._expansion_cy": (True, EXPANSION),
+    "skdesc.density._mixed_expansion_cy": (False, EXPANSION),
     "skdesc.invariants._invariant_cy": (False, INVARIANT),
+    "skdesc.invariants._tensor_reduced_cy": (False, INVARIANT),
     "skdesc.invariants._power_spectrum_cy": (False, INVARIANT),
     "skdesc.invariants._environments_cy": (True, INVARIANT),
 }

@@ -19,6 +19,7 @@ _PUBLIC = {
     "SOAPTransformer": "skdesc.descriptors",
     "Structures": "skdesc.structures",
     "TwoBodyTransformer": "skdesc.descriptors",
+    "TensorReducedTransformer": "skdesc.descriptors",
     "TwoStagePSOSearchCV": "skdesc.model_selection",
     "as_column": "skdesc.structures",
     "check_structures": "skdesc.structures",

@@ -55,6 +55,21 @@ cdef class MixedExpansion(DensityExpansion):
             mixed = center @ weights[:, 0]
         self.mixed_center = np.ascontiguousarray(mixed)
 
+    def groups_of(self, species):
+        """Group of neighbors of given species.
+
+        Parameters
+        ----------
+        species : ndarray of int
+            Species indices.
+
+        Returns
+        -------
+        ndarray of int
+            Zeros, where all neighbors are one group.
+        """
+        return np.zeros_like(species) if self.weights.shape[0] > 1 else species
+
     cdef Py_ssize_t n_doubles(self, Py_ssize_t max_neighbors, bint derivatives) noexcept nogil:
         return (DensityExpansion.n_doubles(self, max_neighbors, derivatives)
                 + 2 * self.n_lanes(max_neighbors) * self.raw_width)

@@ -89,12 +89,11 @@ def _rademacher(seed, key, n_max, n_channels):
 
 def _orthogonal(seed, key, n_max, n_channels):
     """Orthogonal matrices, uniformly distributed, side by side."""
-    blocks = []
-    for block in range(-(-n_channels // n_max)):
-        normal = _stream(seed, *key, block).standard_normal((n_max, n_max))
-        q, r = np.linalg.qr(normal)
-        blocks.append(np.sqrt(n_max) * q * np.sign(np.diag(r)))
-    return np.concatenate(blocks, axis=1)[:, :n_channels]
+    n_blocks = -(-n_channels // n_max)
+    normal = _stream(seed, *key).standard_normal((n_blocks, n_max, n_max))
+    q, r = np.linalg.qr(normal)
+    q *= np.sqrt(n_max) * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]
+    return q.transpose(1, 0, 2).reshape(n_max, -1)[:, :n_channels]
 
 
 _ONE = {"normal": _normal, "rademacher": _rademacher, "orthogonal": _orthogonal}

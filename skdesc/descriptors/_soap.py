@@ -117,6 +117,8 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
 
     _stateless_given_parameters = True  # a search may apply it once, before it splits the data
 
+    _unknown_choices = ("error", "ignore")
+
     def __init__(
         self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
         radial_basis="gto", radial_scaling=None, center_weight=1.0, compression=None,
@@ -162,7 +164,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         else:
             self.species_ = _atomic_numbers(self.species)
             self._check_species(structures)
-        self._engine = SOAPEngine(self.species_, parameters)
+        self._engine = self._make_engine(parameters)
         self.n_features_out_ = self._engine.layout.n_features
         return self
 
@@ -181,7 +183,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         structures = check_structures(X)
-        self._check_species(structures)
+        engine = self._engine_for(structures)
         n_rows = len(structures.positions) if self.pooling is None else len(structures)
         check_fits_memory(
             n_rows * self.n_features_out_ * np.dtype(self.dtype).itemsize,
@@ -190,24 +192,24 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         )
         centers = np.arange(len(structures.positions))
         if self.pooling is None:
-            return self._collect(structures, centers)
-        return self._pool(structures, centers)
+            return self._collect(engine, structures, centers)
+        return self._pool(engine, structures, centers)
 
-    def _collect(self, structures, centers):
+    def _collect(self, engine, structures, centers):
         values = np.zeros((len(centers), self.n_features_out_), dtype=self.dtype)
         offsets = structures.offsets
         if values.dtype == np.float64:
-            for _ in self._engine.describe(structures, centers, offsets, values):
+            for _ in engine.describe(structures, centers, offsets, values):
                 pass
         else:
-            for rows, part in self._engine.describe(structures, centers, offsets):
+            for rows, part in engine.describe(structures, centers, offsets):
                 values[rows] = part
-        return AtomicFeatures(values, structures, centers, offsets, self._engine)
+        return AtomicFeatures(values, structures, centers, offsets, engine)
 
-    def _pool(self, structures, centers):
+    def _pool(self, engine, structures, centers):
         pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
         index = structures.structure_index
-        for rows, part in self._engine.describe(structures, centers, structures.offsets):
+        for rows, part in engine.describe(structures, centers, structures.offsets):
             starts = np.flatnonzero(np.diff(index[rows], prepend=-1))
             pooled[index[rows][starts]] += np.add.reduceat(part, starts, axis=0)
         if self.pooling == "mean":
@@ -267,6 +269,15 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
                              f"{[chemical_symbols[z] for z in self.species_]}")
         return slices[pair]
 
+    def _make_engine(self, parameters):
+        """Build the tables for `species_`."""
+        return SOAPEngine(self.species_, parameters)
+
+    def _engine_for(self, structures):
+        """Tables for structures that may have further elements."""
+        self._check_species(structures)
+        return self._engine
+
     def _check_species(self, structures):
         unknown = np.setdiff1d(structures.numbers, self.species_)
         if unknown.size and self.handle_unknown == "error":
@@ -303,7 +314,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         choices = {
             "radial_basis": tuple(RADIAL_BASES), "radial_scaling": (None,),
             "compression": COMPRESSIONS, "pooling": (None, "mean", "sum"), "centers": (None,),
-            "handle_unknown": ("error", "ignore"), "dtype": ("float64", "float32"),
+            "handle_unknown": self._unknown_choices, "dtype": ("float64", "float32"),
         }  # fmt: skip
         for name, allowed in choices.items():
             value = getattr(self, name)

@@ -4,5 +4,6 @@ from ._environments import describe, pull_back
 from ._gradient_rows import gradient_rows
 from ._jacobian import jacobian
 from ._power_spectrum import COMPRESSIONS, PowerSpectrum
+from ._tensor_reduced import TensorReduced
 
-__all__ = ["COMPRESSIONS", "PowerSpectrum", "describe", "gradient_rows", "jacobian", "pull_back"]
+__all__ = ["COMPRESSIONS", "PowerSpectrum", "TensorReduced", "describe", "gradient_rows", "jacobian", "pull_back"]

@@ -18,6 +18,9 @@ cdef extern from "kernels.h" nogil:
                               double *out, Py_ssize_t axis_step) noexcept nogil
         void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
+        void (*couple)(Py_ssize_t n_out, const int *start, const int *a, const int *b,
+                       const double *w, const double *x, const double *y, double *out,
+                       int accumulate) noexcept nogil
         Py_ssize_t (*within)(Py_ssize_t n, const double *x, const double *y, const double *z,
                              const double *center, double squared_cutoff,
                              int *index) noexcept nogil
@@ -26,3 +29,4 @@ cdef extern from "kernels.h" nogil:
     const skd_kernels *skd_select(const char *wanted) noexcept nogil
     enum: SKD_LANES
     enum: SKD_MAX_L
+    enum: SKD_BLOCK

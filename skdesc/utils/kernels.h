@@ -23,6 +23,7 @@
 
 #define SKD_LANES 8 /* neighbors per block of spherical harmonics, whatever the vector width */
 #define SKD_MAX_L 40
+#define SKD_BLOCK 16 /* channels per block of tensor-reduced invariants */
 
 #define SKD_INLINE static inline __attribute__((always_inline))
 #define SKD_CAT2(a, b) a##_##b
@@ -55,6 +56,10 @@ typedef struct {
     void (*scale)(ptrdiff_t n, double factor, double *x);
     /* sum_k x[k] y[k] */
     double (*dot)(ptrdiff_t n, const double *x, const double *y);
+    /* out[o] (+)= sum_e w[e] x[a[e]] y[b[e]], e = start[o] .. start[o + 1] - 1; x, y and out are
+       rows of SKD_BLOCK numbers. */
+    void (*couple)(ptrdiff_t n_out, const int *start, const int *a, const int *b, const double *w,
+                   const double *x, const double *y, double *out, int accumulate);
     /* Numbers of the points nearer to the center than the cutoff, ascending; returns how many.
        index has room for n + 8. */
     ptrdiff_t (*within)(ptrdiff_t n, const double *x, const double *y, const double *z,

@@ -271,6 +271,23 @@ static void SKD_NAME(scale)(ptrdiff_t n, double factor, double *x) {
     for (; k < n; k++) x[k] *= factor;
 }
 
+/* Sums of products of two rows, out[o] = sum_e w[e] x[a[e]] y[b[e]], rows of SKD_BLOCK numbers. */
+static void SKD_NAME(couple)(ptrdiff_t n_out, const int *start, const int *a, const int *b,
+                             const double *w, const double *x, const double *y, double *out,
+                             int accumulate) {
+    for (ptrdiff_t o = 0; o < n_out; o++) {
+        V *target = (V *)(out + o * SKD_BLOCK);
+        V sums[SKD_BLOCK / SKD_W];
+        for (int k = 0; k < SKD_BLOCK / SKD_W; k++) sums[k] = accumulate ? target[k] : (V){0};
+        for (int e = start[o]; e < start[o + 1]; e++) {
+            const V *left = (const V *)(x + (ptrdiff_t)a[e] * SKD_BLOCK);
+            const V *right = (const V *)(y + (ptrdiff_t)b[e] * SKD_BLOCK);
+            for (int k = 0; k < SKD_BLOCK / SKD_W; k++) sums[k] += w[e] * left[k] * right[k];
+        }
+        for (int k = 0; k < SKD_BLOCK / SKD_W; k++) target[k] = sums[k];
+    }
+}
+
 static double SKD_NAME(dot)(ptrdiff_t n, const double *x, const double *y) {
     V sums[4] = {{0}, {0}, {0}, {0}};
     ptrdiff_t k = 0;
@@ -316,7 +333,7 @@ static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y,
 
 static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
     SKD_NAME(gemm),          SKD_NAME(spline), SKD_NAME(harmonics), SKD_NAME(pull_back),
-    SKD_NAME(differentiate), SKD_NAME(scale),  SKD_NAME(dot),       SKD_NAME(within),
+    SKD_NAME(differentiate), SKD_NAME(scale),  SKD_NAME(dot), SKD_NAME(couple),       SKD_NAME(within),
 #define SKD_STRING2(x) #x
 #define SKD_STRING(x) SKD_STRING2(x)
     SKD_STRING(SKD_ISA),

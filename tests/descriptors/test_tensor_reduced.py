@@ -18,7 +18,7 @@ from skdesc.invariants import _tensor_reduced_reference as twin
 from skdesc.neighbors import find_pairs
 from skdesc.structures import Structures, check_structures
 
-SMALL = {"cutoff": 3.5, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0}
+SMALL = {"cutoff": 3.7, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0}
 
 VARIANTS = {
     "order 1": {"correlation_order": 1},
@@ -87,26 +87,27 @@ def test_values_agree_with_the_numpy_twin(changes):
 @variants
 @pytest.mark.parametrize("normalize", [True, False])
 def test_derivatives_converge_to_second_order(changes, normalize):
-    frames = [distorted_gaas(), skewed_slab(), chain(), wire(), molecule("CH3OH")]
+    frames = [distorted_gaas()[:5], skewed_slab(), chain(), wire(), molecule("CH3OH")]
     transformer = fitted(frames, normalize=normalize, **changes)
-    structures = check_structures(frames)
-    features = transformer.transform(structures)
+    features = transformer.transform(frames)
+    structures = features.structures
     rng = np.random.default_rng(1)
     g = rng.normal(size=features.values.shape)
     gradient, strain_gradient = features.vjp(g)
 
-    def energy(structures):
-        return (transformer.transform(structures).values * g).sum()
+    def energies(structures):
+        local = (transformer.transform(structures).values * g).sum(axis=1)
+        return np.add.reduceat(local, structures.offsets[:-1])
 
-    directions = rng.normal(size=structures.positions.shape)
+    direction = rng.normal(size=structures.positions.shape)
     assert_second_order(
-        (gradient * directions).sum(), energy,
-        lambda step: displaced(structures, directions, step), (4e-3, 1e-3),
+        np.add.reduceat((gradient * direction).sum(axis=1), structures.offsets[:-1]), energies,
+        lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
     )  # fmt: skip
     strain = rng.normal(size=(3, 3))
     assert_second_order(
-        (strain_gradient * strain).sum(), energy,
-        lambda step: strained(structures, strain, step), (2e-3, 5e-4),
+        np.einsum("sab,ba->s", strain_gradient, strain), energies,
+        lambda step: strained(structures, strain, step), [1e-3, 5e-4],
     )  # fmt: skip
 
 
@@ -301,7 +302,7 @@ def test_enough_channels_hold_the_full_spectrum():
         np.testing.assert_allclose(source @ linear, target, atol=1e-7 * np.abs(target).max())
     fewer = reduced.reshape(len(full), 3, size)[:, :, :-1].reshape(len(full), -1)
     linear = np.linalg.lstsq(fewer, full, rcond=None)[0]
-    assert np.abs(fewer @ linear - full).max() > 1e-3 * np.abs(full).max()
+    assert np.abs(fewer @ linear - full).max() > 1e-5 * np.abs(full).max()
 
 
 @pytest.mark.parametrize("kind", ["normal", "rademacher", "orthogonal"])
@@ -310,26 +311,24 @@ def test_sketches_estimate_the_full_kernel(elements, kind):
     """Unbiased, and the error falls as the square root of the number of channels."""
     rng = np.random.default_rng(7)
     symbols = Atoms(elements).get_chemical_symbols()
-    frames = [Atoms(symbols, rng.normal(size=(len(symbols), 3)) * 1.3) for _ in range(2)]
-    full, parameters = full_and_coefficients(frames)
-    a, b = full[0], full[len(symbols)]
-    sizes = np.array([8, 32, 128, 512])
-    n_seeds = 100
-    estimates = np.empty((len(sizes), n_seeds, 3))
-    for seed in range(n_seeds):
-        # the channels of one long sketch are as many short ones
-        long = TensorReducedTransformer(
-            **parameters, n_channels=int(sizes[-1]), weights=kind, random_state=seed
-        ).fit_transform(frames).values  # fmt: skip
-        x, y = long[[0, len(symbols)]].reshape(2, 3, -1) * np.sqrt(sizes[-1])
-        for index, size in enumerate(sizes):
-            p, q = x[:, :size], y[:, :size]
-            estimates[index, seed] = [(p * q).sum(), (p * p).sum(), (q * q).sum()] / size
-    exact = np.array([a @ b, a @ a, b @ b])
-    errors = estimates / exact - 1
-    bias = errors[-1].mean(axis=0) / (errors[-1].std(axis=0) / np.sqrt(n_seeds))
-    assert np.abs(bias).max() < 4
-    rms = np.sqrt((errors**2).mean(axis=(1, 2)))
+    atoms = Atoms(symbols, rng.normal(size=(len(symbols), 3)))
+    full, parameters = full_and_coefficients([atoms])
+    exact = np.array([full[0] @ full[1], full[0] @ full[0], full[1] @ full[1]])
+    # the channels of one sketch are many independent sketches side by side
+    n_channels, sizes = 2**17, 2 ** np.arange(3, 11)
+    transformer = TensorReducedTransformer(
+        **parameters, n_channels=n_channels, weights=kind, random_state=9
+    )
+    features = transformer.fit_transform([atoms]).values[:2].reshape(2, 3, n_channels)
+    x, y = features * np.sqrt(n_channels)
+    terms = np.stack([(x * y).sum(axis=0), (x * x).sum(axis=0), (y * y).sum(axis=0)], axis=1)
+    standard_error = terms.std(axis=0) / np.sqrt(n_channels)
+    assert (np.abs(terms.mean(axis=0) - exact) < 4 * standard_error).all()
+    assert (standard_error < 0.02 * np.abs(exact)).all()
+    rms = [
+        np.sqrt(((terms.reshape(-1, size, 3).mean(axis=1) / exact - 1) ** 2).mean())
+        for size in sizes
+    ]
     slope = np.polyfit(np.log(sizes), np.log(rms), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.05)
 
@@ -340,7 +339,6 @@ def test_one_set_of_weights_is_no_estimate_of_the_kernel():
     frames = [Atoms("CHO", rng.normal(size=(3, 3)) * 1.3) for _ in range(2)]
     full, parameters = full_and_coefficients(frames, l_max=0)
     spectra = np.zeros((2, 6, 6))
-    upper = np.triu_indices(6)
     soap = SOAPTransformer(**parameters).fit(frames)
     channels = [(z, n) for z in ("H", "C", "O") for n in (1, 2)]
     place = {f"{z}{n}": index for index, (z, n) in enumerate(channels)}
@@ -348,7 +346,6 @@ def test_one_set_of_weights_is_no_estimate_of_the_kernel():
     for name, values in zip(names, full[[0, 3]].T, strict=True):
         i, j = (place[part] for part in name.split("_")[1:3])
         spectra[:, i, j] = spectra[:, j, i] = values / (1 if i == j else np.sqrt(2))
-    assert (spectra[:, upper[0], upper[1]] != 0).all()
     p, q = spectra
     expected = 2 * (p * q).sum() + np.trace(p) * np.trace(q)
     f = TensorReducedTransformer(

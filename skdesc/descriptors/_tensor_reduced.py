@@ -78,14 +78,12 @@ class TensorReducedTransformer(SOAPTransformer):
     reduce : sequence of str, default=("species", "radial")
         What is mixed. Indices that are not mixed keep the full product: with ``("species",)``
         the features of order 2 are (k, n, n', l), with ``("radial",)`` (k, s, s', l).
-    weights : {"normal", "rademacher", "orthogonal", "learned"} or array, default="normal"
+    weights : {"normal", "rademacher", "orthogonal"} or array, default="normal"
         Distribution of the weights: standard normal; signs; normal, but with orthogonal rows in
-        every run of `n_max` channels of an element; learned from `y` in `fit`. Or the weights
-        themselves, of the shape of `mixing_weights_`.
+        every run of `n_max` channels of an element. Or the weights themselves, of the shape of
+        `mixing_weights_`.
     weights_per_l : bool, default=False
         Whether every l has weights of its own.
-    learning : dict, default=None
-        Options of ``weights="learned"``, see the notes.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights. They depend on it and on the element alone: neither more elements
         nor more channels change those that are there. Give an int for reproducible features.
@@ -143,7 +141,7 @@ class TensorReducedTransformer(SOAPTransformer):
         self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
         radial_basis="gto", radial_scaling=None, center_weight=1.0, n_channels=64,
         correlation_order=2, orders=None, scheme="sketch", reduce=("species", "radial"),
-        weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
+        weights="normal", weights_per_l=False, random_state=None, normalize=True,
         pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,
     ):  # fmt: skip
         self.species = species
@@ -162,7 +160,6 @@ class TensorReducedTransformer(SOAPTransformer):
         self.reduce = reduce
         self.weights = weights
         self.weights_per_l = weights_per_l
-        self.learning = learning
         self.random_state = random_state
         self.normalize = normalize
         self.pooling = pooling
@@ -175,7 +172,7 @@ class TensorReducedTransformer(SOAPTransformer):
     def _stateless_given_parameters(self):
         """Whether every fit gives the same features, so that a search may apply it once."""
         if isinstance(self.weights, str):
-            return self.weights != "learned" and isinstance(self.random_state, Integral)
+            return isinstance(self.random_state, Integral)
         return True
 
     def _make_engine(self, parameters):
@@ -191,12 +188,10 @@ class TensorReducedTransformer(SOAPTransformer):
         if not isinstance(self.weights, str):
             shape = _mixing_weights.axes(len(self.species_), **sizes)
             return _mixing_weights.check(self.weights, self.species_, shape)
-        if isinstance(self.random_state, Integral):
-            self.seed_ = int(self.random_state)
-        else:
-            self.seed_ = int(check_random_state(self.random_state).randint(2**31))
-        kind = "normal" if self.weights == "learned" else self.weights
-        return _mixing_weights.draw(kind, self.seed_, self.species_, **sizes)
+        generator = check_random_state(self.random_state)
+        given = isinstance(self.random_state, Integral)
+        self.seed_ = int(self.random_state) if given else int(generator.randint(2**31))
+        return _mixing_weights.draw(self.weights, self.seed_, self.species_, **sizes)
 
     def _engine_for(self, structures):
         unseen = np.setdiff1d(structures.numbers, self.species_)
@@ -292,9 +287,7 @@ class TensorReducedTransformer(SOAPTransformer):
                     f"orthogonal, but reduce={self.reduce!r} does not mix them; use 'normal' or "
                     "'rademacher'"
                 )
-        if self.handle_unknown == "draw" and not (
-            isinstance(self.weights, str) and self.weights != "learned"
-        ):
+        if self.handle_unknown == "draw" and not isinstance(self.weights, str):
             raise ValueError(
                 "handle_unknown='draw' needs weights that can be drawn, such as "
                 f"weights='normal', got weights={self.weights!r}"

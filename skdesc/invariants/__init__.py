@@ -6,4 +6,12 @@ from ._jacobian import jacobian
 from ._power_spectrum import COMPRESSIONS, PowerSpectrum
 from ._tensor_reduced import TensorReduced
 
-__all__ = ["COMPRESSIONS", "PowerSpectrum", "TensorReduced", "describe", "gradient_rows", "jacobian", "pull_back"]
+__all__ = [
+    "COMPRESSIONS",
+    "PowerSpectrum",
+    "TensorReduced",
+    "describe",
+    "gradient_rows",
+    "jacobian",
+    "pull_back",
+]

@@ -16,7 +16,7 @@ from skdesc.descriptors import _mixing_weights
 from skdesc.invariants import TensorReduced
 from skdesc.invariants import _tensor_reduced_reference as twin
 from skdesc.neighbors import find_pairs
-from skdesc.structures import Structures, check_structures
+from skdesc.structures import Structures
 
 SMALL = {"cutoff": 3.7, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0}
 
@@ -257,7 +257,8 @@ def test_unseen_elements_get_the_weights_they_would_have_had():
     g = np.random.default_rng(4).normal(size=features.values.shape)
     np.testing.assert_array_equal(features.vjp(g)[0], expected.vjp(g)[0])
     assert list(transformer.species_) == [1, 8]
-    ignored = fitted(water, handle_unknown="ignore").transform([Atoms("OC", [[0, 0, 0], [1, 0, 0]])])
+    pair = [Atoms("OC", [[0, 0, 0], [1, 0, 0]])]
+    ignored = fitted(water, handle_unknown="ignore").transform(pair)
     alone = fitted(water).transform([Atoms("O")])
     np.testing.assert_allclose(ignored.values[0], alone.values[0])
     with pytest.raises(ValueError, match=r"elements \['C'\], which are not among"):

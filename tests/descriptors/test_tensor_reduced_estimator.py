@@ -63,7 +63,6 @@ def test_stateless_where_every_fit_gives_the_same():
     assert TensorReducedTransformer(random_state=3)._stateless_given_parameters
     assert TensorReducedTransformer(weights=np.ones((2, 1, 8, 64)))._stateless_given_parameters
     assert not TensorReducedTransformer()._stateless_given_parameters
-    assert not TensorReducedTransformer(weights="learned")._stateless_given_parameters
 
 
 PARAMETERS = [
@@ -92,7 +91,6 @@ PARAMETERS = [
     ({"handle_unknown": "draw", "weights": np.ones((2, 2, 3, 8))}, "weights that can be drawn"),
     ({"handle_unknown": "draw", "reduce": "radial"}, "another element means more features"),
     ({"handle_unknown": "learn"}, "handle_unknown must be one of"),
-    ({"weights": "learned"}, "learned.* needs y"),
     ({"random_state": "x"}, "cannot be used to seed"),
     ({"cutoff": -1.0}, "cutoff must be a finite number above 0"),
     ({"correlation_order": 4, "l_max": 12, "n_max": 8, "reduce": "species"},

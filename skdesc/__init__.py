@@ -24,6 +24,7 @@ _PUBLIC = {
     "as_column": "skdesc.structures",
     "check_structures": "skdesc.structures",
     "extract_targets": "skdesc.structures",
+    "suggest_space": "skdesc.suggest",
 }
 
 __all__ = sorted(_PUBLIC)

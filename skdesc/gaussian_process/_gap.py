@@ -19,9 +19,10 @@ from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
+from ._sharing import first_pass
 from ._state import pack, unpack
 from ._targets import check_targets
-from ._training import Training, check_elements, estimate_bytes
+from ._training import check_elements, estimate_bytes
 
 
 class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
@@ -384,10 +385,12 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             wanted = {"forces": forces is not None, "virials": virials is not None}
             base = evaluate_baseline(self.baseline, environments.structures, **wanted)
             targets = targets.without(*base)
-        noise = dict(zip(KINDS, noise, strict=True))
         with self._threads():
-            training = training or Training(environments, self, config_types)
-            training.absorb(environments, targets, noise, self.memory_limit)
+            if training is None:
+                training = first_pass(self, environments, targets, config_types)
+            else:
+                noise = dict(zip(KINDS, noise, strict=True))
+                training.absorb(environments, targets, noise, self.memory_limit)
         return environments, targets, training
 
     def _solve(self, training):

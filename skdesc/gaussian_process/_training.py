@@ -114,6 +114,8 @@ class Training:
         Parameters.
     config_types : sequence or None
         Kinds of the structures.
+    select : callable, default=select_points
+        Chooses the sparse points.
 
     Attributes
     ----------
@@ -131,11 +133,11 @@ class Training:
         Memory for the rows of a batch.
     """
 
-    def __init__(self, environments, regressor, config_types):
+    def __init__(self, environments, regressor, config_types, select=select_points):
         zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
         zetas = [float(zeta) for zeta in zetas]
         with one_thread:
-            self.points = select_points(
+            self.points = select(
                 environments,
                 regressor.sparse_method,
                 regressor.n_sparse,

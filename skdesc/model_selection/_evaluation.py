@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from traceback import format_exc
@@ -22,10 +23,14 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from threadpoolctl import threadpool_limits
 
 from ..structures import as_column, check_structures
+from ..utils.shared_work import forget, sharing
 from ._objectives import UnsuitableEstimatorError, compute_objective
 
 # objectives that every candidate has besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
+
+# objectives that cross-validate, and on how many folds
+FOLDS = {"cv": None}
 
 
 @dataclass(frozen=True, eq=False)  # dask hashes what it runs, and arrays have no hash
@@ -54,6 +59,8 @@ class Evaluator:
         Limit for libraries with threads of their own; None for none.
     frozen : frozenset of str
         Names of leading steps that `X` has passed already.
+    scope : str or None
+        Fits that may share intermediate results have the same; None where they have none.
     """
 
     estimator: Any
@@ -67,6 +74,7 @@ class Evaluator:
     cache_features: bool = True
     n_threads: int | None = None
     frozen: frozenset = frozenset()
+    scope: str | None = None
     main_process: int = field(default_factory=os.getpid)
 
     def __call__(self, objective, params):
@@ -87,10 +95,12 @@ class Evaluator:
         """
         evaluation = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
         try:
-            with self._limited_threads():
+            with self._limited_threads(), self._shared_work():
                 estimator = self._configured(params)
-                if objective == "cv":
-                    evaluation["folds"] = self._cross_validate(estimator, evaluation)
+                if objective in FOLDS:
+                    evaluation["folds"] = self._cross_validate(
+                        estimator, evaluation, self.splits[: FOLDS[objective]]
+                    )
                 else:
                     evaluation["score"] = self._objective(objective, estimator, params, evaluation)
         except Exception as error:
@@ -142,23 +152,35 @@ class Evaluator:
         estimator = self._configured(params)
         rest, Z, fit_params = self._apply(estimator, n_steps, {"n_features": 0})
         names = frozenset(name for name, _ in estimator.steps[:n_steps])
-        return replace(self, estimator=rest, X=Z, fit_params=fit_params, frozen=names)
+        scope = uuid.uuid4().hex
+        return replace(
+            self, estimator=rest, X=Z, fit_params=fit_params, frozen=names, scope=scope
+        )
+
+    def forget(self):
+        """Drop what this process has kept for the fits of this evaluator."""
+        if self.scope is not None:
+            forget(self.scope)
+
+    def _shared_work(self):
+        # on features that vary there would be nothing to share
+        return nullcontext() if self.scope is None else sharing(self.scope)
 
     def _configured(self, params):
         params = {name: value for name, value in params.items() if step_of(name) not in self.frozen}
         return clone(self.estimator).set_params(**clone(params, safe=False))
 
-    def _cross_validate(self, estimator, counts):
+    def _cross_validate(self, estimator, counts, splits):
         n_steps = count_stateless_steps(estimator) if self.cache_features else 0
         rest, Z, params = self._apply(estimator, n_steps, counts)
-        counts["n_models"] = len(self.splits)
+        counts["n_models"] = len(splits)
         if has_leading_steps(rest):
-            counts["n_features"] += len(self.splits) * (2 + self.return_train_score)
+            counts["n_features"] += len(splits) * (2 + self.return_train_score)
         result = cross_validate(
             rest,
             Z,
             self.y,
-            cv=self.splits,
+            cv=splits,
             scoring=self.scoring,
             params=self._metadata_for_folds(rest, params),
             error_score=self.error_score,
@@ -166,7 +188,7 @@ class Evaluator:
         )
         return [
             {key: float(values[index]) for key, values in result.items()}
-            for index in range(len(self.splits))
+            for index in range(len(splits))
         ]
 
     def _objective(self, objective, estimator, params, counts):

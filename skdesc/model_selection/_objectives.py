@@ -6,6 +6,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
 
+# powers of dot products that are tried, and how many rows represent all others
+_EXPONENTS = (1, 2, 4)
+_N_REFERENCES = 300
+
 
 class UnsuitableEstimatorError(TypeError):
     """No candidate of this estimator can be scored; raised whatever `error_score` says."""
@@ -89,7 +93,16 @@ def ridge_score(Z, y, *, classes=False):
     float
         Minus the root mean square error, in units of the standard deviation of the targets.
     """
-    rows, targets = _centered(Z, y, classes)
+    targets = _one_hot(y) if classes else _columns(y)
+    if not _is_ragged(Z):
+        return _ridge_score(_plain_rows(Z), targets)
+    ragged = _Ragged(Z)
+    targets = ragged.targets(targets)
+    return max(_ridge_score(ragged.kernel_rows(exponent), targets) for exponent in _EXPONENTS)
+
+
+def _ridge_score(rows, targets):
+    rows, targets = rows - rows.mean(axis=0), targets - targets.mean(axis=0)
     n_samples = len(rows)
     if rows.shape[1] < n_samples:
         basis, singular, _ = np.linalg.svd(rows, full_matrices=False)
@@ -155,23 +168,66 @@ def _centered(Z, y, classes):
 
 
 def _rows_and_targets(Z, targets):
-    if not (hasattr(Z, "values") and hasattr(Z, "offsets")):
-        rows = Z.toarray() if sparse.issparse(Z) else np.asarray(Z, dtype=np.float64)
-        return rows.reshape(len(rows), -1), targets
-    counts = np.diff(Z.offsets)
-    norms = np.linalg.norm(Z.values, axis=1, keepdims=True)
-    unit = Z.values / np.where(norms > 0, norms, 1.0)
-    sample = np.repeat(np.arange(len(counts)), counts)
-    membership = sparse.csr_array(
-        (np.ones(len(sample)), (sample, np.arange(len(sample)))), shape=(len(counts), len(sample))
-    )
-    per_row = np.maximum(counts, 1)[:, np.newaxis]
-    labels = getattr(Z, "species", None)
-    if labels is not None:
-        present, code = np.unique(labels, return_inverse=True)
-        composition = membership @ np.eye(len(present))[code]
-        targets = targets - composition @ np.linalg.lstsq(composition, targets, rcond=None)[0]
-    return (membership @ unit) / per_row, targets / per_row
+    if not _is_ragged(Z):
+        return _plain_rows(Z), targets
+    ragged = _Ragged(Z)
+    return ragged.mean_rows(), ragged.targets(targets)
+
+
+def _is_ragged(Z):
+    return hasattr(Z, "values") and hasattr(Z, "offsets")
+
+
+def _plain_rows(Z):
+    rows = Z.toarray() if sparse.issparse(Z) else np.asarray(Z, dtype=np.float64)
+    return rows.reshape(len(rows), -1)
+
+
+class _Ragged:
+    """Rows of many samples, at unit length, each row with a label."""
+
+    def __init__(self, Z):
+        self._counts = np.diff(Z.offsets)
+        n_samples, n_rows = len(self._counts), len(Z.values)
+        norms = np.linalg.norm(Z.values, axis=1, keepdims=True)
+        self._unit = Z.values / np.where(norms > 0, norms, 1.0)
+        sample = np.repeat(np.arange(n_samples), self._counts)
+        self._membership = sparse.csr_array(
+            (np.ones(n_rows), (sample, np.arange(n_rows))), shape=(n_samples, n_rows)
+        )
+        self._per_row = np.maximum(self._counts, 1)[:, np.newaxis]
+        self._labels = getattr(Z, "species", None)
+
+    def targets(self, targets):
+        """Targets per row, without what a linear model of the numbers of labels explains."""
+        if self._labels is not None:
+            present, code = np.unique(self._labels, return_inverse=True)
+            composition = self._membership @ np.eye(len(present))[code]
+            targets = targets - composition @ np.linalg.lstsq(composition, targets, rcond=None)[0]
+        return targets / self._per_row
+
+    def mean_rows(self):
+        """Rows averaged over each sample."""
+        return (self._membership @ self._unit) / self._per_row
+
+    def kernel_rows(self, exponent):
+        """Features of samples whose dot products approximate a kernel of samples.
+
+        The kernel is the mean, over pairs of rows with the same label, of a power of their
+        dot product; rows spread evenly over all represent it.
+        """
+        labels = np.zeros(len(self._unit)) if self._labels is None else self._labels
+        step = max(1, -(-len(labels) // _N_REFERENCES))
+        blocks = []
+        for label in np.unique(labels):
+            members = np.flatnonzero(labels == label)
+            references = self._unit[members[::step]]
+            spectrum, basis = np.linalg.eigh((references @ references.T) ** exponent)
+            kept = spectrum > 1e-10 * spectrum.max()
+            whitened = basis[:, kept] / np.sqrt(spectrum[kept])
+            covariances = (self._unit[members] @ references.T) ** exponent
+            blocks.append(self._membership[:, members] @ (covariances @ whitened))
+        return np.hstack(blocks) / self._per_row
 
 
 def _one_hot(y):

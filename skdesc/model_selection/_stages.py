@@ -13,7 +13,7 @@ from joblib import delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ._evaluation import TIMES
+from ._evaluation import FOLDS, TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import is_non_dominated, knee_point
 from ._space import SearchSpace
@@ -183,6 +183,7 @@ class StagedSearch:
                 break
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
+        shared.forget()
         if front.candidates:
             self.current = dict(front.candidates[front.best])
         self.stage_results.append(
@@ -265,8 +266,8 @@ class StagedSearch:
         """Scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
             # whatever error_score says: nothing should follow what does not work
-            return np.full(len(self.settings.metrics) if stage.objective == "cv" else 1, np.nan)
-        if stage.objective != "cv":
+            return np.full(len(self.settings.metrics) if stage.objective in FOLDS else 1, np.nan)
+        if "folds" not in evaluation:
             return np.array([evaluation["score"]])
         return np.array([self._mean(evaluation["folds"], name) for name in self.settings.metrics])
 
@@ -324,6 +325,11 @@ class _SharedFeatures:
                 # each candidate then fails by itself, and says why
                 self._frozen = self._source
         return self._frozen
+
+    def forget(self):
+        """Drop what fits on these features have shared."""
+        if self._frozen is not None:
+            self._frozen.forget()
 
     def take_count(self):
         """1 the first time, if there are shared features."""

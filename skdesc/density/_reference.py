@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from ._spline import bessel_profiles, cutoff_parts, radial_functions
+from ._profiles import bessel_profiles
+from ._spline import cutoff_parts, radial_functions
 
 
 def real_harmonics(unit, l_max):

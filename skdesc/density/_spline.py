@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
+
+from ._profiles import bessel_profiles
 
 TOLERANCE = 1e-10
 """Largest error of a spline, relative to the largest value of any radial function."""
 
 MAX_INTERVALS = 2**14
 
-
-def bessel_profiles(nodes, distances, atom_sigma, l_max):
-    r"""Profiles :math:`e^{-(x^2 + r^2) / 2 \sigma^2} i_l(x r / \sigma^2)` for l = 0 .. l_max.
-
-    Ratios of successive i_l come from downward recursion, which is stable, starting from a
-    sharp bound; exponentials are combined before they are taken.
-
-    Parameters
-    ----------
-    nodes, distances : ndarray of shape (n_nodes,) and (n_distances,)
-        Radii x and distances r, in angstrom.
-    atom_sigma : float
-        Width of the Gaussians, in angstrom.
-    l_max : int
-        Largest order.
-
-    Returns
-    -------
-    ndarray of shape (l_max + 1, n_nodes, n_distances)
-        The profiles.
-    """
-    z = nodes[:, None] * distances / atom_sigma**2
-    # the error of the start falls like exp(-n^2 / z) over n steps of the recursion
-    start = l_max + 16 + int(np.sqrt(36 * z.max(initial=0.0)))
-    order = start + 0.5
-    ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
-    ratios = np.empty((l_max + 1, *z.shape))
-    for l in range(start, 0, -1):
-        # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l)
-        ratio = z / (2 * l + 1 + z * ratio)
-        if l <= l_max:
-            ratios[l] = ratio
-    small = z < 1e-8
-    safe = np.where(small, 1.0, z)
-    ratios[0] = np.where(small, 1.0 - z, -np.expm1(-2 * safe) / (2 * safe))
-    ratios[0] *= np.exp(-((nodes[:, None] - distances) ** 2) / (2 * atom_sigma**2))
-    return np.cumprod(ratios, axis=0)
+WORKSPACE = 32e6
+"""Bytes for profiles that are held at a time."""
 
 
 def radial_functions(basis, distances, atom_sigma, weight):
@@ -69,6 +37,15 @@ def radial_functions(basis, distances, atom_sigma, weight):
     ndarray of shape (3, n_distances, l_max + 1, n_max)
         Values and derivatives with respect to r.
     """
+    n_l = len(basis.projection)
+    per_chunk = max(1, int(WORKSPACE / (8 * (n_l + 2) * len(basis.nodes))))
+    chunks = np.split(distances, range(per_chunk, len(distances), per_chunk))
+    parts = np.concatenate([_derivatives(basis, chunk, atom_sigma) for chunk in chunks], axis=1)
+    return np.stack(_product(parts, [part[:, None, None] for part in weight(distances)]))
+
+
+def _derivatives(basis, distances, atom_sigma):
+    """Radial functions without any weight, with first and second derivatives."""
     l_max = len(basis.projection) - 1
     x = basis.nodes[:, None]
     a = 1 / atom_sigma**2
@@ -84,20 +61,20 @@ def radial_functions(basis, distances, atom_sigma, weight):
     first = derivative(h, l_max + 2)
     # d/dr of a (x M h - r h) is a (x M h' - r h' - h), M the recursion above
     second = derivative(first, l_max + 1) - a * h[: l_max + 1]
-    g0, g1, g2 = (
-        np.einsum("lnk,lkr->rln", basis.projection, part[: l_max + 1])
-        for part in (h, first, second)
-    )
-    return np.stack(_product((g0, g1, g2), [part[:, None, None] for part in weight(distances)]))
+    return np.stack([
+        (basis.projection @ part[: l_max + 1]).transpose(2, 0, 1) for part in (h, first, second)
+    ])  # fmt: skip
 
 
-def cutoff_parts(cutoff, width):
+def cutoff_parts(cutoff, width, breaks=()):
     """Shifted cosine: 1 up to cutoff - width, then falling smoothly to 0 at the cutoff.
 
     Parameters
     ----------
     cutoff, width : float
         In angstrom; a width of 0 is a step.
+    breaks : sequence of float, default=()
+        Further distances at which to begin another part.
 
     Returns
     -------
@@ -119,8 +96,11 @@ def cutoff_parts(cutoff, width):
         )
 
     split = cutoff - width
-    parts = [(0.0, split, constant), (split, cutoff, falling)]
-    return [part for part in parts if part[0] < part[1]]
+    inner = {one for one in (split, *breaks) if 0 < one < cutoff}
+    return [
+        (start, stop, constant if stop <= split else falling)
+        for start, stop in pairwise([0.0, *sorted(inner), cutoff])
+    ]
 
 
 def _product(first, second):
@@ -144,7 +124,8 @@ class RadialSpline:
     atom_sigma : float
         Width of the Gaussians, in angstrom.
     scaling : callable, default=None
-        Further weight of a neighbor: takes distances, returns values and two derivatives.
+        Further weight of a neighbor: takes distances, returns values and two derivatives;
+        ``breaks`` are the distances at which it is not analytic.
 
     Attributes
     ----------
@@ -165,19 +146,27 @@ class RadialSpline:
         self.width = -(-(self.l_max + 1) * self.n_pad // 8) * 8
         self.cutoff = cutoff
 
-        def evaluate(r, cut):
-            weight = cut if scaling is None else lambda r: _product(cut(r), scaling(r))
+        def evaluate(r, start, stop, cut):
+            def weight(r):
+                if scaling is None:
+                    return cut(r)
+                # limits from within the part
+                inside = np.clip(r, np.nextafter(start, np.inf), np.nextafter(stop, 0.0))
+                return _product(cut(r), scaling(inside))
+
             return radial_functions(basis, r, atom_sigma, weight)
 
-        parts = cutoff_parts(cutoff, cutoff_width)
+        parts = cutoff_parts(cutoff, cutoff_width, getattr(scaling, "breaks", ()))
         coarse = np.linspace(0.0, 1.0, 33)
         scale = max(
-            np.abs(evaluate(start + (stop - start) * coarse, cut)[0]).max()
+            np.abs(evaluate(start + (stop - start) * coarse, start, stop, cut)[0]).max()
             for start, stop, cut in parts
         )
         self.breaks, errors, first, knots = [], [], 0, []
         for start, stop, cut in parts:
-            values, error = self._fit(partial(evaluate, cut=cut), start, stop, TOLERANCE * scale)
+            values, error = self._fit(
+                partial(evaluate, start=start, stop=stop, cut=cut), start, stop, TOLERANCE * scale
+            )
             count = values.shape[1] - 1
             self.breaks.append((start, stop, count, first))
             errors.append(error / scale)

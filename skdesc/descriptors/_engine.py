@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..density import RadialSpline, make_radial_basis
+from ..density import RadialSpline, make_radial_basis, make_radial_scaling
 from ..density._expansion_cy import DensityExpansion
 from ..features import Blocks, Jacobian
 from ..invariants import PowerSpectrum, describe, gradient_rows, jacobian, pull_back
@@ -47,8 +47,9 @@ class Engine:
             atom_sigma=p["atom_sigma"],
         )  # fmt: skip
         return RadialSpline(
-            basis, cutoff=self.cutoff, cutoff_width=p["cutoff_width"], atom_sigma=p["atom_sigma"]
-        )
+            basis, cutoff=self.cutoff, cutoff_width=p["cutoff_width"], atom_sigma=p["atom_sigma"],
+            scaling=make_radial_scaling(p["radial_scaling"]),
+        )  # fmt: skip
 
     def __reduce__(self):
         # the tables are cheap to make again and the kernels hold no other state

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
-
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..density import RADIAL_BASES
 from ..features import AtomicFeatures
 from ..invariants import COMPRESSIONS
 from ..structures import check_structures
 from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
 from ._engine import SOAPEngine
+from ._parameters import (
+    check_choice,
+    check_density_parameters,
+    check_flag,
+    check_species,
+    element_names,
+)
 
 
 def _is_pooled(self):
@@ -56,13 +59,28 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         Largest angular momentum, included.
     atom_sigma : float, default=0.5
         Width (standard deviation) of the atomic Gaussians, in angstrom.
-    radial_basis : {"gto", "polynomial", "laplacian", "equispaced", "quip_gto", \
-            "quip_polynomial"}, default="gto"
-        Orthonormal radial functions: Gaussian type orbitals, polynomials that vanish at the
-        cutoff, spherical Bessel functions (eigenfunctions of the Laplacian), or equispaced
-        Gaussians. The last three are QUIP's, for potentials that it shall run.
-    radial_scaling : None, default=None
-        Reserved for a further weight that depends on the distance.
+    radial_basis : str, callable or array, default="gto"
+        Radial functions, made orthonormal with respect to x^2 dx:
+
+        - "gto": Gaussian type orbitals x^n exp(-x^2 / 2 s_n^2), as featomic has them;
+        - "gto-dscribe": x^l exp(-a_nl x^2), as dscribe has them;
+        - "polynomial": (cutoff - x)^(n + 2), n = 1 .. n_max;
+        - "laplacian": spherical Bessel functions, eigenfunctions of the Laplacian;
+        - "equispaced": equispaced Gaussians, sampled instead of integrated, as QUIP has them;
+        - "quip_gto", "quip_polynomial": QUIP's other bases, for potentials that it shall run;
+        - a function that takes (x, n_max), or (x, n_max, l) for functions that depend on l, and
+          returns an array of shape (n_max, len(x)), smooth but for a jump at the cutoff. One
+          that a module defines survives pickling, a lambda does not;
+        - a table of shape (n_max + 1, n_points), or (l_max + 1, n_max + 1, n_points): radii
+          that ascend from 0, then the functions there. Splines are laid between the points;
+          beyond the last all functions are zero.
+    radial_scaling : None, tuple or dict, default=None
+        A further weight of neighbors by their distance: ``(rate, scale, exponent)``, or a dict
+        of these, gives rate / (rate + (r / scale)^exponent) ([4]_); the functions of
+        dscribe are ``{"function": "pow", "c", "d", "r0", "m"}``, c / (d + (r / r0)^m);
+        ``{"function": "exp", "c", "d", "r0"}``, c / (d + exp(-r / r0)); and
+        ``{"function": "poly", "c", "r0", "m"}``, c (1 + 2 (r / r0)^3 - 3 (r / r0)^2)^m, zero
+        beyond r0. None of them touches the center's own weight.
     center_weight : float, default=1.0
         Weight of the center's own Gaussian.
     compression : {None, "mu1nu1", "mu2", "crossover"}, default=None
@@ -103,6 +121,8 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     ----------
     .. [1] A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).
     .. [2] S. De, A. P. Bartók, G. Csányi, M. Ceriotti, Phys. Chem. Chem. Phys. 18, 13754 (2016).
+    .. [3] J. P. Darby, J. R. Kermode, G. Csányi, npj Comput. Mater. 8, 166 (2022).
+    .. [4] M. J. Willatt, F. Musil, M. Ceriotti, Phys. Chem. Chem. Phys. 20, 29661 (2018).
 
     Examples
     --------
@@ -162,7 +182,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         if self.species is None:
             self.species_ = np.unique(structures.numbers)
         else:
-            self.species_ = _atomic_numbers(self.species)
+            self.species_ = check_species(self.species)
             self._check_species(structures)
         self._engine = self._make_engine(parameters)
         self.n_features_out_ = self._engine.layout.n_features
@@ -262,11 +282,11 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
             Their place among the features.
         """
         check_is_fitted(self)
-        pair = tuple(int(number) for number in np.sort(_atomic_numbers([first, second], False)))
+        pair = tuple(int(number) for number in np.sort(check_species([first, second], False)))
         slices = self._engine.layout.slices()
         if pair not in slices:
             raise ValueError(f"({first!r}, {second!r}) is no pair of the species "
-                             f"{[chemical_symbols[z] for z in self.species_]}")
+                             f"{element_names(self.species_)}")
         return slices[pair]
 
     def _make_engine(self, parameters):
@@ -281,52 +301,27 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     def _check_species(self, structures):
         unknown = np.setdiff1d(structures.numbers, self.species_)
         if unknown.size and self.handle_unknown == "error":
-            names = [chemical_symbols[z] if z < len(chemical_symbols) else str(z) for z in unknown]
             raise ValueError(
-                f"X has the elements {names}, which are not among species="
-                f"{[chemical_symbols[z] for z in self.species_]}; fit on structures that have "
+                f"X has the elements {element_names(unknown)}, which are not among species="
+                f"{element_names(self.species_)}; fit on structures that have "
                 "them, name them in species, or use handle_unknown='ignore'"
             )
 
     def _check_parameters(self):
         """Check every parameter and return them as the engine takes them."""
-        real = (("cutoff", 0.0, False), ("cutoff_width", 0.0, True), ("atom_sigma", 0.0, False),
-                ("center_weight", 0.0, True))
-        for name, low, closed in real:
-            value = getattr(self, name)
-            ok = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
-            if not (ok and (value >= low if closed else value > low)):
-                rule = "at least 0" if closed else "above 0"
-                raise ValueError(f"{name} must be a finite number {rule}, got {value!r}")
-        for name, low, high in (("n_max", 1, 64), ("l_max", 0, 30)):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) and not isinstance(value, bool)
-                    and low <= value <= high):
-                raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-        if self.cutoff_width > self.cutoff:
-            raise ValueError(f"cutoff_width={self.cutoff_width} must not exceed "
-                             f"cutoff={self.cutoff}")
-        if not 0.005 <= self.atom_sigma / self.cutoff <= 10:
-            raise ValueError(
-                f"atom_sigma={self.atom_sigma} must be between 0.005 and 10 times "
-                f"cutoff={self.cutoff}; both are in angstrom"
-            )
-        choices = {
-            "radial_basis": tuple(RADIAL_BASES), "radial_scaling": (None,),
-            "compression": COMPRESSIONS, "pooling": (None, "mean", "sum"), "centers": (None,),
-            "handle_unknown": self._unknown_choices, "dtype": ("float64", "float32"),
-        }  # fmt: skip
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if not any(value is one or (isinstance(value, str) and value == one)
-                       for one in allowed):
-                raise ValueError(f"{name} must be one of {list(allowed)}, got {value!r}")
+        check_density_parameters(self)
+        check_choice("compression", self.compression, COMPRESSIONS)
+        check_choice("pooling", self.pooling, (None, "mean", "sum"))
+        check_choice("centers", self.centers, (None,))
+        check_choice("handle_unknown", self.handle_unknown, self._unknown_choices)
+        check_choice("dtype", self.dtype, ("float64", "float32"))
+        check_flag("normalize", self.normalize)
         names = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
-                 "center_weight", "compression", "normalize", "n_jobs")
+                 "radial_scaling", "center_weight", "compression", "normalize", "n_jobs")
         return {name: getattr(self, name) for name in names}
 
     def _caption(self):
-        elements = listing(chemical_symbols[z] for z in self.species_)
+        elements = listing(element_names(self.species_))
         return f"{elements}: {self.n_features_out_} features"
 
     def __sklearn_tags__(self):
@@ -335,25 +330,3 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _atomic_numbers(species, unique=True):
-    """Atomic numbers from symbols or numbers."""
-    if isinstance(species, (str, Integral)) or not hasattr(species, "__iter__"):
-        raise ValueError(f"species must be a sequence of elements, got {species!r}; "
-                         "use for example ['C', 'H']")
-    numbers = []
-    for element in species:
-        if isinstance(element, str) and element in atomic_numbers:
-            numbers.append(atomic_numbers[element])
-        elif isinstance(element, Integral) and 0 <= element < len(chemical_symbols):
-            numbers.append(int(element))
-        else:
-            raise ValueError(f"species holds {element!r}, which is neither a chemical symbol nor "
-                             f"an atomic number from 0 to {len(chemical_symbols) - 1}")
-    if not numbers:
-        raise ValueError("species is empty; name at least one element, or use species=None")
-    numbers = np.array(numbers, dtype=np.intp)
-    if unique and len(np.unique(numbers)) < len(numbers):
-        raise ValueError(f"species={list(species)!r} names an element twice; name each once")
-    return np.sort(numbers) if unique else numbers

@@ -19,7 +19,8 @@ from ..structures import check_structures
 from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
 from ..utils.threads import effective_n_threads
-from ._soap import _atomic_numbers, _is_pooled
+from ._parameters import check_species
+from ._soap import _is_pooled
 
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**25
@@ -249,7 +250,7 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         if self.species is None:
             self.species_ = np.unique(structures.numbers)
         else:
-            self.species_ = _atomic_numbers(self.species)
+            self.species_ = check_species(self.species)
         self._check_species(structures)
         nodes = np.linspace(self.shortest, self.cutoff, self.n_gaussians)
         width = self.gaussian_width or nodes[1] - nodes[0]

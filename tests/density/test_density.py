@@ -11,8 +11,8 @@ from scipy.special import ive
 
 from skdesc.density import RADIAL_BASES, RadialSpline, make_radial_basis
 from skdesc.density._expansion_cy import DensityExpansion
+from skdesc.density._profiles import bessel_profiles
 from skdesc.density._reference import coefficients as twin
-from skdesc.density._spline import bessel_profiles
 from skdesc.invariants._environments_cy import Neighborhoods
 from skdesc.neighbors import find_pairs
 from skdesc.structures import Structures

@@ -124,7 +124,7 @@ def check_global_state(transformer, structures):
     """Random streams, warnings, logging, environment and configuration are left alone."""
     def state():
         return (
-            np.random.get_state()[1].tolist(),  # noqa: NPY002
+            repr(np.random.get_state()), np.random.get_state()[1].tolist(),  # noqa: NPY002
             random.getstate(), dict(np.geterr()),
             list(warnings.filters), dict(os.environ), os.getcwd(), sklearn.get_config(),
             logging.getLogger().level, list(logging.getLogger().handlers),
@@ -132,9 +132,9 @@ def check_global_state(transformer, structures):
 
     before = state()
     transformer.fit(structures).transform(structures)
-    names = ("numpy.random", "random", "numpy.errstate", "warnings.filters", "os.environ",
-             "the working directory", "scikit-learn's configuration", "the root logger's level",
-             "the root logger's handlers")
+    names = ("numpy.random", "numpy.random", "random", "numpy.errstate", "warnings.filters",
+             "os.environ", "the working directory", "scikit-learn's configuration",
+             "the root logger's level", "the root logger's handlers")
     changed = [
         name for name, one, other in zip(names, before, state(), strict=True) if one != other
     ]

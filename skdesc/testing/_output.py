@@ -80,9 +80,8 @@ def check_set_output(transformer, structures):
                         f"set_output({library!r}) gives {type(table).__name__} for {name}")
                 require(list(table.columns) == list(transformer.get_feature_names_out()),
                         "the columns are not the names of the features")
-        if library == "pandas" and is_pooled(plain) and "Series" in tables:
-            index = containers(structures)["Series"].index
-            require(tables["Series"].index.equals(index), "the index of a Series is lost")
+        if library == "pandas" and is_pooled(plain):
+            index = containers(structures)["DataFrame"].index
             require(tables["DataFrame"].index.equals(index), "the index of a DataFrame is lost")
         pipeline.set_output(transform="default")
 

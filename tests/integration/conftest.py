@@ -47,7 +47,7 @@ def cluster():
     with (
         dask.config.set({"distributed.comm.timeouts": patience}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
     ):
         yield cluster

@@ -238,7 +238,7 @@ def test_workers_share_the_cores(frames, backend):
 def test_dask_changes_nothing(frames):
     distributed = pytest.importorskip("dask.distributed")
     X, y = frames
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(**options), joblib.parallel_config(backend="dask"):
         _same(_pair_search().fit(X, y), _pair_search(n_jobs=-1).fit(X, y))
 

@@ -1,0 +1,200 @@
+"""Errors of Gaussian approximation potentials on any data set, without tuning by hand.
+
+``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
+(``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
+search on part of the training set, and nothing else, chooses range and width of the descriptor,
+the exponent and the noise; the rest follows from the sizes by the rules in `choose_sizes`. Then one
+fit to the whole training set, and the errors on the test set, which is looked at only then.
+"""
+
+import argparse
+import io
+import lzma
+import resource
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import sklearn
+from ase.io import read
+from scipy.stats import loguniform, uniform
+from sklearn.model_selection import KFold
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from skdesc import (
+    GAPRegressor,
+    SOAPTransformer,
+    TwoBodyTransformer,
+    TwoStagePSOSearchCV,
+    extract_targets,
+)
+from skdesc.metrics import energy_mae_per_atom, energy_rmse_per_atom, forces_mae, forces_rmse
+
+KCAL_PER_MOL = 0.0433641
+# Figures of others, by the beginning of the training file's name. Sources: the tables of Zuo et
+# al., J. Phys. Chem. A 124, 731 (2020), where mean absolute or root mean square is not certain;
+# those marked ~ are as quoted in secondary sources.
+PUBLISHED = {
+    "mlearn_Cu": "GAP 0.46 meV/atom, 10 meV/A; MTP 0.41 meV/atom",
+    "mlearn_Li": "GAP 0.49 meV/atom, 10 meV/A; MTP 0.49 meV/atom",
+    "mlearn_Si": "GAP 2.91 meV/atom, 70 meV/A; MTP 2.21 meV/atom",
+    "maml_MoNbTaW": "SNAP MAE ~5.1 meV/atom, ~140 meV/A",
+    "botnet_eth": "MAE of rMD17 ethanol, meV and meV/A: GAP ~3.5 and ~18.1, ACE ~1.2 and ~7.3",
+    "acac": "RMSE 300 K, meV and meV/A: MACE ~0.9 and ~5.1, BOTNet ~0.89 and ~6.3",
+    "qm7": "SOAP kernels ~1 kcal/mol MAE",
+}
+PAIR_CUTOFF = 7.0
+# atoms of the part of the training set that the search sees, and sparse points per element there
+SEARCH_ATOMS, SEARCH_POINTS = 2500, 150
+
+
+class PotentialScorer:
+    """Minus the mean logarithm of the errors of energies per atom and of forces.
+
+    The sum of logarithms weighs relative improvements alike, whatever the units.
+    """
+
+    def get_metadata_routing(self):
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="forces", alias=True)
+        return request
+
+    def __call__(self, estimator, X, y, forces=None):
+        if forces is None:
+            return -np.log(energy_rmse_per_atom(y, estimator.predict(X), X.n_atoms))
+        energies, predicted = estimator.predict(X, return_forces=True)
+        error = np.log(energy_rmse_per_atom(y, energies, X.n_atoms))
+        return -0.5 * (error + np.log(forces_rmse(forces, predicted)))
+
+
+def read_frames(path):
+    """All structures of a file; ASE alone would take minutes for a compressed one."""
+    opener = lzma.open if path.suffix == ".xz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        return read(io.StringIO(file.read()), ":", format="extxyz")
+
+
+def choose_sizes(frames, n_elements, n_jobs):
+    """Pipeline whose sizes follow from the data: descriptors, and sparse points per element."""
+    n_atoms = sum(map(len, frames))
+    periodic = any(atoms.pbc.any() for atoms in frames)
+    many = {"cutoff": 6.0, "cutoff_width": 2.0, "atom_sigma": 0.5, "n_jobs": n_jobs}
+    if n_elements > 3:
+        from skdesc import TensorReducedTransformer
+
+        # its size does not depend on the elements
+        descriptor = TensorReducedTransformer(
+            n_max=8, l_max=6, n_channels=96, random_state=0, **many
+        )
+    else:
+        descriptor = SOAPTransformer(n_max=8, l_max=6, **many)
+    pairs = TwoBodyTransformer(cutoff=PAIR_CUTOFF if periodic else 6.0, n_jobs=n_jobs)
+    # rows of forces for each point are what a fit spends its time with
+    points = int(np.clip(3e7 / n_atoms, 400, 1000))
+    points = max(points // max(n_elements - 1, 1), 250)
+    return Pipeline([
+        ("union", FeatureUnion([("pairs", pairs), ("soap", descriptor)])),
+        ("gap", GAPRegressor(
+            zeta=[1, 4], n_sparse=[1000, points], sigma_energy=3e-4, sigma_forces=0.01,
+            sigma_virials=0.03, random_state=0,
+        )),
+    ])  # fmt: skip
+
+
+def search(pipeline, frames, n_jobs):
+    """Parameters by cross-validation on part of the training set."""
+    n_atoms = np.cumsum([len(atoms) for atoms in frames])
+    step = max(1, round(n_atoms[-1] / SEARCH_ATOMS))
+    part = frames[::step]
+    y, targets = extract_targets(part, virials=False)
+    print(f"search on {len(part)} training structures, {sum(map(len, part))} atoms")
+    candidate = Pipeline(pipeline.steps).set_params(gap__n_sparse=[1000, SEARCH_POINTS])
+    result = TwoStagePSOSearchCV(
+        candidate,
+        transformer_space={
+            "union__soap__cutoff": uniform(4.0, 3.5),
+            "union__soap__cutoff_width": uniform(1.0, 2.0),
+            "union__soap__atom_sigma": uniform(0.3, 0.4),
+        },
+        regressor_space={
+            "gap__zeta": [[1, 2], [1, 3], [1, 4], [1, 6]],
+            "gap__sigma_energy": loguniform(1e-5, 3e-3),
+            "gap__sigma_forces": loguniform(1e-3, 1e-1),
+        },
+        n_particles=6,
+        n_iterations=3,
+        scoring=PotentialScorer(),
+        cv=KFold(2, shuffle=True, random_state=0),
+        refit=False,
+        n_jobs=n_jobs,
+        random_state=0,
+    ).fit(part, y, **targets)
+    for name, value in result.best_params_.items():
+        print(f"    {name} = {value if isinstance(value, list) else format(value, '.3g')}")
+    return result.best_params_
+
+
+def report(name, frames, pipeline):
+    """Print the errors on some structures."""
+    y, targets = extract_targets(frames, virials=False)
+    n_atoms = np.array([len(atoms) for atoms in frames])
+    if "forces" in targets:
+        energies, forces = pipeline.predict(frames, return_forces=True)
+    else:
+        energies = pipeline.predict(frames)
+    mae, rmse = energy_mae_per_atom(y, energies, n_atoms), energy_rmse_per_atom(y, energies, n_atoms)
+    total = np.abs(y - energies)
+    print(f"{name}: {len(frames)} structures")
+    print(f"    energy  MAE {1e3 * mae:8.3f}  RMSE {1e3 * rmse:8.3f} meV/atom")
+    print(f"    energy  MAE {1e3 * total.mean():8.3f}  "
+          f"RMSE {1e3 * np.sqrt(np.mean(total**2)):8.3f} meV per structure "
+          f"(MAE {total.mean() / KCAL_PER_MOL:.3f} kcal/mol)")
+    if "forces" in targets:
+        print(f"    forces  MAE {1e3 * forces_mae(targets['forces'], forces):8.2f}  "
+              f"RMSE {1e3 * forces_rmse(targets['forces'], forces):8.2f} meV/angstrom")
+
+
+def main(train, test, n_jobs, max_atoms):
+    """Search, fit, test."""
+    sklearn.set_config(enable_metadata_routing=True)
+    warnings.simplefilter("ignore")
+    frames = read_frames(train)
+    n_atoms = sum(map(len, frames))
+    step = -(-n_atoms // max_atoms)
+    if step > 1:
+        frames = frames[::step]
+        print(f"every {step}th training structure only, for the sake of time")
+    elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
+    print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
+          f"{' '.join(elements)}")
+    pipeline = choose_sizes(frames, len(elements), n_jobs)
+    pipeline.set_params(union__pairs__species=elements, union__soap__species=elements)
+    start = time.perf_counter()
+    pipeline.set_params(**search(pipeline, frames, n_jobs))
+    searched = time.perf_counter()
+    y, targets = extract_targets(frames)
+    pipeline.fit(frames, y, **targets)
+    fitted = time.perf_counter()
+    gap = pipeline[-1]
+    print(f"{len(gap.weights_)} sparse points; leave-one-structure-out energy RMSE "
+          f"{1e3 * np.sqrt(np.mean((gap.loo_ / [len(a) for a in frames]) ** 2)):.3f} meV/atom")
+    report(f"test ({test.name})", read_frames(test), pipeline)
+    for stem, text in PUBLISHED.items():
+        if train.name.startswith(stem):
+            print(f"    published: {text}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"search {searched - start:.0f} s, fit {fitted - searched:.0f} s, "
+          f"test {time.perf_counter() - fitted:.0f} s, peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--train", type=Path, required=True, help="training structures")
+    parser.add_argument("--test", type=Path, required=True, help="test structures")
+    parser.add_argument("--n-jobs", type=int, default=2, help="processes of the search")
+    parser.add_argument("--max-atoms", type=int, default=60_000,
+                        help="train on part of larger sets, every n-th structure")
+    options = parser.parse_args()
+    main(options.train, options.test, options.n_jobs, options.max_atoms)

@@ -7,6 +7,7 @@
     _parameters     what the parameters may be
     _covariance     (p . p')^zeta and its derivative
     _sparse_points  which environments carry the model
+    _choosers       ways to choose them
     _rows           covariances between targets and sparse points
     _baseline       a calculator to learn the difference to
     _streaming_qr   triangles that hold all that the data say

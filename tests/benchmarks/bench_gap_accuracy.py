@@ -144,7 +144,8 @@ def report(name, frames, pipeline):
         energies, forces = pipeline.predict(frames, return_forces=True)
     else:
         energies = pipeline.predict(frames)
-    mae, rmse = energy_mae_per_atom(y, energies, n_atoms), energy_rmse_per_atom(y, energies, n_atoms)
+    mae = energy_mae_per_atom(y, energies, n_atoms)
+    rmse = energy_rmse_per_atom(y, energies, n_atoms)
     total = np.abs(y - energies)
     print(f"{name}: {len(frames)} structures")
     print(f"    energy  MAE {1e3 * mae:8.3f}  RMSE {1e3 * rmse:8.3f} meV/atom")

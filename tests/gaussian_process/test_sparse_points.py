@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from skdesc import GAPRegressor
+from skdesc.gaussian_process._choosers import distinct_rows, leading_coordinates
 from skdesc.gaussian_process._environments import check_environments
 from skdesc.gaussian_process._sparse_points import (
     METHODS,
     SparsePoints,
-    distinct_rows,
     expected_counts,
-    leading_coordinates,
     select_points,
 )
 

@@ -17,7 +17,7 @@ from ._sparse_points import expected_counts, one_per_block, select_points
 from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
-_DEFAULT_BATCH_BYTES = 2**28
+_DEFAULT_BATCH_BYTES = 2**26
 # Square arrays of the size of a triangle that exist at once when the triangles are combined,
 # each kind's and its copy with the last rows apart: energies with e0 subtracted, factors of the
 # prior, the result, a copy on its way.

@@ -3,7 +3,7 @@
 ``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
 (``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
 search on part of the training set, and nothing else, chooses range and width of the descriptor,
-the exponent and the noise; the rest follows from the sizes by the rules in `choose_sizes`. Then one
+the exponent and the noise; the rest follows from the sizes by the rules in `make_pipeline` and `choose_points`. Then one
 fit to the whole training set, and the errors on the test set, which is looked at only then.
 """
 
@@ -22,6 +22,7 @@ from scipy.stats import loguniform, uniform
 from sklearn.model_selection import KFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
+from vesin import NeighborList
 
 from skdesc import (
     GAPRegressor,
@@ -45,9 +46,11 @@ PUBLISHED = {
     "acac": "RMSE 300 K, meV and meV/A: MACE ~0.9 and ~5.1, BOTNet ~0.89 and ~6.3",
     "qm7": "SOAP kernels ~1 kcal/mol MAE",
 }
-PAIR_CUTOFF = 7.0
+N_MAX, L_MAX, PAIR_CUTOFF = 8, 6, 7.0
 # atoms of the part of the training set that the search sees, and sparse points per element there
-SEARCH_ATOMS, SEARCH_POINTS = 2500, 150
+SEARCH_ATOMS, SEARCH_POINTS = 2000, 150
+# about two minutes of one core
+OPERATIONS = 4e12
 
 
 class PotentialScorer:
@@ -76,9 +79,8 @@ def read_frames(path):
         return read(io.StringIO(file.read()), ":", format="extxyz")
 
 
-def choose_sizes(frames, n_elements, n_jobs):
-    """Pipeline whose sizes follow from the data: descriptors, and sparse points per element."""
-    n_atoms = sum(map(len, frames))
+def make_pipeline(frames, n_elements, n_jobs):
+    """Pipeline with what needs no search."""
     periodic = any(atoms.pbc.any() for atoms in frames)
     many = {"cutoff": 6.0, "cutoff_width": 2.0, "atom_sigma": 0.5, "n_jobs": n_jobs}
     if n_elements > 3:
@@ -86,21 +88,33 @@ def choose_sizes(frames, n_elements, n_jobs):
 
         # its size does not depend on the elements
         descriptor = TensorReducedTransformer(
-            n_max=8, l_max=6, n_channels=96, random_state=0, **many
+            n_max=N_MAX, l_max=L_MAX, n_channels=96, random_state=0, **many
         )
     else:
-        descriptor = SOAPTransformer(n_max=8, l_max=6, **many)
+        descriptor = SOAPTransformer(n_max=N_MAX, l_max=L_MAX, **many)
     pairs = TwoBodyTransformer(cutoff=PAIR_CUTOFF if periodic else 6.0, n_jobs=n_jobs)
-    # rows of forces for each point are what a fit spends its time with
-    points = int(np.clip(3e7 / n_atoms, 400, 1000))
-    points = max(points // max(n_elements - 1, 1), 250)
     return Pipeline([
         ("union", FeatureUnion([("pairs", pairs), ("soap", descriptor)])),
         ("gap", GAPRegressor(
-            zeta=[1, 4], n_sparse=[1000, points], sigma_energy=3e-4, sigma_forces=0.01,
+            zeta=[1, 4], n_sparse=[1000, SEARCH_POINTS], sigma_energy=3e-4, sigma_forces=0.01,
             sigma_virials=0.03, random_state=0,
         )),
     ])  # fmt: skip
+
+
+def choose_points(frames, cutoff, n_elements):
+    """Sparse points per element, as many as some minutes allow."""
+    if "forces" not in frames[0].calc.results:
+        return 3000 // n_elements
+    finder = NeighborList(cutoff=cutoff, full_list=True)
+    part = frames[:: max(1, len(frames) // 30)]
+    pairs = sum(
+        len(finder.compute(atoms.positions, atoms.cell.array, atoms.pbc, "i")[0]) for atoms in part
+    )
+    pairs *= sum(map(len, frames)) / sum(map(len, part))
+    # operations that the derivatives of one point take for each pair
+    limit = OPERATIONS / (pairs * 6 * N_MAX * (L_MAX + 1) ** 2)
+    return int(np.clip(limit, 300, 1000 if n_elements == 1 else 600))
 
 
 def search(pipeline, frames, n_jobs):
@@ -110,9 +124,8 @@ def search(pipeline, frames, n_jobs):
     part = frames[::step]
     y, targets = extract_targets(part, virials=False)
     print(f"search on {len(part)} training structures, {sum(map(len, part))} atoms")
-    candidate = Pipeline(pipeline.steps).set_params(gap__n_sparse=[1000, SEARCH_POINTS])
     result = TwoStagePSOSearchCV(
-        candidate,
+        pipeline,
         transformer_space={
             "union__soap__cutoff": uniform(4.0, 3.5),
             "union__soap__cutoff_width": uniform(1.0, 2.0),
@@ -170,10 +183,12 @@ def main(train, test, n_jobs, max_atoms):
     elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
           f"{' '.join(elements)}")
-    pipeline = choose_sizes(frames, len(elements), n_jobs)
+    pipeline = make_pipeline(frames, len(elements), n_jobs)
     pipeline.set_params(union__pairs__species=elements, union__soap__species=elements)
     start = time.perf_counter()
     pipeline.set_params(**search(pipeline, frames, n_jobs))
+    points = choose_points(frames, pipeline["union"]["soap"].cutoff, len(elements))
+    pipeline.set_params(gap__n_sparse=[1000, points])
     searched = time.perf_counter()
     y, targets = extract_targets(frames)
     pipeline.fit(frames, y, **targets)

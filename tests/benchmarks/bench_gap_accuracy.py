@@ -3,8 +3,9 @@
 ``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
 (``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
 search on part of the training set, and nothing else, chooses range and width of the descriptor,
-the exponent and the noise; the rest follows from the sizes by the rules in `make_pipeline` and `choose_points`. Then one
-fit to the whole training set, and the errors on the test set, which is looked at only then.
+the exponent and the noise; the rest follows from the training set by the rules in `make_pipeline`
+and `choose_points`. Then one fit to the whole training set, and the errors on the test set, which
+is looked at only then.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from vesin import NeighborList
 from skdesc import (
     GAPRegressor,
     SOAPTransformer,
+    TensorReducedTransformer,
     TwoBodyTransformer,
     TwoStagePSOSearchCV,
     extract_targets,
@@ -84,8 +86,6 @@ def make_pipeline(frames, n_elements, n_jobs):
     periodic = any(atoms.pbc.any() for atoms in frames)
     many = {"cutoff": 6.0, "cutoff_width": 2.0, "atom_sigma": 0.5, "n_jobs": n_jobs}
     if n_elements > 3:
-        from skdesc import TensorReducedTransformer
-
         # its size does not depend on the elements
         descriptor = TensorReducedTransformer(
             n_max=N_MAX, l_max=L_MAX, n_channels=96, random_state=0, **many

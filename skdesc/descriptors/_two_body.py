@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..features import AtomicFeatures
+from ..features import AtomicFeatures, Blocks, Jacobian
 from ..neighbors import find_pairs
 from ..structures import check_structures
 from ..utils.html import FittedCaption, listing
@@ -93,6 +93,35 @@ class TwoBodyDescriptor:
             gradient[atoms], strain[part] = pairs.spread(slopes)
         return gradient, strain
 
+    def jacobian(self, features, strain=False):
+        """Explicit derivatives; see ``AtomicFeatures.jacobian``."""
+        structures, n_gaussians = features.structures, len(self.nodes)
+        n_atoms, n_species = len(structures.positions), len(self.species)
+        pairs = _Pairs(self, structures)
+        check_fits_memory(
+            8 * n_gaussians * (3 * len(pairs.slot) + (12 if strain else 3) * n_atoms * n_species),
+            f"the derivatives of {n_atoms} centers by {len(pairs.slot)} neighbors",
+            "take AtomicFeatures.vjp, which forms no Jacobian, or fewer structures",
+        )
+        unit = pairs.displacement / pairs.distance[:, np.newaxis]
+        values = unit[:, :, np.newaxis] * self.radial(pairs.distance)[1][:, np.newaxis]
+        to_slots = pairs.sums_of_slots()
+        itself = -_sum_pairs(to_slots, values, n_atoms)
+        blocks = []
+        for index in range(n_species):
+            mine = np.flatnonzero(pairs.slot % n_species == index)
+            columns = np.arange(index * n_gaussians, (index + 1) * n_gaussians)
+            blocks.append(Blocks(pairs.center[mine], pairs.neighbor[mine], columns, values[mine],
+                                 np.zeros((len(mine), 3))))  # fmt: skip
+        every = np.arange(n_atoms)
+        blocks.append(Blocks(every, every, np.arange(self.n_features), itself,
+                             np.zeros((n_atoms, 3))))  # fmt: skip
+        by_strain = None
+        if strain:
+            outer = values[:, :, np.newaxis] * pairs.displacement[:, np.newaxis, :, np.newaxis]
+            by_strain = _sum_pairs(to_slots, outer, n_atoms)
+        return Jacobian(features.values, blocks, n_atoms, by_strain)
+
     def radial(self, r):
         """Gaussians times cutoff of distances, and derivatives, both (n_pairs, n_gaussians)."""
         phase = np.pi / self.cutoff_width * np.maximum(r - self.cutoff + self.cutoff_width, 0.0)
@@ -118,6 +147,13 @@ class TwoBodyDescriptor:
             stop = max(stop, start + 1)
             yield slice(start, stop), slice(offsets[start], offsets[stop])
             start = stop
+
+
+def _sum_pairs(to_slots, values, n_atoms):
+    """Sums (n_atoms, ..., n_features) over the pairs of each center and species."""
+    axes, n_gaussians = values.shape[1:-1], values.shape[-1]
+    sums = (to_slots @ values.reshape(len(values), -1)).reshape(n_atoms, -1, *axes, n_gaussians)
+    return np.moveaxis(sums, 1, -2).reshape(n_atoms, *axes, -1)
 
 
 class _Pairs:

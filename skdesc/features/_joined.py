@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._jacobian import Blocks, Jacobian
+
 
 class JoinedDescriptor:
     """Descriptors whose features are the columns of one array, block after block.
@@ -40,6 +42,25 @@ class JoinedDescriptor:
             features.block(index).gradient_rows(np.ascontiguousarray(Q[:, columns]), weights)
             for index, columns in enumerate(self.blocks)
         )
+
+    def jacobian(self, features, strain=False):
+        """Those of the blocks, side by side; see ``AtomicFeatures.jacobian``."""
+        parts, strains = [], []
+        for index, columns in enumerate(self.blocks):
+            block = features.block(index)
+            found = block.jacobian(strain)
+            strains.append(found.strain)
+            for part in found.blocks:
+                # each block is normalized by itself, so that this can't wait until later
+                values = np.zeros((len(part.center), 3, block.values.shape[1]))
+                values[:, :, part.columns] = part.values
+                values -= part.along[:, :, np.newaxis] * block.values[part.center, np.newaxis]
+                every = np.arange(columns.start, columns.stop)
+                parts.append(
+                    Blocks(part.center, part.atom, every, values, np.zeros_like(part.along))
+                )
+        by_strain = np.concatenate(strains, axis=3) if strain else None
+        return Jacobian(features.values, parts, len(features.structures.positions), by_strain)
 
 
 def _sum(pairs):

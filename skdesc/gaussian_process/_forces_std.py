@@ -8,7 +8,7 @@ Before any data, the variance of a force component with :math:`J_i = \partial p_
     D_{ij} = p_i \cdot p_j,
 
 over pairs of centers of the same species. It is the one place that needs derivatives of
-descriptors explicitly; they are had one center at a time and kept where they are not zero.
+descriptors explicitly, which leave out zeros.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ import numpy as np
 
 from ._covariance import power
 from ._rows import all_rows
-
-# columns of the unit matrix whose derivatives are taken at once
-_COLUMNS = 512
 
 
 def forces_std(model, environments):
@@ -75,9 +72,8 @@ def _prior_force_variances(features, zeta):
     first = same * zeta * power(dot, zeta - 1.0)
     # at zeta = 1 the second term is absent, and so is the power -1
     second = same * zeta * (zeta - 1.0) * power(dot, max(zeta - 2.0, 0.0))
-    centers, jacobians = _jacobians_by_atom(features)
-    result = np.zeros((len(centers), 3))
-    for atom, (near, J) in enumerate(zip(centers, jacobians, strict=True)):
+    result = np.zeros((int(features.n_atoms[0]), 3))
+    for atom, near, J in _jacobians_by_atom(features):
         pairs = np.ix_(near, near)
         for axis in range(3):
             gram = J[:, axis] @ J[:, axis].T
@@ -88,28 +84,24 @@ def _prior_force_variances(features, zeta):
 
 
 def _jacobians_by_atom(features):
-    """For each atom, the centers that see it, and derivatives of these by its position.
-
-    Returns
-    -------
-    centers : list of ndarray of shape (n_near,)
-        For each atom.
-    jacobians : list of ndarray of shape (n_near, 3, n_features)
-        For each atom.
-    """
-    n_atoms, (n_centers, n_features) = int(features.n_atoms[0]), features.values.shape
-    centers, jacobians = [[] for _ in range(n_atoms)], [[] for _ in range(n_atoms)]
-    for center in range(n_centers):
-        J = np.empty((n_atoms, 3, n_features))
-        for start in range(0, n_features, _COLUMNS):
-            Q = np.eye(n_features)[start : start + _COLUMNS]
-            weights = np.zeros((n_centers, len(Q)))
-            weights[center] = 1.0
-            J[:, :, start : start + len(Q)] = features.gradient_rows(Q, weights)[0]
-        for atom in np.flatnonzero(J.any(axis=(1, 2))):
-            centers[atom].append(center)
-            jacobians[atom].append(J[atom].copy())
-    return (
-        [np.array(near, dtype=np.intp) for near in centers],
-        [np.array(J).reshape(-1, 3, n_features) for J in jacobians],
-    )
+    """Yield each atom, the centers that see it, and derivatives of these by its position."""
+    n_atoms, n_features = int(features.n_atoms[0]), features.values.shape[1]
+    parts = features.jacobian().blocks
+    orders = [np.argsort(part.atom, kind="stable") for part in parts]
+    ends = [
+        np.searchsorted(part.atom[order], np.arange(n_atoms + 1))
+        for part, order in zip(parts, orders, strict=True)
+    ]
+    for atom in range(n_atoms):
+        own = [order[end[atom] : end[atom + 1]] for order, end in zip(orders, ends, strict=True)]
+        near = np.unique(
+            np.concatenate([part.center[rows] for part, rows in zip(parts, own, strict=True)])
+        )
+        J = np.zeros((len(near), 3, n_features))
+        for part, rows in zip(parts, own, strict=True):
+            place = np.searchsorted(near, part.center[rows])
+            values = np.zeros((len(rows), 3, n_features))
+            values[:, :, part.columns] = part.values[rows]
+            values -= part.along[rows, :, np.newaxis] * features.values[near[place], np.newaxis]
+            np.add.at(J, place, values)  # several images of an atom may be near one center
+        yield atom, near, J

@@ -72,6 +72,17 @@ def test_rows_are_adjoints(features):
         np.testing.assert_allclose(strain[..., m], one_strain, atol=1e-11)
 
 
+def test_jacobian_is_the_adjoint(features):
+    g = np.random.RandomState(3).normal(size=features.values.shape)
+    jacobian = features.jacobian(strain=True)
+    gradient, strain = features.vjp(g)
+    np.testing.assert_allclose(jacobian.vjp(g), gradient, atol=1e-12)
+    np.testing.assert_allclose(np.einsum("iaxf,if->ax", jacobian.dense(), g), gradient, atol=1e-12)
+    by_center = np.einsum("ixyf,if->ixy", jacobian.strain, g)
+    sums = np.add.reduceat(by_center, features.offsets[:-1])
+    np.testing.assert_allclose(sums, strain, atol=1e-11)
+
+
 def test_batches_do_not_change_anything(features, monkeypatch):
     rng = np.random.RandomState(2)
     Q = rng.normal(size=(2, features.values.shape[1]))

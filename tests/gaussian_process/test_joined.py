@@ -168,6 +168,20 @@ def test_partial_fit_and_batches(gap, joined, targets):
     )
 
 
+def test_jacobian_is_the_adjoint(frames):
+    union = make_union(
+        TwoBodyTransformer(cutoff=4.0), SOAPTransformer(cutoff=3.0, n_max=4, l_max=3)
+    )
+    features = union.fit_transform(frames)
+    g = np.random.RandomState(3).normal(size=features.values.shape)
+    jacobian = features.jacobian(strain=True)
+    gradient, strain = features.vjp(g)
+    np.testing.assert_allclose(jacobian.vjp(g), gradient, atol=1e-11)
+    by_center = np.einsum("ixyf,if->ixy", jacobian.strain, g)
+    sums = np.add.reduceat(by_center, features.offsets[:-1])
+    np.testing.assert_allclose(sums, strain, atol=1e-10)
+
+
 def test_uncertainty_of_forces(gap, union):
     """Standard deviations of energies along a displacement grow as those of its forces say."""
     new = union(make_frames(1, seed=33))

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from skdesc.features import AtomicFeatures
+from skdesc.features import AtomicFeatures, Blocks, Jacobian
 from skdesc.structures import check_structures
 
 
@@ -55,6 +55,15 @@ class ToyDescriptor:
             gradient[rows] = np.einsum("iqax,im,mq->axm", J, w, Q, optimize=True)
             strain[index] = np.einsum("iqxy,im,mq->xym", J_strain, w, Q, optimize=True)
         return gradient, strain
+
+    def jacobian(self, features, strain=False):
+        blocks = []
+        for _, rows, J, _ in self._jacobians(features):
+            center, atom = (part.ravel() + rows.start for part in np.indices((len(J), len(J))))
+            values = J.transpose(0, 2, 3, 1).reshape(-1, 3, J.shape[1])
+            every = np.arange(J.shape[1])
+            blocks.append(Blocks(center, atom, every, values, np.zeros((len(center), 3))))
+        return Jacobian(features.values, blocks, len(features.structures.positions))
 
     def _jacobians(self, features):
         structures = features.structures

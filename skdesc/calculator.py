@@ -26,7 +26,8 @@ class SkdescCalculator(Calculator):
     """Energies, forces, stress and uncertainty of structures by a fitted pipeline.
 
     Energy, forces and stress come from one evaluation; energies of atoms (``energies``) and
-    the standard deviation of the energy (``energy_std``) are computed when asked for.
+    standard deviations of the energy (``energy_std``) and of the forces (``forces_std``) are
+    computed when asked for.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class SkdescCalculator(Calculator):
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress",
-                              "energy_std"]
+                              "energy_std", "forces_std"]
 
     def __init__(self, pipeline, **kwargs):
         super().__init__(**kwargs)
@@ -92,6 +93,8 @@ class SkdescCalculator(Calculator):
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
         if std:
             self.results["energy_std"] = float(std[0][0])
+        if "forces_std" in properties:
+            self.results["forces_std"] = gap.predict_forces_std(features)[0]
         if "energies" in properties:
             local = np.zeros(len(self.atoms))
             local[features.centers] = gap.predict_local_energies(features)

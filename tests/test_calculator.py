@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
-from ase.build import molecule
+from ase import Atoms, units
+from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
 from helpers.toy_data import make_frames, reference
@@ -13,7 +15,7 @@ from helpers.toy_descriptor import ToyTransformer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from skdesc import GAPRegressor
+from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc.calculator import SkdescCalculator, ZBLCalculator
 
 
@@ -42,6 +44,10 @@ def test_properties_are_the_pipelines(pipeline, cell):
     stress = voigt_6_to_full_3x3_stress(cell.get_stress())
     np.testing.assert_allclose(-cell.get_volume() * stress, virials[0], rtol=1e-12)
     assert cell.calc.get_property("energy_std", cell) == std[0]
+    np.testing.assert_array_equal(
+        cell.calc.get_property("forces_std", cell),
+        pipeline[-1].predict_forces_std(pipeline[:-1].transform([cell]))[0],
+    )
     assert cell.get_potential_energies().sum() == pytest.approx(y[0], rel=1e-12)
 
 
@@ -88,6 +94,41 @@ def test_relaxation(cell):
     BFGS(cell, logfile=None).run(fmax=fmax, steps=50)
     assert cell.get_potential_energy() < before
     assert np.linalg.norm(cell.get_forces(), axis=1).max() < fmax
+
+
+@pytest.mark.slow
+def test_energy_is_conserved():
+    """Ten picoseconds of 64 copper atoms at 300 K without a thermostat."""
+    rng = np.random.RandomState(0)
+    frames = []
+    for k in range(24):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+        atoms.set_cell(atoms.cell * (1 + 0.02 * rng.uniform(-1, 1)), scale_atoms=True)
+        atoms.positions += (0.04 + 0.05 * (k % 3)) * rng.normal(size=atoms.positions.shape)
+        atoms.calc = EMT()
+        atoms.get_stress()
+        frames.append(atoms)
+    y, targets = extract_targets(frames)
+    pipeline = make_pipeline(
+        SOAPTransformer(cutoff=4.5, cutoff_width=1.0, n_max=6, l_max=5, n_jobs=1),
+        GAPRegressor(n_sparse=150, sigma_forces=0.02),
+    ).fit(frames, y, **{f"gapregressor__{kind}": target for kind, target in targets.items()})
+    atoms = bulk("Cu").repeat((4, 4, 4))
+    atoms.calc = SkdescCalculator(pipeline)
+    # half of it goes into the potential energy
+    momenta = np.sqrt(atoms.get_masses()[:, None] * units.kB * 600) * rng.normal(size=(64, 3))
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
+    totals, temperatures = [], []
+    dynamics = VelocityVerlet(atoms, 2.0 * units.fs)
+    for _ in range(100):
+        dynamics.run(50)
+        totals.append(atoms.get_total_energy() / len(atoms))
+        temperatures.append(atoms.get_temperature())
+    assert 200 < np.mean(temperatures[20:]) < 400
+    drift = np.mean(totals[-10:]) - np.mean(totals[:10])
+    print(f"drift {1e3 * drift:.4f} meV/atom in 10 ps at {np.mean(temperatures[20:]):.0f} K")
+    assert abs(drift) < 1e-3
+    assert np.ptp(totals) < 1e-3
 
 
 def test_what_is_not_a_potential(pipeline):

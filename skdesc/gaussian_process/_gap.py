@@ -9,13 +9,13 @@ from ase.data import chemical_symbols
 from joblib import cpu_count, effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, evaluate_baseline, local_baseline
 from ._environments import check_environments
 from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
+from ._one_thread import blas_threads
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
@@ -446,4 +446,4 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             return nullcontext()
         # on a cluster, the number of jobs is that of all machines together
         n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
-        return threadpool_limits(n_threads, "blas")
+        return blas_threads(n_threads)

@@ -1,10 +1,33 @@
-"""BLAS on one thread, for as long as any thread of Python wants it so."""
+"""BLAS on some threads, or on one for as long as any thread of Python wants it so."""
 
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 
 from threadpoolctl import ThreadpoolController
+
+
+@lru_cache(maxsize=1)
+def _controller():
+    """Find the libraries once: it takes as long as predicting a small structure."""
+    return ThreadpoolController()
+
+
+def blas_threads(n_threads):
+    """Context that limits BLAS to some threads.
+
+    Parameters
+    ----------
+    n_threads : int
+        At most.
+
+    Returns
+    -------
+    context manager
+        Resets the limit when it is left.
+    """
+    return _controller().limit(limits=n_threads, user_api="blas")
 
 
 class _OneThread:
@@ -18,15 +41,12 @@ class _OneThread:
     def __init__(self):
         self._lock = threading.Lock()
         self._count = 0
-        self._controller = None
         self._limiter = None
 
     def __enter__(self):
         with self._lock:
-            if self._controller is None:
-                self._controller = ThreadpoolController()  # looks for libraries: slow
             if self._count == 0:
-                self._limiter = self._controller.limit(limits=1, user_api="blas")
+                self._limiter = blas_threads(1)
             self._count += 1
 
     def __exit__(self, *exception):

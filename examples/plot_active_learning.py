@@ -1,0 +1,96 @@
+"""
+Which structures to compute next
+================================
+
+Reference calculations are what a potential costs. A Gaussian process knows where it is uncertain,
+and :func:`skdesc.gaussian_process.select_batch` picks from a pool the structures whose energies
+would tell it most, together: near copies of one uncertain structure are not all taken. Here a
+potential of carbon grows from eight structures, by such batches and by random ones.
+"""
+
+# %%
+# The pool is the training side of the bundled carbon solids; their energies and forces stay hidden
+# until a structure is picked. Descriptors don't depend on them, and are computed once.
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from skdesc import GAPRegressor, SOAPTransformer, extract_targets
+from skdesc.datasets import load_carbon_solids
+from skdesc.gaussian_process import select_batch
+from skdesc.metrics import energy_rmse_per_atom, forces_rmse
+
+data = load_carbon_solids()
+pool, test = ([data.frames[index] for index in part] for part in (data.train, data.test))
+y, targets = extract_targets(pool, virials=False)
+y_test, targets_test = extract_targets(test, virials=False)
+soap = SOAPTransformer(cutoff=4.0, cutoff_width=1.0, n_max=6, l_max=4, atom_sigma=0.4)
+X, X_test = soap.fit_transform(pool), soap.transform(test)
+
+START, BATCH, ROUNDS, SEEDS = 8, 8, 5, 5
+
+
+def fit(index):
+    """A potential from some structures of the pool."""
+    gap = GAPRegressor(
+        n_sparse=200, e0=data.isolated_energies, sigma_energy=0.01, sigma_forces=0.2
+    )
+    return gap.fit(X[index], y[index], forces=[targets["forces"][i] for i in index])
+
+
+def errors(gap):
+    """Test errors of energies per atom and of forces."""
+    energies, forces = gap.predict(X_test, return_forces=True)
+    return (energy_rmse_per_atom(y_test, energies, X_test.n_atoms),
+            forces_rmse(targets_test["forces"], forces))  # fmt: skip
+
+
+def grow(seed, choose):
+    """Errors after each round, from a random start."""
+    known = list(np.random.default_rng(seed).choice(len(pool), START, replace=False))
+    found = []
+    for _ in range(ROUNDS):
+        gap = fit(np.array(known))
+        found.append(errors(gap))
+        unknown = np.setdiff1d(np.arange(len(pool)), known)
+        known += unknown[choose(gap, unknown, seed)].tolist()
+    return found
+
+
+def by_variance(gap, unknown, seed):
+    """Positions of the structures that tell most."""
+    return select_batch(gap, X[unknown], BATCH)[0]
+
+
+def by_chance(gap, unknown, seed):
+    """Positions of random structures."""
+    return np.random.default_rng([seed, len(unknown)]).choice(len(unknown), BATCH, replace=False)
+
+
+# %%
+# Both ways from the same five random starts.
+
+strategies = {"select_batch": by_variance, "random": by_chance}
+curves = {
+    name: np.array([grow(seed, choose) for seed in range(SEEDS)])
+    for name, choose in strategies.items()
+}
+sizes = START + BATCH * np.arange(ROUNDS)
+figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+labels = ("energy RMSE / eV per atom", "force RMSE / eV per angstrom")
+for name, curve in curves.items():
+    for axis, label, values in zip(axes, labels, np.moveaxis(curve, 2, 0), strict=True):
+        axis.errorbar(sizes, values.mean(axis=0), values.std(axis=0) / np.sqrt(SEEDS),
+                      marker="o", capsize=3, label=name)  # fmt: skip
+        axis.set(xlabel="structures computed", ylabel=label, yscale="log")
+        axis.legend()
+
+# %%
+# Errors at the same number of structures, averaged over the starts.
+
+print("structures   energy RMSE, meV/atom     force RMSE, meV/angstrom")
+print("             select_batch   random     select_batch   random")
+for size, chosen, chance in zip(sizes, *(c.mean(axis=0) for c in curves.values()), strict=True):
+    print(f"{size:6d}       {1e3 * chosen[0]:8.0f} {1e3 * chance[0]:10.0f}   "
+          f"{1e3 * chosen[1]:10.0f} {1e3 * chance[1]:10.0f}")
+plt.show()

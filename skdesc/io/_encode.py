@@ -182,11 +182,14 @@ def _refusal(value, where):
     if hasattr(value, "best_estimator_"):
         return TypeError(f"{where} is a search ({type(value).__name__}), which a model file cannot "
                          "hold; save its best_estimator_")
-    if callable(value) and hasattr(value, "__qualname__"):
+    if callable(value) and hasattr(value, "__name__"):
         kind = "class" if isinstance(value, type) else "function"
+        # ufuncs of NumPy before 2.2 have neither
+        module = getattr(value, "__module__", type(value).__module__)
+        name = getattr(value, "__qualname__", value.__name__)
         return TypeError(
-            f"{where} is the {kind} {value.__module__}.{value.__qualname__}, and a model file "
-            "holds no code; use a parameter that is data, such as a name or an array"
+            f"{where} is the {kind} {module}.{name}, and a model file holds no code; use a "
+            "parameter that is data, such as a name or an array"
         )
     return TypeError(
         f"{where} is of type {type(value).__module__}.{type(value).__qualname__}, which a model "

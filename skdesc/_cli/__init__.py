@@ -1,0 +1,53 @@
+"""Command line: fit, tune, use and evaluate potentials from files of structures.
+
+Thin over the Python interface; ``_arguments`` says what can be asked for, ``_commands`` does it,
+``_data`` reads and writes structures. Libraries are imported when a command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+from ._arguments import make_parser
+
+
+def main(argv=None):
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        Arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 after an error, 130 after an interrupt.
+    """
+    args = make_parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _show_warning
+            from . import _commands
+
+            return _commands.COMMANDS[args.command](args)
+    except KeyboardInterrupt:
+        print("skdesc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
+        if args.debug:
+            raise
+        text = error
+        if isinstance(error, OSError) and error.filename is not None:
+            text = f"{error.filename}: {error.strerror}"
+        print(f"skdesc {args.command}: error: {text}", file=sys.stderr)
+        return 1
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+        print(f"skdesc: warning: {message}", file=sys.stderr)

@@ -1,0 +1,202 @@
+"""What the command line understands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+from .. import __version__
+
+
+class ModelOption(NamedTuple):
+    """Option that is a parameter of a step of the pipeline."""
+
+    flag: str
+    step: str
+    parameter: str
+    kind: type
+    default: object
+    text: str
+
+
+MODEL_OPTIONS = [
+    ModelOption("--cutoff", "soap", "cutoff", float, 5.0, "radius of environments, A"),
+    ModelOption("--cutoff-width", "soap", "cutoff_width", float, 0.5,
+                "width over which weights fall to zero, A (cutoff_transition_width)"),
+    ModelOption("--n-max", "soap", "n_max", int, 8, "number of radial functions"),
+    ModelOption("--l-max", "soap", "l_max", int, 6, "largest angular momentum"),
+    ModelOption("--atom-sigma", "soap", "atom_sigma", float, 0.5, "width of atoms, A"),
+    ModelOption("--radial-basis", "soap", "radial_basis", str, "gto",
+                "gto, polynomial, laplacian, or equispaced (as QUIP's, needed for .xml)"),
+    ModelOption("--center-weight", "soap", "center_weight", float, 1.0,
+                "weight of the center itself (central_weight)"),
+    ModelOption("--zeta", "gap", "zeta", float, 4, "exponent of the covariance"),
+    ModelOption("--n-sparse", "gap", "n_sparse", int, 500, "sparse points per element"),
+    ModelOption("--sparse-method", "gap", "sparse_method", str, "cur",
+                "cur, fps, kmeans, random, or config (equally many of each config_type)"),
+    ModelOption("--energy-scale", "gap", "energy_scale", float, "auto",
+                "scale of the energy of an environment, eV (delta)"),
+    ModelOption("--sigma-energy", "gap", "sigma_energy", float, 0.001,
+                "noise of energies, eV per atom (first of default_sigma)"),
+    ModelOption("--sigma-forces", "gap", "sigma_forces", float, 0.1,
+                "noise of forces, eV/A (second of default_sigma)"),
+    ModelOption("--sigma-virials", "gap", "sigma_virials", float, 0.1,
+                "noise of virials, eV per atom (third of default_sigma)"),
+    ModelOption("--jitter", "gap", "jitter", float, "auto",
+                "added to covariances of sparse points, relative (sparse_jitter)"),
+]  # fmt: skip
+
+_DESCRIPTION = """\
+Machine-learned interatomic potentials from files of structures.
+
+  skdesc fit train.xyz -o model.skd --cutoff 5 --n-sparse 500
+  skdesc evaluate model.skd test.xyz
+  skdesc predict model.skd new.xyz -o predicted.xyz
+  skdesc tune train.xyz -o model.skd --max-time 600
+  skdesc convert model.skd model.xml
+
+Structures are extended xyz, plain or compressed (.xz, .gz, .bz2), or any format that ASE knows.
+Energies are in eV, forces in eV/A, stresses in eV/A^3 with ASE's sign. Models are files of
+skdesc.io.save (.skd, without any code in them), or potentials of QUIP (.xml), which quippy and
+LAMMPS run; convert turns one into the other.
+
+"skdesc COMMAND --help" explains each command."""
+
+_FIT = """\
+Fit a Gaussian approximation potential on SOAP descriptors.
+
+What the structures have is learned: energies always, forces and virials where there are some.
+Afterwards the leave-one-out error of the energies is told, which is in closed form; for errors
+of forces evaluate the model on structures that it has not seen."""
+
+_FIT_EXAMPLES = """\
+examples:
+  skdesc fit train.xyz.xz -o cu.skd
+      all defaults: good for a first look
+  skdesc fit train.xyz -o w.skd --cutoff 5 --n-max 10 --l-max 6 --zeta 4 --n-sparse 1000 \\
+      --sigma-energy 0.001 --sigma-forces 0.05 --e0 W=-4.54
+      what the energy of a lone atom is, is known
+  skdesc fit train.xyz -o potential.xml --radial-basis equispaced
+      a potential for quippy and LAMMPS
+  skdesc fit train.xyz -o m.skd --config-sigma liquid=0.01,0.3,0.5
+      less trust in structures with config_type=liquid: energy, forces, virials"""
+
+_TUNE = """\
+Search for good parameters with a particle swarm, then fit the best to all structures.
+
+First the descriptor is tuned, then the regressor on the features of the best descriptor. What
+is searched is suggested by the structures; parameters given as options stay fixed, and --space
+replaces or adds ranges. Errors are those of cross-validation."""
+
+_TUNE_EXAMPLES = """\
+examples:
+  skdesc tune train.xyz -o model.skd --max-time 600 --every 3 --checkpoint search.json
+      ten minutes on every third structure; run again, it goes on where it was
+  skdesc tune train.xyz -o model.skd --cutoff 4.5 --space n_max=6:10 --space zeta=2,4 \\
+      --space sigma_energy=1e-4:1e-2:log
+      the cutoff is fixed; integers, choices, a logarithmic range"""
+
+
+def make_parser():
+    """Return the parser of all commands."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("skdesc", description=_DESCRIPTION, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"skdesc {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
+
+    def command(name, summary, description=None, epilog=None):
+        sub = commands.add_parser(name, help=summary, description=description or summary + ".",
+                                  epilog=epilog, formatter_class=raw)  # fmt: skip
+        sub.add_argument("--quiet", action="store_true", help="no messages and progress")
+        sub.add_argument("--debug", action="store_true", help="show where errors come from")
+        return sub
+
+    fit = command("fit", "fit a potential", _FIT, _FIT_EXAMPLES)
+    _add_training(fit)
+    tune = command("tune", "search for good parameters, and fit with them", _TUNE, _TUNE_EXAMPLES)
+    _add_training(tune)
+    _add_search(tune)
+    predict = command("predict", "write structures with predicted energies, forces and stresses")
+    predict.add_argument("model", help="model file (.skd or .xml)")
+    predict.add_argument("files", nargs="+", help="structures")
+    predict.add_argument("-o", "--output", required=True,
+                         help="extended xyz with the predictions, compressed if so called")
+    predict.add_argument("--std", action="store_true",
+                         help="also write energy_std, the uncertainty of energies in eV")
+    evaluate = command("evaluate", "compare predictions with the energies, forces and stresses "
+                       "in files")  # fmt: skip
+    evaluate.add_argument("model", help="model file (.skd or .xml)")
+    evaluate.add_argument("files", nargs="+", help="structures with reference data")
+    evaluate.add_argument("--by-config-type", action="store_true",
+                          help="errors of each config_type as well")
+    evaluate.add_argument("--json", action="store_true", help="print JSON, in eV and A")
+    _add_keys(evaluate)
+    for sub in (predict, evaluate):
+        sub.add_argument("--jobs", type=int, help="threads (default: all)")
+    convert = command(
+        "convert", "turn a model into another kind of file",
+        "Turn a model of skdesc (.skd) into a potential for QUIP (.xml), or the other way.",
+    )  # fmt: skip
+    convert.add_argument("model", help="model file (.skd or .xml)")
+    convert.add_argument("output", help="model file (.xml or .skd)")
+    return parser
+
+
+def _add_training(sub):
+    sub.add_argument("files", nargs="+", help="training structures")
+    sub.add_argument("-o", "--output", required=True,
+                     help="model file: .skd, or .xml for QUIP and LAMMPS")
+    group = sub.add_argument_group("descriptor (soap) and regressor (gap)")
+    for option in MODEL_OPTIONS:
+        group.add_argument(option.flag, type=option.kind, metavar=option.kind.__name__.upper(),
+                           help=f"{option.text} (default: {option.default})")  # fmt: skip
+    group.add_argument("--species", metavar="LIST",
+                       help="elements, such as C,H,O (default: those in the structures)")
+    group.add_argument("--e0", metavar="E0", default="auto",
+                       help="energies of lone atoms: auto, none, or a list such as H=-13.6,C=-1030")
+    group.add_argument("--zbl", action="store_true",
+                       help="learn the difference to the repulsion of nuclei (ZBL)")
+    group.add_argument("--optimize", action="store_true",
+                       help="refine noise and energy scale by the marginal likelihood")
+    group.add_argument("--config-sigma", metavar="TYPE=E,F,V", action="append", default=[],
+                       help="noise of structures of a config_type, may be repeated; the word "
+                       "default in place of a number keeps that one")
+    _add_keys(sub)
+    sub.add_argument("--jobs", type=int, help="threads (default: all)")
+    sub.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: 0)")
+
+
+def _add_keys(sub):
+    group = sub.add_argument_group("names of data in the files")
+    group.add_argument("--energy-key", default="energy", metavar="KEY")
+    group.add_argument("--forces-key", default="forces", metavar="KEY")
+    group.add_argument("--stress-key", default="stress", metavar="KEY")
+    group.add_argument("--virial-key", default="virial", metavar="KEY")
+    group.add_argument("--no-forces", action="store_true", help="leave forces out")
+    group.add_argument("--no-virials", action="store_true", help="leave stresses and virials out")
+
+
+def _add_search(sub):
+    group = sub.add_argument_group("search")
+    group.add_argument("--space", metavar="NAME=RANGE", action="append", default=[],
+                       help="what to search, may be repeated; low:high, low:high:log, or a,b,c")
+    group.add_argument("--n-particles", type=int, default=8, metavar="INT",
+                       help="candidates per iteration (default: 8)")
+    group.add_argument("--n-iterations", type=int, default=8, metavar="INT",
+                       help="iterations of each stage (default: 8)")
+    group.add_argument("--max-time", type=float, metavar="SECONDS", help="limit of the search")
+    group.add_argument("--folds", type=int, default=3, metavar="INT",
+                       help="folds of the cross-validation (default: 3)")
+    group.add_argument("--every", type=int, default=1, metavar="INT",
+                       help="search on every so many structures only (default: 1)")
+    group.add_argument("--search-n-sparse", type=int, default=100, metavar="INT",
+                       help="sparse points per element during the search (default: 100)")
+    group.add_argument("--score", choices=["auto", "energy", "forces"], default="auto",
+                       help="which error counts (default: forces, if there are some)")
+    group.add_argument("--objective", default="cv", metavar="NAME",
+                       help="objective of the first stage: cv, loo, ridge or alignment "
+                       "(default: cv)")  # fmt: skip
+    group.add_argument("--checkpoint", metavar="FILE",
+                       help="keep evaluations, so that a search that was ended goes on")

@@ -1,0 +1,174 @@
+"""From arguments to estimators, search spaces and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from scipy.stats import loguniform, randint, uniform
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from ..calculator import ZBLCalculator
+from ..descriptors import SOAPTransformer
+from ..gaussian_process import GAPRegressor
+from ._arguments import MODEL_OPTIONS
+
+
+def make_pipeline(args):
+    """Pipeline with the parameters that were given, which are checked at once.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Of the commands fit and tune.
+
+    Returns
+    -------
+    Pipeline
+        Steps "soap" and "gap".
+    """
+    steps = {"soap": {}, "gap": {}}
+    for option in MODEL_OPTIONS:
+        value = getattr(args, option.parameter)
+        if value is not None:
+            whole = option.parameter == "zeta" and value == int(value)
+            steps[option.step][option.parameter] = int(value) if whole else value
+    species = None if args.species is None else args.species.replace(",", " ").split()
+    soap = SOAPTransformer(species, **steps["soap"], n_jobs=args.jobs)
+    gap = GAPRegressor(
+        **steps["gap"],
+        e0=_parse_e0(args.e0),
+        baseline=ZBLCalculator() if args.zbl else None,
+        optimize="marginal_likelihood" if args.optimize else None,
+        n_jobs=args.jobs,
+        random_state=args.seed,
+    )
+    # a mistake shall show before any file is read: a fit to nothing costs nothing
+    atom = [Atoms(species[0] if species else "H")]
+    gap.memory_estimate(clone(soap).fit_transform(atom), forces=False)
+    return Pipeline([("soap", soap), ("gap", gap)])
+
+
+def _parse_e0(text):
+    if text in ("auto", "none"):
+        return None if text == "none" else "auto"
+    try:
+        pairs = [part.split("=") for part in text.replace(",", " ").split()]
+        return {symbol: float(energy) for symbol, energy in pairs}
+    except ValueError:
+        raise ValueError(f"--e0 is {text!r}, but must be auto, none, or a list such as "
+                         "H=-13.6,C=-1030") from None
+
+
+def sigmas_of_each(args, kinds):
+    """Noise of each structure.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Has the noise of some kinds.
+    kinds : list of str
+        Kinds of the structures.
+
+    Returns
+    -------
+    ndarray of shape (n_structures, 3)
+        Of energy per atom, forces, virial; NaN for the default.
+    """
+    table = {}
+    for text in args.config_sigma:
+        kind, _, values = text.rpartition("=")
+        try:
+            table[kind] = [np.nan if value == "default" else float(value)
+                           for value in values.split(",")]
+        except ValueError:
+            table[kind] = []
+        if len(table[kind]) != 3 or not kind:
+            raise ValueError(f"--config-sigma is {text!r}, but must look like liquid=0.01,0.3,0.5: "
+                             "noise of energies, forces, virials, or the word default")
+    unknown = sorted(set(table) - set(kinds))
+    if unknown:
+        raise ValueError(f"--config-sigma names {unknown}, but the structures have "
+                         f"{sorted(set(kinds))}")
+    return np.array([table.get(kind, [np.nan] * 3) for kind in kinds])
+
+
+def make_spaces(args, pipeline, frames, targets):
+    """Spaces for both steps: as suggested, without what was given, with what was asked for.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Of the command tune.
+    pipeline : Pipeline
+        From :func:`make_pipeline`.
+    frames : list of ase.Atoms
+        Structures of the search.
+    targets : dict
+        What there is to learn beside energies.
+
+    Returns
+    -------
+    list of two dicts
+        As TwoStagePSOSearchCV takes them.
+    """
+    from .. import suggest_space
+
+    spaces = suggest_space(frames, pipeline, forces="forces" in targets,
+                           virials="virials" in targets)  # fmt: skip
+    given = {f"{option.step}__{option.parameter}" for option in MODEL_OPTIONS
+             if getattr(args, option.parameter) is not None}
+    # sparse points cost time and never do harm: their number is no matter of search
+    given.add("gap__n_sparse")
+    spaces = [{name: dimension for name, dimension in space.items() if name not in given}
+              for space in spaces]  # fmt: skip
+    for text in args.space:
+        name, _, values = text.partition("=")
+        steps = [index for index, step in enumerate(("soap", "gap"))
+                 if name in pipeline[step].get_params()]  # fmt: skip
+        if not steps or not values:
+            raise ValueError(f"--space is {text!r}, but must be a parameter of the descriptor or "
+                             "the regressor and a range, such as cutoff=3:6")
+        index = steps[0]
+        spaces[index][f"{('soap', 'gap')[index]}__{name}"] = parse_range(text, values)
+    return spaces
+
+
+def parse_range(text, values):
+    """Dimension of a search space.
+
+    Parameters
+    ----------
+    text : str
+        The whole argument, for messages.
+    values : str
+        Such as ``3:6``, ``1e-4:1e-2:log`` or ``2,4``.
+
+    Returns
+    -------
+    list or scipy distribution
+        As RandomizedSearchCV takes them.
+    """
+    parts = values.split(":")
+    if len(parts) == 1:
+        return [_parse_value(value) for value in values.split(",")]
+    low, high = (_parse_value(value) for value in parts[:2])
+    numbers = all(isinstance(value, (int, float)) for value in (low, high))
+    if not numbers or not low < high or len(parts) > 3 or (len(parts) == 3 and parts[2] != "log"):
+        raise ValueError(f"--space is {text!r}, but ranges are low:high, low:high:log, or a,b,c")
+    if len(parts) == 3:
+        if low <= 0:
+            raise ValueError(f"--space is {text!r}, but a logarithmic range starts above 0")
+        return loguniform(low, high)
+    if isinstance(low, int) and isinstance(high, int):
+        return randint(low, high + 1)
+    return uniform(low, high - low)
+
+
+def _parse_value(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"none": None, "true": True, "false": False}.get(text.lower(), text)

@@ -1,0 +1,309 @@
+"""The command line: what it does is what the Python interface does."""
+
+import inspect
+import json
+import lzma
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+from helpers.potentials import crystals
+
+from skdesc import GAPRegressor, SOAPTransformer, extract_targets
+from skdesc._cli import main
+from skdesc._cli._arguments import MODEL_OPTIONS
+from skdesc._cli._build import parse_range
+from skdesc.io import load, read_quip_xml
+from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
+
+SMALL = ["--cutoff", "4.2", "--n-max", "4", "--l-max", "3", "--n-sparse", "20",
+         "--sigma-forces", "0.05"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Training and test structures, with two config types, and a model."""
+    folder = tmp_path_factory.mktemp("cli")
+    for name, count, seed in (("train", 8, 0), ("test", 4, 70)):
+        frames = crystals(count, seed)
+        for index, atoms in enumerate(frames):
+            atoms.info["config_type"] = "even" if index % 2 == 0 else "odd"
+        ase.io.write(folder / f"{name}.xyz", frames, format="extxyz")
+    text = (folder / "test.xyz").read_bytes()
+    (folder / "test.xyz.xz").write_bytes(lzma.compress(text))
+    assert main(["fit", str(folder / "train.xyz"), "-o", str(folder / "m.skd"), *SMALL]) == 0
+    return folder
+
+
+def run(capsys, *words):
+    """Output and messages of a command that succeeds."""
+    capsys.readouterr()
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    return out, err
+
+
+def fail(capsys, *words):
+    """Message of a command that fails without a traceback."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return err
+
+
+def test_options_have_the_defaults_of_the_estimators():
+    for option in MODEL_OPTIONS:
+        cls = SOAPTransformer if option.step == "soap" else GAPRegressor
+        default = inspect.signature(cls).parameters[option.parameter].default
+        assert option.default == default
+        assert option.flag == "--" + option.parameter.replace("_", "-")
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["tune"], ["predict"], ["evaluate"], ["convert"]])
+def test_help_teaches(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) > 8
+    if command in ([], ["fit"], ["tune"]):
+        assert "skdesc fit train.xyz" in out or "skdesc tune train.xyz" in out
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "skdesc", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("skdesc ")
+
+
+def test_fit_is_that_of_the_pipeline(folder):
+    frames = ase.io.read(folder / "train.xyz", ":")
+    y, targets = extract_targets(frames)
+    model = load(folder / "m.skd")
+    soap = SOAPTransformer(cutoff=4.2, n_max=4, l_max=3)
+    gap = GAPRegressor(n_sparse=20, sigma_forces=0.05, random_state=0)
+    gap.fit(soap.fit_transform(frames), y, **targets)
+    np.testing.assert_array_equal(model["gap"].weights_, gap.weights_)
+
+
+def test_evaluate(folder, capsys):
+    """Compressed files, the same numbers as the metrics', for each kind of structure too."""
+    out, _ = run(capsys, "evaluate", folder / "m.skd", folder / "test.xyz.xz", "--json",
+                 "--by-config-type", "--jobs", 1)  # fmt: skip
+    table = json.loads(out)
+    frames = ase.io.read(folder / "test.xyz", ":")
+    y, targets = extract_targets(frames)
+    energies, forces = load(folder / "m.skd").predict(frames, return_forces=True)
+    n_atoms = [8] * 4
+    assert table["all"]["energy"]["rmse"] == pytest.approx(
+        energy_rmse_per_atom(y, energies, n_atoms)
+    )
+    assert table["all"]["forces"]["rmse"] == pytest.approx(forces_rmse(targets["forces"], forces))
+    assert table["odd"]["forces"]["mae"] == pytest.approx(
+        forces_mae(targets["forces"][1::2], forces[1::2])
+    )
+    assert table["all"]["virials"]["count"] == 36
+    assert set(table) == {"all", "even", "odd"}
+    out, err = run(capsys, "evaluate", folder / "m.skd", folder / "test.xyz", "--no-virials")
+    assert "energy meV/atom" in out
+    assert "virials" not in out
+    assert "4/4" in err  # progress
+    assert f"{1000 * table['all']['energy']['rmse']:.4g}" in out
+
+
+def test_predict(folder, capsys):
+    """What is written is read again; the structures' own reference does not remain."""
+    path = folder / "predicted.xyz.xz"
+    _, err = run(capsys, "predict", folder / "m.skd", folder / "test.xyz", folder / "test.xyz.xz",
+                 "-o", path, "--std", "--quiet")  # fmt: skip
+    assert err == ""
+    found = ase.io.read(lzma.open(path, "rt"), ":", format="extxyz")
+    frames = ase.io.read(folder / "test.xyz", ":")
+    energies, std, forces, virials = load(folder / "m.skd").predict(
+        frames, return_std=True, return_forces=True, return_virials=True
+    )
+    assert len(found) == 8
+    for index, atoms in enumerate(found):
+        index %= 4
+        assert atoms.get_potential_energy() == pytest.approx(energies[index], abs=1e-9)
+        assert atoms.info["energy_std"] == pytest.approx(std[index])
+        np.testing.assert_allclose(atoms.get_forces(), forces[index], atol=1e-7)
+        stress = atoms.get_stress(voigt=False)
+        np.testing.assert_allclose(stress, -virials[index] / atoms.get_volume(), atol=1e-9)
+        assert atoms.info["config_type"] == frames[index].info["config_type"]
+
+
+def test_molecules_and_other_formats(folder, capsys):
+    """No cell, no stress; no forces in some structures; other names; a trajectory of ASE."""
+    frames = []
+    for seed in range(5):
+        atoms = Atoms("CuAu2", [[0, 0, 0], [2.4, 0, 0], [0, 2.5, 0]])
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        copy = atoms.copy()
+        copy.info["E"] = atoms.get_potential_energy()
+        if seed != 2:
+            copy.arrays["F"] = atoms.get_forces()
+        frames.append(copy)
+    ase.io.write(folder / "molecules.traj", frames)
+    keys = ["--energy-key", "E", "--forces-key", "F"]
+    ase.io.write(folder / "molecules.xyz", frames, format="extxyz")
+    path = folder / "molecules.skd"
+    words = ["-o", path, "--n-max", 3, "--l-max", 2, "--n-sparse", 5, "--zbl", "--e0", "none",
+             "--species", "Cu,Au", "--optimize", "--zeta", "2"]  # fmt: skip
+    # EMT clusters of three atoms are hard on five sparse points: rounding is warned of
+    _, err = run(capsys, "fit", folder / "molecules.xyz", *words, *keys)
+    assert "5 energies, 36 force components, 0 virials" in err
+    model = load(path)
+    assert model["gap"].zeta == 2
+    assert isinstance(model["gap"].zeta, int)
+    assert model["gap"].e0_ == {"Cu": 0.0, "Au": 0.0}
+    run(capsys, "predict", path, folder / "molecules.traj", "-o", folder / "out.xyz")
+    found = ase.io.read(folder / "out.xyz", ":")
+    assert "stress" not in found[0].calc.results
+    assert found[0].get_potential_energy() == pytest.approx(model.predict(found)[0], abs=1e-6)
+
+
+def test_noise_of_config_types(folder, capsys):
+    """Noise so large that these structures do not count."""
+    path = folder / "noise.skd"
+    words = ["fit", folder / "train.xyz", "-o", path, *SMALL, "--sparse-method", "config"]
+    run(capsys, *words, "--config-sigma", "odd=0.5,default,9")
+    frames = ase.io.read(folder / "train.xyz", ":")
+    y, targets = extract_targets(frames)
+    kinds = [atoms.info["config_type"] for atoms in frames]
+    soap = SOAPTransformer(cutoff=4.2, n_max=4, l_max=3)
+    gap = GAPRegressor(n_sparse=20, sigma_forces=0.05, sparse_method="config", random_state=0)
+    gap.fit(soap.fit_transform(frames), y, **targets, config_types=kinds,
+            sigmas={"odd": (0.5, np.nan, 9.0)})  # fmt: skip
+    np.testing.assert_array_equal(load(path)["gap"].weights_, gap.weights_)
+    for text in ("odd=1,2", "odd=1,2,x", "=1,2,3", "odd"):
+        assert "must look like" in fail(capsys, *words, "--config-sigma", text)
+    assert "['other'], but the structures have" in fail(
+        capsys, *words, "--config-sigma", "other=1,2,3"
+    )
+
+
+def test_potentials_for_quip(folder, capsys):
+    path = folder / "potential.xml"
+    run(capsys, "fit", folder / "train.xyz", "-o", path, *SMALL, "--radial-basis", "equispaced")
+    frames = ase.io.read(folder / "test.xyz", ":")
+    expected = read_quip_xml(path).predict(frames)
+    run(capsys, "convert", path, folder / "converted.skd")
+    np.testing.assert_array_equal(load(folder / "converted.skd").predict(frames), expected)
+    out, _ = run(capsys, "evaluate", path, folder / "test.xyz")
+    assert "energy" in out
+    words = ("fit", folder / "train.xyz", "-o", path, "--quiet")
+    assert "no radial basis gto; give --radial-basis equispaced" in fail(capsys, *words)
+    assert "leave out --zbl" in fail(capsys, *words, "--zbl", "--radial-basis", "equispaced")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "train.xyz", "-o", "x.skd", "--cutoff", "-1"], "cutoff must be"),
+        (["fit", "train.xyz", "-o", "x.skd", "--zeta", "0.5"], "zeta is 0.5"),
+        (["fit", "train.xyz", "-o", "x.skd", "--radial-basis", "none"], "radial_basis"),
+        (["fit", "train.xyz", "-o", "x.skd", "--species", "Xx"], "Xx"),
+        (["fit", "train.xyz", "-o", "x.skd", "--e0", "Cu:1"], "--e0 is 'Cu:1'"),
+        (["fit", "train.xyz", "-o", "no/x.skd"], "folder does not exist; make it"),
+        (["fit", "missing.xyz", "-o", "x.skd"], "missing.xyz does not exist"),
+        (["fit", "bad.xyz", "-o", "x.skd"], "bad.xyz cannot be read as structures"),
+        (["fit", "train.xyz", "-o", "x.skd", "--energy-key", "E"], "energy under 'E'"),
+        (["fit", "train.xyz", "-o", "x.skd", "--species", "Cu"], "'Au'"),
+        (["predict", "missing.skd", "test.xyz", "-o", "y.xyz"], "missing.skd: No such file"),
+        (["predict", "train.xyz", "test.xyz", "-o", "y.xyz"], "no model file"),
+        (["predict", "m.skd", "test.xyz", "-o", "no/y.xyz"], "does not exist; make it"),
+        (["predict", "m.skd", "other.xyz", "-o", "y.xyz"], "'Al'"),
+        (["evaluate", "m.skd", "other.xyz"], "energy"),
+        (["evaluate", "transformer.skd", "test.xyz"], "holds a SOAPTransformer"),
+        (["convert", "m.skd", "m.xml"], "radial_basis='gto'"),
+    ],
+)
+def test_errors_are_told_without_traceback(words, message, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("bad.xyz").write_text("3\nLattice=\nCu 1 2\n")
+    ase.io.write("other.xyz", Atoms("Al"), format="extxyz")
+    from skdesc.io import save
+
+    save(SOAPTransformer().fit([Atoms("H")]), "transformer.skd")
+    before = {path.name for path in folder.iterdir()}
+    assert message in fail(capsys, *words)
+    assert {path.name for path in folder.iterdir()} == before  # nothing half-written
+
+
+def test_debug_shows_the_traceback(folder):
+    with pytest.raises(FileNotFoundError):
+        main(["evaluate", str(folder / "missing.skd"), "x.xyz", "--debug"])
+
+
+def test_interrupts(folder, capsys, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(__import__("skdesc._cli._commands", fromlist=["a"]).COMMANDS, "fit",
+                        interrupt)  # fmt: skip
+    assert main(["fit", "x.xyz", "-o", "x.skd"]) == 130
+    assert capsys.readouterr().err == "skdesc: interrupted\n"
+
+
+def test_warnings_are_told(folder, capsys, monkeypatch):
+    import warnings
+
+    def warn(args):
+        warnings.warn("beware", UserWarning, stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setitem(__import__("skdesc._cli._commands", fromlist=["a"]).COMMANDS, "fit", warn)
+    assert main(["fit", "x.xyz", "-o", "x.skd"]) == 0
+    assert capsys.readouterr().err == "skdesc: warning: beware\n"
+
+
+def test_ranges():
+    assert parse_range("", "2,4.5,gto,none,true") == [2, 4.5, "gto", None, True]
+    assert [parse_range("", "3:6").dist.name, *parse_range("", "3:6").support()] == [
+        "randint", 3, 6]  # fmt: skip
+    assert parse_range("", "3.0:6").support() == (3.0, 6.0)
+    assert parse_range("", "3.0:6").dist.name == "uniform"
+    assert parse_range("", "1e-4:1e-2:log").support() == (1e-4, 1e-2)
+    for bad in ("6:3", "a:b", "1:2:3", "1:2:log:4"):
+        with pytest.raises(ValueError, match="ranges are low:high"):
+            parse_range(bad, bad)
+    with pytest.raises(ValueError, match="starts above 0"):
+        parse_range("0:1:log", "0:1:log")
+
+
+def test_tune(folder, capsys):
+    """What is given stays fixed; the search goes on from its file; the best is fitted to all."""
+    path, checkpoint = folder / "tuned.skd", folder / "search.json"
+    words = ["tune", folder / "train.xyz", "-o", path, "--n-max", 3, "--l-max", 2, "--n-sparse",
+             15, "--cutoff-width", 0.5, "--space", "cutoff=3.5:4.5", "--space", "zeta=2,4",
+             "--space", "atom_sigma=0.5,0.6", "--n-particles", 2, "--n-iterations", 1,
+             "--folds", 2, "--every", 2, "--search-n-sparse", 8, "--checkpoint", checkpoint,
+             "--config-sigma", "odd=0.01,0.3,0.5", "--sparse-method", "config"]  # fmt: skip
+    _, err = run(capsys, *words, "--objective", "loo")
+    assert "models trained; cross-validated RMSE of the best" in err
+    assert "eV/A" in err
+    model = load(path)
+    assert model["soap"].n_max == 3
+    assert 3.5 <= model["soap"].cutoff <= 4.5
+    assert model["gap"].zeta in (2, 4)
+    assert model["gap"].n_sparse == 15
+    assert len(model["gap"].loo_) == 8
+    assert checkpoint.exists()
+    run(capsys, *words, "--objective", "loo", "--quiet")
+    np.testing.assert_array_equal(load(path)["gap"].weights_, model["gap"].weights_)
+    base = ["tune", folder / "train.xyz", "-o", path]
+    assert "must be a parameter" in fail(capsys, *base, "--space", "nonsense=1:2")
+    assert "there are none" in fail(capsys, *base, "--no-forces", "--score", "forces")
+    assert "--every is 0" in fail(capsys, *base, "--every", "0")

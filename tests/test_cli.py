@@ -1,10 +1,12 @@
 """The command line: what it does is what the Python interface does."""
 
 import inspect
+import io
 import json
 import lzma
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import ase.io
@@ -18,7 +20,8 @@ from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc._cli import main
 from skdesc._cli._arguments import MODEL_OPTIONS
 from skdesc._cli._build import parse_range
-from skdesc.io import load, read_quip_xml
+from skdesc._cli._commands import COMMANDS
+from skdesc.io import load, read_quip_xml, save
 from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
 
 SMALL = ["--cutoff", "4.2", "--n-max", "4", "--l-max", "3", "--n-sparse", "20",
@@ -126,7 +129,8 @@ def test_predict(folder, capsys):
     _, err = run(capsys, "predict", folder / "m.skd", folder / "test.xyz", folder / "test.xyz.xz",
                  "-o", path, "--std", "--quiet")  # fmt: skip
     assert err == ""
-    found = ase.io.read(lzma.open(path, "rt"), ":", format="extxyz")
+    text = lzma.decompress(path.read_bytes()).decode()
+    found = ase.io.read(io.StringIO(text), ":", format="extxyz")
     frames = ase.io.read(folder / "test.xyz", ":")
     energies, std, forces, virials = load(folder / "m.skd").predict(
         frames, return_std=True, return_forces=True, return_virials=True
@@ -233,8 +237,6 @@ def test_errors_are_told_without_traceback(words, message, folder, capsys, monke
     monkeypatch.chdir(folder)
     Path("bad.xyz").write_text("3\nLattice=\nCu 1 2\n")
     ase.io.write("other.xyz", Atoms("Al"), format="extxyz")
-    from skdesc.io import save
-
     save(SOAPTransformer().fit([Atoms("H")]), "transformer.skd")
     before = {path.name for path in folder.iterdir()}
     assert message in fail(capsys, *words)
@@ -250,21 +252,18 @@ def test_interrupts(folder, capsys, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(__import__("skdesc._cli._commands", fromlist=["a"]).COMMANDS, "fit",
-                        interrupt)  # fmt: skip
+    monkeypatch.setitem(COMMANDS, "fit", interrupt)
     assert main(["fit", "x.xyz", "-o", "x.skd"]) == 130
     assert capsys.readouterr().err == "skdesc: interrupted\n"
 
 
 def test_warnings_are_told(folder, capsys, monkeypatch):
-    import warnings
-
     def warn(args):
         warnings.warn("beware", UserWarning, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return 0
 
-    monkeypatch.setitem(__import__("skdesc._cli._commands", fromlist=["a"]).COMMANDS, "fit", warn)
+    monkeypatch.setitem(COMMANDS, "fit", warn)
     assert main(["fit", "x.xyz", "-o", "x.skd"]) == 0
     assert capsys.readouterr().err == "skdesc: warning: beware\n"
 

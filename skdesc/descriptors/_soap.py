@@ -299,8 +299,12 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         return self._engine
 
     def _check_species(self, structures):
-        unknown = np.setdiff1d(structures.numbers, self.species_)
-        if unknown.size and self.handle_unknown == "error":
+        if self.handle_unknown == "ignore":
+            return
+        known = np.zeros(max(structures.numbers.max(), self.species_[-1]) + 1, dtype=bool)
+        known[self.species_] = True
+        if not known[structures.numbers].all():
+            unknown = np.setdiff1d(structures.numbers, self.species_)
             raise ValueError(
                 f"X has the elements {element_names(unknown)}, which are not among species="
                 f"{element_names(self.species_)}; fit on structures that have "

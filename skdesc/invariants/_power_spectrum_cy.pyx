@@ -20,7 +20,7 @@ from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 
 # below this many features the norm of the row itself is cheaper than Gram matrices
-cdef Py_ssize_t SHORT_ROW = 2048
+cdef Py_ssize_t SHORT_ROW = 12_000
 
 
 cdef class PowerSpectrumKernel(Invariant):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from ._cells_cy import first_bad_cell
 from ._structures import Structures
 
 
@@ -136,8 +137,9 @@ def _check_content(structures, name):
     """Refuse what no later stage could handle."""
     if len(structures) == 0:
         raise ValueError(f"{name} holds 0 structures, but a minimum of 1 is required")
-    empty = np.flatnonzero(structures.n_atoms == 0)
-    if empty.size:
+    n_atoms = structures.n_atoms
+    if not n_atoms.all():
+        empty = np.flatnonzero(n_atoms == 0)
         raise ValueError(f"{name}[{empty[0]}] has no atoms; remove empty structures")
     _check_positions(structures, name)
     _check_cells(structures, name)
@@ -164,21 +166,15 @@ def _check_positions(structures, name):
 
 
 def _check_cells(structures, name):
-    periodic = structures.pbc
-    if not periodic.any():
+    index, axis = first_bad_cell(structures.cells, structures.pbc)
+    if index < 0:
         return
-    zero = periodic & ~structures.cells.any(axis=2)
-    if zero.any():
-        index, axis = (int(value) for value in np.argwhere(zero)[0])
+    if axis >= 0:
         raise ValueError(
             f"{name}[{index}] is periodic along axis {axis}, but its cell vector there is zero; "
             "set the cell, or pbc=False along that axis"
         )
-    for index in np.flatnonzero(periodic.any(axis=1)):
-        vectors = structures.cells[index][periodic[index]]
-        volume = np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0))
-        if volume < 1e-8 * np.prod(np.linalg.norm(vectors, axis=1)):
-            raise ValueError(
-                f"{name}[{index}] has linearly dependent periodic cell vectors "
-                f"{vectors.tolist()}; mend the cell"
-            )
+    raise ValueError(
+        f"{name}[{index}] has linearly dependent periodic cell vectors "
+        f"{structures.cells[index][structures.pbc[index]].tolist()}; mend the cell"
+    )

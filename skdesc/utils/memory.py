@@ -1,8 +1,10 @@
 """Refuse what would not fit into memory before anything is allocated."""
 
 import os
+from functools import cache
 
 
+@cache
 def available_memory():
     """Bytes of physical memory, or None where the system does not tell."""
     try:

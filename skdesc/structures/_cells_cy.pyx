@@ -1,0 +1,48 @@
+"""Cells of many structures, checked one by one without any temporary array."""
+
+import numpy as np
+
+
+def first_bad_cell(const double[:, :, ::1] cells, pbc):
+    """Find the first structure whose periodic cell vectors span nothing.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (n_structures, 3, 3)
+        Cell vectors as rows.
+    pbc : ndarray of bool of shape (n_structures, 3)
+        Periodic axes.
+
+    Returns
+    -------
+    index : int
+        The structure, or -1 if there is none.
+    axis : int
+        The axis whose vector is zero, or -1 if vectors are linearly dependent.
+    """
+    cdef const unsigned char[:, ::1] periodic = pbc.view(np.uint8)
+    cdef double gram[3][3]
+    cdef double determinant, lengths
+    cdef Py_ssize_t s
+    cdef int a, b, k
+    for s in range(cells.shape[0]):
+        # Gram matrix of the periodic vectors, and of unit vectors in place of the others
+        lengths = 1.0
+        for a in range(3):
+            for b in range(3):
+                gram[a][b] = a == b
+                if periodic[s, a] and periodic[s, b]:
+                    gram[a][b] = 0.0
+                    for k in range(3):
+                        gram[a][b] += cells[s, a, k] * cells[s, b, k]
+            if gram[a][a] == 0.0:
+                return s, a
+            lengths *= gram[a][a]
+        determinant = (
+            gram[0][0] * (gram[1][1] * gram[2][2] - gram[1][2] * gram[2][1])
+            - gram[0][1] * (gram[1][0] * gram[2][2] - gram[1][2] * gram[2][0])
+            + gram[0][2] * (gram[1][0] * gram[2][1] - gram[1][1] * gram[2][0])
+        )
+        if determinant < 1e-16 * lengths:
+            return s, -1
+    return -1, -1

@@ -27,6 +27,7 @@ EXTENSIONS = {
     "skdesc.density._mixed_expansion_cy": (False, EXPANSION),
     "skdesc.invariants._invariant_cy": (False, INVARIANT),
     "skdesc.invariants._tensor_reduced_cy": (False, INVARIANT),
+    "skdesc.invariants._packed_coefficients_cy": (True, INVARIANT),
     "skdesc.invariants._power_spectrum_cy": (False, INVARIANT),
     "skdesc.invariants._environments_cy": (True, INVARIANT),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from ase.data import chemical_symbols
 
-KINDS = ("normal", "rademacher", "orthogonal")
+KINDS = ("normal", "rademacher", "orthogonal", "learned")
 
 
 def axes(n_species, *, n_factors, n_max, l_max, n_channels, reduce, per_l):

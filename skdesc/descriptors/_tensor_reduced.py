@@ -9,7 +9,8 @@ from sklearn.utils import check_random_state
 
 from ..density import MixedExpansion
 from ..invariants import TensorReduced
-from . import _mixing_weights
+from ..structures import check_structures
+from . import _learned_mixing, _mixing_weights
 from ._engine import Engine
 from ._soap import SOAPTransformer
 
@@ -78,12 +79,18 @@ class TensorReducedTransformer(SOAPTransformer):
     reduce : sequence of str, default=("species", "radial")
         What is mixed. Indices that are not mixed keep the full product: with ``("species",)``
         the features of order 2 are (k, n, n', l), with ``("radial",)`` (k, s, s', l).
-    weights : {"normal", "rademacher", "orthogonal"} or array, default="normal"
+    weights : {"normal", "rademacher", "orthogonal", "learned"} or array, default="normal"
         Distribution of the weights: standard normal; signs; normal, but with orthogonal rows in
-        every run of `n_max` channels of an element. Or the weights themselves, of the shape of
-        `mixing_weights_`.
+        every run of `n_max` channels of an element; learned from `y`, see the notes. Or the
+        weights themselves, of the shape of `mixing_weights_`.
     weights_per_l : bool, default=False
         Whether every l has weights of its own.
+    learning : dict, default=None
+        Options of ``weights="learned"``: "n_embedding" (8), numbers that describe an element;
+        "alpha" (None), ridge parameter relative to the features' mean square, by default the
+        best for the validation structures; "max_iter" (100); "validation_fraction" (0.15) of
+        the structures, on which to judge when to stop; "patience" (10), iterations without
+        improvement until then.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights. They depend on it and on the element alone: neither more elements
         nor more channels change those that are there. Give an int for reproducible features.
@@ -105,6 +112,12 @@ class TensorReducedTransformer(SOAPTransformer):
         that are not mixed or, for l, shared. Elements are in the order of `species_`.
     seed_ : int
         Seed that they were drawn from.
+    element_embedding_ : ndarray of shape (n_species, n_embedding)
+        With ``weights="learned"``: vectors of the elements along their principal axes. Scalar
+        products are those of the elements' weights.
+    learning_history_ : dict
+        With ``weights="learned"``: root mean square errors per atom, "train" and "validation",
+        of every iteration.
     n_features_out_ : int
         Number of features.
 
@@ -119,6 +132,15 @@ class TensorReducedTransformer(SOAPTransformer):
     See Also
     --------
     SOAPTransformer : The full power spectrum.
+
+    Notes
+    -----
+    ``weights="learned"`` needs ``fit(X, y)`` with one number per structure, such as total
+    energies. Beside a term for the composition, y is modeled by a ridge regression on the mean
+    features of each structure, and its loss is minimized over the weights by L-BFGS, with the
+    exact gradient that the descriptor's adjoint gives. The weights are those of the iteration
+    with the least error for structures held back. All elements share the same functions of
+    `n_embedding` numbers each, which are learned with them.
 
     References
     ----------
@@ -141,7 +163,7 @@ class TensorReducedTransformer(SOAPTransformer):
         self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
         radial_basis="gto", radial_scaling=None, center_weight=1.0, n_channels=64,
         correlation_order=2, orders=None, scheme="sketch", reduce=("species", "radial"),
-        weights="normal", weights_per_l=False, random_state=None, normalize=True,
+        weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
         pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,
     ):  # fmt: skip
         self.species = species
@@ -160,6 +182,7 @@ class TensorReducedTransformer(SOAPTransformer):
         self.reduce = reduce
         self.weights = weights
         self.weights_per_l = weights_per_l
+        self.learning = learning
         self.random_state = random_state
         self.normalize = normalize
         self.pooling = pooling
@@ -172,8 +195,57 @@ class TensorReducedTransformer(SOAPTransformer):
     def _stateless_given_parameters(self):
         """Whether every fit gives the same features, so that a search may apply it once."""
         if isinstance(self.weights, str):
-            return isinstance(self.random_state, Integral)
+            return self.weights != "learned" and isinstance(self.random_state, Integral)
         return True
+
+    def fit(self, X, y=None):
+        """Learn which elements there are, draw or learn the weights, and build the tables.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y : array-like of shape (n_structures,), default=None
+            Target from which weights are learned; ignored unless ``weights="learned"``.
+
+        Returns
+        -------
+        TensorReducedTransformer
+            The fitted transformer.
+        """
+        if not isinstance(self.weights, str) or self.weights != "learned":
+            return super().fit(X)
+        options = _learned_mixing.check_options(self.learning)
+        structures = check_structures(X)
+        y = _learned_mixing.check_target(y, len(structures))
+        super().fit(structures)
+        self._learn(structures, y, options)
+        return self
+
+    def _learn(self, structures, y, options):
+        """Replace the weights by learned ones."""
+        rng = np.random.default_rng([self.seed_, 1])
+        validation = np.zeros(len(y), dtype=bool)
+        n_validation = max(1, round(options["validation_fraction"] * len(y)))
+        validation[rng.permutation(len(y))[:n_validation]] = True
+        parameters = self._engine.parameters
+        first = _mixing_weights.full(
+            self.mixing_weights_, reduce=parameters["reduce"], per_l=parameters["weights_per_l"]
+        )
+        problem = _learned_mixing.MixingProblem(
+            self._engine, structures, y, shape=first.shape, n_embedding=options["n_embedding"],
+            validation=validation, alpha=options["alpha"],
+        )  # fmt: skip
+        weights, self.learning_history_ = _learned_mixing.learn(
+            problem, rng, max_iter=options["max_iter"], patience=options["patience"]
+        )
+        self.element_embedding_ = _learned_mixing.element_embedding(
+            weights, problem.n_embedding
+        )
+        self.mixing_weights_ = np.ascontiguousarray(weights.reshape(self.mixing_weights_.shape))
+        self._engine = TensorReducedEngine(
+            self.species_, {**parameters, "mixing_weights": self.mixing_weights_}
+        )
 
     def _make_engine(self, parameters):
         """Draw or check the weights, and build the tables."""
@@ -191,7 +263,8 @@ class TensorReducedTransformer(SOAPTransformer):
         generator = check_random_state(self.random_state)
         given = isinstance(self.random_state, Integral)
         self.seed_ = int(self.random_state) if given else int(generator.randint(2**31))
-        return _mixing_weights.draw(self.weights, self.seed_, self.species_, **sizes)
+        kind = "normal" if self.weights == "learned" else self.weights
+        return _mixing_weights.draw(kind, self.seed_, self.species_, **sizes)
 
     def _engine_for(self, structures):
         unseen = np.setdiff1d(structures.numbers, self.species_)
@@ -226,6 +299,11 @@ class TensorReducedTransformer(SOAPTransformer):
             "features of TensorReducedTransformer mix elements and have no slices for pairs of "
             "them; see get_feature_names_out"
         )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = isinstance(self.weights, str) and self.weights == "learned"
+        return tags
 
     def _check_parameters(self):
         parameters = super()._check_parameters()
@@ -287,7 +365,14 @@ class TensorReducedTransformer(SOAPTransformer):
                     f"orthogonal, but reduce={self.reduce!r} does not mix them; use 'normal' or "
                     "'rademacher'"
                 )
-        if self.handle_unknown == "draw" and not isinstance(self.weights, str):
+            if self.weights == "learned" and len(reduce) < 2:
+                raise ValueError(
+                    "weights='learned' needs reduce=('species', 'radial'), got "
+                    f"reduce={self.reduce!r}"
+                )
+        if self.handle_unknown == "draw" and not (
+            isinstance(self.weights, str) and self.weights != "learned"
+        ):
             raise ValueError(
                 "handle_unknown='draw' needs weights that can be drawn, such as "
                 f"weights='normal', got weights={self.weights!r}"

@@ -149,6 +149,22 @@ class TensorReduced:
         result[..., : self.n_channels] = moved
         return result.reshape(*moved.shape[:3], -1)
 
+    def from_columns(self, columns):
+        """Undo `columns`.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (species, l, n, n_factors * padded channels)
+            What `columns` gives, or derivatives by it.
+
+        Returns
+        -------
+        ndarray of shape (n_factors, l, species, n, n_channels)
+            The same without the padding.
+        """
+        shape = (*columns.shape[:3], self.n_factors, -1)
+        return columns.reshape(shape)[..., : self.n_channels].transpose(3, 1, 0, 2, 4)
+
     def kernel(self, expansion, normalize):
         """Return the compiled invariant for an expansion."""
         return TensorReducedKernel(expansion, self, normalize)
@@ -226,6 +242,22 @@ class _PairRows:
         result = np.zeros((*moved.shape[:4], padded))
         result[..., : self.n_channels] = moved
         return result.reshape(*moved.shape[:3], -1)
+
+    def from_columns(self, columns):
+        """Undo `columns`.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (species, l, n, n_factors * padded channels)
+            What `columns` gives, or derivatives by it.
+
+        Returns
+        -------
+        ndarray of shape (n_factors, l, species, n, n_channels)
+            The same without the padding.
+        """
+        shape = (*columns.shape[:3], self.n_factors, -1)
+        return columns.reshape(shape)[..., : self.n_channels].transpose(3, 1, 0, 2, 4)
 
     def kernel(self, expansion, normalize):
         """Return the compiled invariant for an expansion."""

@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor, SOAPTransformer, TensorReducedTransformer
+from skdesc.io import load, save
 from skdesc.testing import check_atoms_transformer
 
 SMALL = {"n_max": 3, "l_max": 2, "cutoff": 3.0, "n_channels": 8, "random_state": 0}
@@ -59,10 +60,22 @@ def test_forces_of_a_potential_are_its_derivatives():
     assert forces[0][1, 2] == pytest.approx(-(up - down) / 2e-4, rel=1e-4, abs=1e-5)
 
 
+def test_saved_and_loaded(tmp_path):
+    frames, y = molecules()
+    model = make_pipeline(TensorReducedTransformer(n_channels=4), GAPRegressor(n_sparse=9))
+    model.fit(frames, y)
+    save(model, tmp_path / "model.skd")
+    again = load(tmp_path / "model.skd")
+    np.testing.assert_array_equal(again.predict(frames), model.predict(frames))
+    np.testing.assert_array_equal(again[0].mixing_weights_, model[0].mixing_weights_)
+
+
 def test_stateless_where_every_fit_gives_the_same():
     assert TensorReducedTransformer(random_state=3)._stateless_given_parameters
     assert TensorReducedTransformer(weights=np.ones((2, 1, 8, 64)))._stateless_given_parameters
     assert not TensorReducedTransformer()._stateless_given_parameters
+    learned = TensorReducedTransformer(weights="learned", random_state=0)
+    assert not learned._stateless_given_parameters
 
 
 PARAMETERS = [
@@ -91,6 +104,7 @@ PARAMETERS = [
     ({"handle_unknown": "draw", "weights": np.ones((2, 2, 3, 8))}, "weights that can be drawn"),
     ({"handle_unknown": "draw", "reduce": "radial"}, "another element means more features"),
     ({"handle_unknown": "learn"}, "handle_unknown must be one of"),
+    ({"weights": "learned"}, "weights='learned' needs y"),
     ({"random_state": "x"}, "cannot be used to seed"),
     ({"cutoff": -1.0}, "cutoff must be a finite number above 0"),
     ({"correlation_order": 4, "l_max": 12, "n_max": 8, "reduce": "species"},

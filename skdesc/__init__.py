@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "AtomicFeatures": "skdesc.features",
+    "CachedDescriptor": "skdesc.descriptors",
+    "FeatureCache": "skdesc.descriptors",
     "GAPRegressor": "skdesc.gaussian_process",
     "SOAPTransformer": "skdesc.descriptors",
     "Structures": "skdesc.structures",

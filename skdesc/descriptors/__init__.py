@@ -1,7 +1,14 @@
 """Transformers from structures to features."""
 
+from ._cached import CachedDescriptor, FeatureCache
 from ._soap import SOAPTransformer
 from ._tensor_reduced import TensorReducedTransformer
 from ._two_body import TwoBodyTransformer
 
-__all__ = ["SOAPTransformer", "TensorReducedTransformer", "TwoBodyTransformer"]
+__all__ = [
+    "CachedDescriptor",
+    "FeatureCache",
+    "SOAPTransformer",
+    "TensorReducedTransformer",
+    "TwoBodyTransformer",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from scipy.linalg import qr
-from sklearn.cluster import KMeans
 
 # two environments nearer than this (for vectors of unit length) are one: their covariance
 # differs from 1 by less than what the solver can resolve
@@ -170,6 +169,8 @@ def _fps(values, rows, count, rng):
 def _kmeans(values, rows, count, rng):
     """Of each cluster the environment nearest to its mean."""
     values = values[rows].astype(np.float64)
+    from sklearn.cluster import KMeans  # takes as long to import as all of this package
+
     clusters = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(values)
     distance = np.linalg.norm(values - clusters.cluster_centers_[clusters.labels_], axis=1)
     order = np.lexsort((distance, clusters.labels_))

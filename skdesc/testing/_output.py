@@ -92,9 +92,10 @@ def check_cross_validation(transformer, structures):
         return
     y = np.array([len(atoms) for atoms in structures], dtype=float)
     pipeline = make_pipeline(transformer.fit(structures), Ridge())
-    if "species" in transformer.get_params():
-        numbers = np.unique(np.concatenate([atoms.numbers for atoms in structures]))
-        pipeline[0].set_params(species=numbers.tolist())
+    numbers = np.unique(np.concatenate([atoms.numbers for atoms in structures])).tolist()
+    for name in transformer.get_params():
+        if name.rpartition("__")[2] == "species":  # a fold may lack one
+            pipeline[0].set_params(**{name: numbers})
     results = [
         cross_val_predict(pipeline, X, y, cv=KFold(2)) for X in containers(structures).values()
     ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ._sklearn_compat import visual_block
-
 # names or numbers of as many elements are shown
 _MOST = 6
 
@@ -15,6 +13,8 @@ class FittedCaption:
     """Mixin of estimators that have a method ``_caption``, called when they are fitted."""
 
     def _sk_visual_block_(self):
+        from ._sklearn_compat import visual_block
+
         try:
             check_is_fitted(self)
         except NotFittedError:

@@ -1,0 +1,51 @@
+"""What importing costs, and sending structures to a worker."""
+
+import pickle
+import statistics
+import subprocess
+import sys
+import time
+
+import joblib
+from ase.build import molecule
+
+from skdesc import Structures
+
+EVERYTHING = "import skdesc; [getattr(skdesc, name) for name in skdesc.__all__]"
+
+
+def seconds(code):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - start
+
+
+def test_importing_costs_no_more_than_what_it_stands_on():
+    codes = ["import sklearn, ase", "import skdesc"]
+    # in turns, as other programs come and go
+    times = [[seconds(code) for code in codes] for _ in range(3)]
+    base, own = (statistics.median(column) for column in zip(*times, strict=True))
+    assert own < 1.3 * base
+
+
+def test_heavy_packages_are_imported_when_used():
+    heavy = {"pyswarms", "matplotlib", "dask", "optuna", "pytest", "sklearn.cluster"}
+    code = f"{EVERYTHING}; import sys; print(sorted({heavy!r} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_sending_two_thousand_molecules():
+    """A list takes a quarter of a second per task; the container must take 10 ms."""
+    frames = [molecule(["H2O", "CH4", "NH3", "CH3OH", "C6H6"][k % 5]) for k in range(2000)]
+    structures = Structures.from_atoms(frames)
+    assert len(pickle.dumps(structures)) < 1e6
+    with joblib.parallel_config("loky"), joblib.Parallel(n_jobs=2) as parallel:
+        parallel(joblib.delayed(len)([]) for _ in range(4))  # start the workers
+        per_task = []
+        for _ in range(5):
+            start = time.perf_counter()
+            counts = parallel(joblib.delayed(len)(structures) for _ in range(20))
+            per_task.append((time.perf_counter() - start) / 20)
+            assert counts == [2000] * 20
+    assert min(per_task) < 0.010

@@ -7,7 +7,14 @@ import numpy as np
 from ..density import RadialSpline, make_radial_basis, make_radial_scaling
 from ..density._expansion_cy import DensityExpansion
 from ..features import Blocks, Jacobian
-from ..invariants import PowerSpectrum, describe, gradient_rows, jacobian, pull_back
+from ..invariants import (
+    WORKSPACE,
+    PowerSpectrum,
+    describe,
+    gradient_rows,
+    jacobian,
+    pull_back,
+)
 from ..utils.threads import effective_n_threads
 
 
@@ -92,6 +99,11 @@ class Engine:
             by_strain -= along[..., None] * values[:, None, None, :]
         blocks = [Blocks(*group) for group in groups]
         return Jacobian(values, blocks, len(features.structures.positions), by_strain)
+
+    @property
+    def workspace_bytes(self):
+        """Memory that :meth:`gradient_rows` takes beside its result."""
+        return 2 * WORKSPACE
 
     def gradient_rows(self, features, Q, weights):
         """Derivatives of many functions; see ``AtomicFeatures.gradient_rows``."""

@@ -23,7 +23,7 @@ from ._parameters import check_species
 from ._soap import _is_pooled
 
 # arrays of all pairs of a batch stay below this
-_BATCH_BYTES = 2**25
+_BATCH_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class TwoBodyDescriptor:
     def n_features(self):
         """Length of a row."""
         return len(self.species) * len(self.nodes)
+
+    @property
+    def workspace_bytes(self):
+        """Memory that :meth:`gradient_rows` takes beside its result."""
+        return 4 * _BATCH_BYTES
 
     def describe(self, structures):
         """Features of all atoms, ndarray of shape (n_atoms, n_features)."""

@@ -29,6 +29,11 @@ class JoinedDescriptor:
         cutoffs = [getattr(descriptor, "cutoff", None) for descriptor in self.descriptors]
         return None if None in cutoffs else max(cutoffs)
 
+    @property
+    def workspace_bytes(self):
+        """Memory that the rows of one block after the other take while they are made."""
+        return max(getattr(part, "workspace_bytes", 0) for part in self.descriptors)
+
     def vjp(self, features, g):
         """Sum of what the blocks give; see ``AtomicFeatures.vjp``."""
         return _sum(

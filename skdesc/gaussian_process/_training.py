@@ -18,10 +18,12 @@ from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**26
-# Square arrays of the size of a triangle that exist at once when the triangles are combined,
-# each kind's and its copy with the last rows apart: energies with e0 subtracted, factors of the
-# prior, the result, a copy on its way.
-_SQUARES_BESIDE_TRIANGLES = 4
+# Square arrays of the size of a triangle that exist at once, beside the triangle of each kind:
+# - while the data pass by: the prior; for the errors of what is left out, the result, triangles
+#   of energies with and without e0;
+# - when the triangles are combined: copies of each kind's with the last rows apart, energies with
+#   e0 subtracted, factors of the prior, the result, a copy on its way.
+_SQUARES_WHILE_PASSING, _SQUARES_WHILE_SOLVING = 4, 4
 
 
 def fixed_bytes(n_points, n_elements, n_features, n_kinds):
@@ -34,12 +36,20 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
 
     Returns
     -------
-    int
-        In bytes.
+    passing, solving : int
+        In bytes: beside the rows while the data pass by, and after that.
     """
     side = n_points + n_elements + 1
-    squares = 2 * n_kinds + _SQUARES_BESIDE_TRIANGLES
-    return 8 * (squares * side**2 + n_points * n_features + n_kinds * CHUNK * side)
+    others = n_points * n_features + n_kinds * CHUNK * side
+    passing = (n_kinds + _SQUARES_WHILE_PASSING) * side**2 + others
+    solving = (2 * n_kinds + _SQUARES_WHILE_SOLVING) * side**2 + others
+    return 8 * passing, 8 * solving
+
+
+def workspace_bytes(environments):
+    """Memory that a descriptor takes beside the rows while it makes them, in bytes."""
+    features = environments.features
+    return 0 if features is None else int(getattr(features.descriptor, "workspace_bytes", 0))
 
 
 def batch_bytes(memory_limit, fixed, costs):
@@ -49,7 +59,7 @@ def batch_bytes(memory_limit, fixed, costs):
     ----------
     memory_limit : int or None
         Limit for the whole fit.
-    fixed : int
+    fixed : pair of int
         What does not depend on the structures, see :func:`fixed_bytes`.
     costs : ndarray of shape (n_structures,)
         Memory for the rows of each structure.
@@ -61,11 +71,13 @@ def batch_bytes(memory_limit, fixed, costs):
     """
     if memory_limit is None:
         return _DEFAULT_BATCH_BYTES
-    left = memory_limit - fixed
-    if left < costs.max():
+    passing, solving = fixed
+    left = memory_limit - passing
+    if left < costs.max() or memory_limit < solving:
         raise ValueError(
-            f"memory_limit is {memory_limit} bytes, but the solver needs {fixed} and the largest "
-            f"structure {int(costs.max())} more; raise it or lower n_sparse"
+            f"memory_limit is {memory_limit} bytes, but the solver needs {solving}, and passing "
+            f"the data {passing} and for the largest structure {int(costs.max())} more; raise it "
+            "or lower n_sparse"
         )
     return left
 
@@ -92,10 +104,12 @@ def estimate_bytes(environments, regressor, forces, virials):
     zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
     sizes = expected_counts(environments, regressor.sparse_method, regressor.n_sparse, zetas)
     n_features = environments.values.shape[1]
-    fixed = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
+    passing, solving = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
+    if derivatives:
+        passing += workspace_bytes(environments)
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
-    limit = batch_bytes(regressor.memory_limit, fixed, costs)
-    return int(fixed + max(costs[part].sum() for part in batches(costs, limit)))
+    limit = batch_bytes(regressor.memory_limit, (passing, solving), costs)
+    return int(max(solving, passing + max(costs[part].sum() for part in batches(costs, limit))))
 
 
 class Training:
@@ -169,11 +183,13 @@ class Training:
         wanted = targets.has_derivatives()
         n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
         n_features = environments.values.shape[1]
-        fixed = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
+        passing, solving = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
+        if wanted.any():
+            passing += workspace_bytes(environments)
         costs = bytes_per_structure(
             environments, self.points, wanted, targets.virials is not None
         )
-        self.batch_bytes = limit = batch_bytes(memory_limit, fixed, costs)
+        self.batch_bytes = limit = batch_bytes(memory_limit, (passing, solving), costs)
         composition = environments.composition(self.elements)
         self.atom_energies.add(targets.energies, composition, environments.isolated())
         noise = targets.sigmas / np.array([defaults[kind] for kind in KINDS])

@@ -1,13 +1,14 @@
 """Rotation invariants of density expansions, with their derivatives."""
 
 from ._environments import describe, pull_back
-from ._gradient_rows import gradient_rows
+from ._gradient_rows import WORKSPACE, gradient_rows
 from ._jacobian import jacobian
 from ._power_spectrum import COMPRESSIONS, PowerSpectrum
 from ._tensor_reduced import TensorReduced
 
 __all__ = [
     "COMPRESSIONS",
+    "WORKSPACE",
     "PowerSpectrum",
     "TensorReduced",
     "describe",

@@ -17,8 +17,8 @@ from . import _environments_cy
 from ._environments import neighborhoods
 from ._jacobian import Arena
 
-WORKSPACE = 64e6
-"""Bytes for derivatives of coefficients or features that are held at a time."""
+WORKSPACE = 6e6
+"""Bytes for derivatives of coefficients or features of a chunk; two chunks may exist at a time."""
 
 
 def gradient_rows(engine, features, Q, weights):

@@ -245,7 +245,7 @@ class TestSameWeights:
         assert len(gap.sparse_species_) == 24
 
     def test_batch_size(self, features, targets, once):
-        fixed = fixed_bytes(12, 2, features.shape[1], 3)
+        fixed = max(fixed_bytes(12, 2, features.shape[1], 3))
         for limit in (fixed + 10_000, 10 * fixed):
             gap = GAPRegressor(n_sparse=6, memory_limit=limit)
             gap.fit(features, targets[0], **targets[1])

@@ -5,8 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 from helpers.toy_data import make_frames
+from sklearn.pipeline import make_union
 
-from skdesc import GAPRegressor
+from skdesc import GAPRegressor, SOAPTransformer, TwoBodyTransformer
 from skdesc.features import AtomicFeatures
 
 
@@ -57,6 +58,24 @@ def test_estimate(data, memory_limit):
     assert 0.7 < peak / estimate < 1.3
     if memory_limit is not None:
         assert peak < 1.05 * memory_limit
+
+
+@pytest.mark.parametrize("memory_limit", [None, 40_000_000])
+def test_estimate_for_a_real_descriptor(memory_limit):
+    """Derivatives take memory beside the rows; the sum over descriptors does not add it up."""
+    frames = make_frames(200)
+    union = make_union(TwoBodyTransformer(), SOAPTransformer(n_max=6, l_max=5, n_jobs=1))
+    X = union.fit_transform(frames)
+    forces = [np.ones((n, 3)) for n in X.n_atoms]
+    gap = GAPRegressor(
+        zeta=[1, 4], n_sparse=[40, 150], memory_limit=memory_limit, energy_scale=1.0
+    )
+    y = np.zeros(len(frames))
+    peak = peak_of_fit(gap, X, y, forces)
+    estimate = gap.memory_estimate(X, virials=False)
+    assert 0.7 < peak / estimate < 1.3
+    if memory_limit is not None:
+        assert peak < 1.1 * memory_limit
 
 
 def test_more_data_do_not_take_more(data):

@@ -2,8 +2,8 @@
 
 ``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
 (``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
-search on part of the training set, and nothing else, chooses range and width of the descriptor,
-the exponent and the noise; the rest follows from the training set by the rules in `make_pipeline`
+search on part of the training set, and nothing else, chooses range and widths of the descriptors,
+the exponents and the noise; the rest follows from the training set by the rules in `make_pipeline`
 and `choose_points`. Then one fit to the whole training set, and the errors on the test set, which
 is looked at only then.
 """
@@ -84,37 +84,42 @@ def read_frames(path):
 def make_pipeline(frames, n_elements, n_jobs):
     """Pipeline with what needs no search."""
     periodic = any(atoms.pbc.any() for atoms in frames)
-    many = {"cutoff": 6.0, "cutoff_width": 2.0, "atom_sigma": 0.5, "n_jobs": n_jobs}
+    common = {"n_max": N_MAX, "l_max": L_MAX, "n_jobs": n_jobs}
     if n_elements > 3:
         # its size does not depend on the elements
-        descriptor = TensorReducedTransformer(
-            n_max=N_MAX, l_max=L_MAX, n_channels=96, random_state=0, **many
-        )
+        kind = TensorReducedTransformer
+        common |= {"n_channels": 96, "random_state": 0}
     else:
-        descriptor = SOAPTransformer(n_max=N_MAX, l_max=L_MAX, **many)
+        kind = SOAPTransformer
+    near = kind(cutoff=4.0, cutoff_width=1.5, atom_sigma=0.4, **common)
+    far = kind(cutoff=6.0, cutoff_width=2.5, atom_sigma=0.6, **common)
     pairs = TwoBodyTransformer(cutoff=PAIR_CUTOFF if periodic else 6.0, n_jobs=n_jobs)
     return Pipeline([
-        ("union", FeatureUnion([("pairs", pairs), ("soap", descriptor)])),
+        ("union", FeatureUnion([("pairs", pairs), ("near", near), ("far", far)])),
         ("gap", GAPRegressor(
-            zeta=[1, 4], n_sparse=[1000, SEARCH_POINTS], sigma_energy=3e-4, sigma_forces=0.01,
-            sigma_virials=0.03, random_state=0,
+            zeta=[1, 4, 4], n_sparse=[1000, SEARCH_POINTS, SEARCH_POINTS], sigma_energy=3e-4,
+            sigma_forces=0.01, sigma_virials=0.03, random_state=0,
         )),
     ])  # fmt: skip
 
 
-def choose_points(frames, cutoff, n_elements):
-    """Sparse points per element, as many as some minutes allow."""
+def choose_points(frames, cutoffs, n_elements):
+    """Sparse points per element of the near and the far descriptor, as many as minutes allow."""
     if "forces" not in frames[0].calc.results:
-        return 3000 // n_elements
-    finder = NeighborList(cutoff=cutoff, full_list=True)
+        return [1500 // n_elements] * 2
     part = frames[:: max(1, len(frames) // 30)]
-    pairs = sum(
-        len(finder.compute(atoms.positions, atoms.cell.array, atoms.pbc, "i")[0]) for atoms in part
-    )
-    pairs *= sum(map(len, frames)) / sum(map(len, part))
-    # operations that the derivatives of one point take for each pair
-    limit = OPERATIONS / (pairs * 6 * N_MAX * (L_MAX + 1) ** 2)
-    return int(np.clip(limit, 300, 1000 if n_elements == 1 else 600))
+    share = sum(map(len, frames)) / sum(map(len, part))
+    points = []
+    for cutoff in cutoffs:
+        finder = NeighborList(cutoff=cutoff, full_list=True)
+        pairs = share * sum(
+            len(finder.compute(atoms.positions, atoms.cell.array, atoms.pbc, "i")[0])
+            for atoms in part
+        )
+        # operations that the derivatives of one point take
+        limit = 0.5 * OPERATIONS / (pairs * 6 * N_MAX * (L_MAX + 1) ** 2)
+        points.append(int(np.clip(limit, 200, 1000 if n_elements == 1 else 500)))
+    return points
 
 
 def search(pipeline, frames, n_jobs):
@@ -127,12 +132,13 @@ def search(pipeline, frames, n_jobs):
     result = TwoStagePSOSearchCV(
         pipeline,
         transformer_space={
-            "union__soap__cutoff": uniform(4.0, 3.5),
-            "union__soap__cutoff_width": uniform(1.0, 2.0),
-            "union__soap__atom_sigma": uniform(0.3, 0.4),
+            "union__near__cutoff": uniform(3.0, 2.0),
+            "union__near__atom_sigma": uniform(0.3, 0.2),
+            "union__far__cutoff": uniform(5.0, 2.5),
+            "union__far__atom_sigma": uniform(0.4, 0.3),
         },
         regressor_space={
-            "gap__zeta": [[1, 2], [1, 3], [1, 4], [1, 6]],
+            "gap__zeta": [[1, 2, 2], [1, 4, 2], [1, 4, 4], [1, 6, 4], [1, 6, 6]],
             "gap__sigma_energy": loguniform(1e-5, 3e-3),
             "gap__sigma_forces": loguniform(1e-3, 1e-1),
         },
@@ -184,11 +190,13 @@ def main(train, test, n_jobs, max_atoms):
     print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
           f"{' '.join(elements)}")
     pipeline = make_pipeline(frames, len(elements), n_jobs)
-    pipeline.set_params(union__pairs__species=elements, union__soap__species=elements)
+    for name in ("pairs", "near", "far"):
+        pipeline.set_params(**{f"union__{name}__species": elements})
     start = time.perf_counter()
     pipeline.set_params(**search(pipeline, frames, n_jobs))
-    points = choose_points(frames, pipeline["union"]["soap"].cutoff, len(elements))
-    pipeline.set_params(gap__n_sparse=[1000, points])
+    cutoffs = [pipeline["union"][name].cutoff for name in ("near", "far")]
+    points = choose_points(frames, cutoffs, len(elements))
+    pipeline.set_params(gap__n_sparse=[1000, *points])
     searched = time.perf_counter()
     y, targets = extract_targets(frames)
     pipeline.fit(frames, y, **targets)

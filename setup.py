@@ -30,6 +30,7 @@ EXTENSIONS = {
     "skdesc.invariants._packed_coefficients_cy": (True, INVARIANT),
     "skdesc.invariants._power_spectrum_cy": (False, INVARIANT),
     "skdesc.invariants._environments_cy": (True, INVARIANT),
+    "skdesc.invariants._inner_cy": (False, INVARIANT),
 }
 
 DEBUG = bool(os.environ.get("SKDESC_DEBUG_CYTHON"))

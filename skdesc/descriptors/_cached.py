@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
+from ._centers import kind_of
 
 # Caches by their names. Those that came to this process inside an estimator are kept alive: a
 # worker is sent a new copy of the estimator with every task, and must find what it knew before.
@@ -171,7 +172,13 @@ class CachedDescriptor(TransformerMixin, BaseEstimator):
                 f"the features of {type(self.transformer).__name__} may depend on what it was "
                 "fitted to, and so cannot be kept; use a descriptor such as SOAPTransformer"
             )
-        structures = check_structures(X)
+        if kind_of(getattr(self.transformer, "centers", None)) == "indices":
+            raise TypeError(
+                "the transformer's centers are lists of indices for one set of structures, so "
+                "features of a structure depend on its place; mark centers in a per-atom array "
+                "(atoms.set_array) and pass its name"
+            )
+        structures = check_structures(X, extra_arrays=self._extra_arrays)
         self.transformer_ = clone(self.transformer).fit(structures)
         # those of other elements are none of ours: see `transform`
         self._known = np.unique(getattr(self.transformer_, "species_", structures.numbers))
@@ -194,7 +201,7 @@ class CachedDescriptor(TransformerMixin, BaseEstimator):
             What the transformer returns.
         """
         check_is_fitted(self)
-        structures = check_structures(X)
+        structures = check_structures(X, extra_arrays=self._extra_arrays)
         if np.setdiff1d(structures.numbers, self._known).size:
             return self.transformer_.transform(structures)  # refused, or at its discretion
         keys = [(self._prefix, digest) for digest in _digests(structures)]
@@ -208,6 +215,10 @@ class CachedDescriptor(TransformerMixin, BaseEstimator):
         self.cache.n_computed += len(missing)
         self.cache.n_found += len(keys) - len(missing)
         return self._assemble(structures, [entries[key] for key in keys])
+
+    @property
+    def _extra_arrays(self):
+        return getattr(self.transformer, "_extra_arrays", ())
 
     def _describe(self, structures):
         """Copies of what belongs to each structure, so that none keeps all others in memory."""

@@ -15,6 +15,7 @@ from ..invariants import (
     jacobian,
     pull_back,
 )
+from ..invariants._environments import BATCH_ATOMS, centers_per_batch
 from ..utils.threads import effective_n_threads
 
 
@@ -23,6 +24,19 @@ class _Parameters(dict):
 
     def __missing__(self, name):
         return None
+
+
+def _most_neighbors(structures, cutoff):
+    """Most neighbors an atom may have: those of a periodic structure fill the sphere evenly."""
+    n_atoms = structures.n_atoms
+    sphere = 4 / 3 * np.pi * cutoff**3
+    volumes = np.abs(np.linalg.det(structures.cells))
+    bulk = structures.pbc.all(axis=1)
+    inside = np.where(bulk, 1.5 * n_atoms * sphere / np.where(bulk, volumes, 1.0), n_atoms)
+    partly = structures.pbc.any(axis=1) & ~bulk
+    # slabs and wires are no denser than matter is
+    inside[partly] = 0.15 * sphere
+    return int(np.ceil(inside.max())) + 8
 
 
 class Engine:
@@ -76,6 +90,21 @@ class Engine:
     def describe(self, structures, centers, offsets, out=None):
         """Yield the features of batches of centers; see ``invariants.describe``."""
         return describe(self, structures, centers, offsets, out)
+
+    def workspace_bytes(self, structures):
+        """Upper bound of what batches of `describe` take, in bytes."""
+        expansion, n_threads = self.expansion, self.n_threads
+        largest = max(int(structures.n_atoms.max()), BATCH_ATOMS)
+        atoms = min(largest, len(structures.positions))
+        neighbors = _most_neighbors(structures, self.cutoff)
+        pairs = 8 * 5 * atoms * neighbors
+        # radial functions with derivatives and harmonics of neighbors, and coefficients
+        per_thread = 8 * (
+            neighbors * (2 * expansion.width + expansion.n_lm)
+            + 4 * expansion.n_lm * (expansion.n_groups + 1) * expansion.n_pad
+        )
+        rows = 8 * centers_per_batch(self.invariant.n_features) * self.invariant.n_features
+        return int(pairs + n_threads * per_thread + rows)
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""

@@ -12,6 +12,7 @@ from ..invariants import COMPRESSIONS
 from ..structures import check_structures
 from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
+from ._centers import check_centers, find_centers
 from ._engine import SOAPEngine
 from ._parameters import (
     check_choice,
@@ -20,6 +21,7 @@ from ._parameters import (
     check_species,
     element_names,
 )
+from ._pooling import pool, pull_back_pooled
 
 
 def _is_pooled(self):
@@ -89,11 +91,18 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         species with itself; "crossover", that of each species with itself.
     normalize : bool, default=True
         Scale each spectrum to unit norm, as kernels of Gaussian processes expect.
-    pooling : {None, "mean", "sum"}, default=None
-        With None, `transform` gives :class:`AtomicFeatures`, one row per atom; otherwise an
-        array with one row per structure.
-    centers : None, default=None
-        Reserved for a choice of centers; all atoms are.
+    pooling : {None, "mean", "sum", "inner"}, default=None
+        With None, `transform` gives :class:`AtomicFeatures`, one row per center; otherwise an
+        array with one row per structure: the mean or sum over its centers; or, with "inner",
+        the spectrum of the mean of their coefficients c, which describes the structure
+        as a whole. A structure without centers has a row of zeros.
+    centers : None, list of str or int, str, or list of list of int, default=None
+        Which atoms to describe. Others still count as neighbors. None, all; a list of elements,
+        those of these elements; a string, those that the per-atom array of this name
+        marks (``atoms.set_array(name, mask)``); lists of indices, one for each structure, those
+        atoms, in ascending order. Lists of indices fit one set of structures only: where
+        structures are split, as in cross-validation, use a per-atom array, which is split with
+        them. A structure may have no center; it has no rows then.
     handle_unknown : {"error", "ignore"}, default="error"
         What to do with elements that are not among the species: refuse them, or leave these
         atoms out, as neighbors and as a center's own density.
@@ -139,6 +148,8 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
 
     _unknown_choices = ("error", "ignore")
 
+    _memory_remedy = "lower n_max or l_max, use compression"
+
     def __init__(
         self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
         radial_basis="gto", radial_scaling=None, center_weight=1.0, compression=None,
@@ -178,7 +189,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
             The fitted transformer.
         """
         parameters = self._check_parameters()
-        structures = check_structures(X)
+        structures = check_structures(X, extra_arrays=self._extra_arrays)
         if self.species is None:
             self.species_ = np.unique(structures.numbers)
         else:
@@ -201,49 +212,116 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         AtomicFeatures or ndarray of shape (n_structures, n_features)
             One row per atom, or per structure with `pooling`.
         """
-        check_is_fitted(self)
-        structures = check_structures(X)
-        engine = self._engine_for(structures)
-        n_rows = len(structures.positions) if self.pooling is None else len(structures)
-        check_fits_memory(
-            n_rows * self.n_features_out_ * np.dtype(self.dtype).itemsize,
-            f"SOAP features of {n_rows} rows and {self.n_features_out_} columns",
-            "lower n_max or l_max, use dtype='float32' or pooling, or transform fewer structures",
-        )
-        centers = np.arange(len(structures.positions))
+        structures, engine, centers, offsets = self._locate(X)
+        self._check_memory(structures, len(centers))
         if self.pooling is None:
-            return self._collect(engine, structures, centers)
-        return self._pool(engine, structures, centers)
-
-    def _collect(self, engine, structures, centers):
-        values = np.zeros((len(centers), self.n_features_out_), dtype=self.dtype)
-        offsets = structures.offsets
-        if values.dtype == np.float64:
-            for _ in engine.describe(structures, centers, offsets, values):
-                pass
-        else:
-            for rows, part in engine.describe(structures, centers, offsets):
-                values[rows] = part
-        return AtomicFeatures(values, structures, centers, offsets, engine)
-
-    def _pool(self, engine, structures, centers):
+            values = np.zeros((len(centers), self.n_features_out_), dtype=self.dtype)
+            if values.dtype == np.float64:
+                for _ in engine.describe(structures, centers, offsets, values):
+                    pass
+            else:
+                for rows, part in engine.describe(structures, centers, offsets):
+                    values[rows] = part
+            return AtomicFeatures(values, structures, centers, offsets, engine)
         pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
-        index = structures.structure_index
-        for rows, part in engine.describe(structures, centers, structures.offsets):
-            starts = np.flatnonzero(np.diff(index[rows], prepend=-1))
-            pooled[index[rows][starts]] += np.add.reduceat(part, starts, axis=0)
-        if self.pooling == "mean":
-            pooled /= structures.n_atoms[:, None]
+        pool(self.pooling, engine, structures, centers, offsets, pooled)
         return pooled
+
+    def pooled_vjp(self, X, g):
+        """Contract the derivatives of pooled features with a cotangent.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        g : array-like of shape (n_structures, n_features)
+            Derivative of a scalar function E of the pooled features, dE/d(feature), such as the
+            coefficients of a linear model, repeated for every structure.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_atoms, 3)
+            dE/dr for every atom of all structures; the forces are its negative.
+        strain_gradient : ndarray of shape (n_structures, 3, 3)
+            dE/d(strain), each structure's own; the virial is its negative.
+        """
+        if self.pooling is None:
+            raise ValueError("pooled_vjp needs pooling='mean', 'sum' or 'inner', but pooling is "
+                             "None; use AtomicFeatures.vjp")
+        structures, engine, centers, offsets = self._locate(X)
+        g = np.asarray(g, dtype=np.float64)
+        shape = (len(structures), self.n_features_out_)
+        if g.shape != shape:
+            raise ValueError(f"g has shape {g.shape}, but the pooled features have shape {shape}; "
+                             "give dE/d(feature) for every structure and feature")
+        if not np.isfinite(g).all():
+            raise ValueError("g has NaN or infinite entries; all must be finite")
+        return pull_back_pooled(self.pooling, engine, structures, centers, offsets, g)
+
+    def memory_estimate(self, X):
+        """Estimate the peak memory of :meth:`transform`, beside `X`, without computing anything.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+
+        Returns
+        -------
+        int
+            In bytes: the output, and what batches need. The second part does not grow with the
+            number of structures.
+        """
+        structures, engine, centers, _ = self._locate(X)
+        return self._output_bytes(structures, len(centers)) + engine.workspace_bytes(structures)
+
+    @property
+    def _extra_arrays(self):
+        """Names of the per-atom arrays that structures must have."""
+        return (self.centers,) if isinstance(self.centers, str) else ()
+
+    def _locate(self, X):
+        """Checked structures, tables, and which atoms to describe."""
+        check_is_fitted(self)
+        structures = check_structures(X, extra_arrays=self._extra_arrays)
+        engine = self._engine_for(structures)
+        return structures, engine, *find_centers(self.centers, structures)
+
+    def _output_bytes(self, structures, n_centers):
+        n_rows = n_centers if self.pooling is None else len(structures)
+        return n_rows * self.n_features_out_ * np.dtype(self.dtype).itemsize
+
+    def _check_memory(self, structures, n_centers):
+        needed = self._output_bytes(structures, n_centers)
+        check_fits_memory(
+            needed,
+            f"{needed / (self.n_features_out_ * np.dtype(self.dtype).itemsize):.0f} rows of "
+            f"{self.n_features_out_} features in {self.dtype}",
+            self._memory_remedy + ", fewer centers, dtype='float32' or pooling, or transform "
+            "fewer structures at a time; memory_estimate(X) tells what is needed",
+        )
 
     @available_if(_is_pooled)
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: both channels (element and n) and l.
+        """Names of the pooled features: both channels (element and n) and l.
+
+        Without pooling, :meth:`get_atomic_feature_names` gives the same names; scikit-learn
+        takes the output of whatever has this method for a plain array.
 
         Parameters
         ----------
         input_features : None
             Ignored.
+
+        Returns
+        -------
+        ndarray of str objects
+            One name per feature.
+        """
+        return self.get_atomic_feature_names()
+
+    def get_atomic_feature_names(self):
+        """Names of the features, with pooling or without: both channels (element and n) and l.
 
         Returns
         -------
@@ -315,8 +393,8 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         """Check every parameter and return them as the engine takes them."""
         check_density_parameters(self)
         check_choice("compression", self.compression, COMPRESSIONS)
-        check_choice("pooling", self.pooling, (None, "mean", "sum"))
-        check_choice("centers", self.centers, (None,))
+        check_choice("pooling", self.pooling, (None, "mean", "sum", "inner"))
+        check_centers(self.centers)
         check_choice("handle_unknown", self.handle_unknown, self._unknown_choices)
         check_choice("dtype", self.dtype, ("float64", "float32"))
         check_flag("normalize", self.normalize)

@@ -140,7 +140,8 @@ class TensorReducedTransformer(SOAPTransformer):
     features of each structure, and its loss is minimized over the weights by L-BFGS, with the
     exact gradient that the descriptor's adjoint gives. The weights are those of the iteration
     with the least error for structures held back. All elements share the same functions of
-    `n_embedding` numbers each, which are learned with them.
+    `n_embedding` numbers each, which are learned with them. They are learned from all atoms,
+    whatever `centers` are.
 
     References
     ----------
@@ -216,7 +217,7 @@ class TensorReducedTransformer(SOAPTransformer):
         if not isinstance(self.weights, str) or self.weights != "learned":
             return super().fit(X)
         options = _learned_mixing.check_options(self.learning)
-        structures = check_structures(X)
+        structures = check_structures(X, extra_arrays=self._extra_arrays)
         y = _learned_mixing.check_target(y, len(structures))
         super().fit(structures)
         self._learn(structures, y, options)

@@ -2,6 +2,7 @@
 
 from ._environments import describe, pull_back
 from ._gradient_rows import WORKSPACE, gradient_rows
+from ._inner import describe_means, pull_back_means
 from ._jacobian import jacobian
 from ._power_spectrum import COMPRESSIONS, PowerSpectrum
 from ._tensor_reduced import TensorReduced
@@ -12,7 +13,9 @@ __all__ = [
     "PowerSpectrum",
     "TensorReduced",
     "describe",
+    "describe_means",
     "gradient_rows",
     "jacobian",
     "pull_back",
+    "pull_back_means",
 ]

@@ -11,7 +11,15 @@ BATCH_ATOMS = 512
 """Atoms whose neighbors are held at a time; their pairs stay in the processor's cache."""
 
 BATCH_CENTERS = 512
-"""Centers that are described in one call, between which a user can interrupt."""
+"""Centers that are described in one call, at most, between which a user can interrupt."""
+
+BATCH_BYTES = 64e6
+"""Bytes of features that are computed in one call, where that is not less than one center."""
+
+
+def centers_per_batch(n_features):
+    """Centers that are described in one call."""
+    return int(np.clip(BATCH_BYTES / (8 * n_features), 8, BATCH_CENTERS))
 
 
 def neighborhoods(engine, structures, centers, center_offsets):
@@ -20,7 +28,7 @@ def neighborhoods(engine, structures, centers, center_offsets):
     Parameters
     ----------
     engine : object
-        Has ``cutoff`` and ``species_index(numbers)``.
+        Has ``cutoff``, ``invariant``, ``n_threads`` and ``species_index(numbers)``.
     structures : Structures
         All structures.
     centers : ndarray of shape (n_centers,)
@@ -44,6 +52,7 @@ def neighborhoods(engine, structures, centers, center_offsets):
         Their neighbors.
     """
     n_threads = engine.n_threads
+    step = centers_per_batch(engine.invariant.n_features)
     start = 0
     while start < len(structures):
         limit = structures.offsets[start] + BATCH_ATOMS
@@ -52,11 +61,13 @@ def neighborhoods(engine, structures, centers, center_offsets):
         start = part.stop
         batch = structures if part == slice(0, len(structures)) else structures[part]
         first, last = center_offsets[part.start], center_offsets[part.stop]
+        if first == last:
+            continue
         own = centers[first:last] - structures.offsets[part.start]
         species = engine.species_index(batch.numbers)
         pairs = find_pairs(batch, engine.cutoff, own, species, n_threads)
-        for k in range(0, len(own), BATCH_CENTERS):
-            chunk = slice(k, min(k + BATCH_CENTERS, len(own)))
+        for k in range(0, len(own), step):
+            chunk = slice(k, min(k + step, len(own)))
             rows = slice(first + chunk.start, first + chunk.stop)
             yield part, rows, batch, species, own[chunk], pairs.take(chunk)
 

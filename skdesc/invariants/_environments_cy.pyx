@@ -93,19 +93,56 @@ cdef class Neighborhoods:
         -------
         ndarray of shape (n_centers, (l_max + 1)^2, n_groups, n_max)
         """
-        cdef Environment env
-        cdef Py_ssize_t k, lm, q, n
+        cdef Py_ssize_t k
         cdef DensityExpansion expansion = self.expansion
         result = np.zeros((self.n_centers, expansion.n_lm, expansion.n_groups, expansion.n_max))
         cdef double[:, :, :, ::1] out = result
-        for k in range(self.n_centers):
-            self.expand(&env, k, 0)
-            for lm in range(expansion.n_lm):
-                for q in range(env.n_present):
-                    for n in range(expansion.n_max):
-                        out[k, lm, env.present[q], n] = env.c[
-                            lm * env.ld + q * expansion.n_pad + n]
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                self.coefficients_of_center(k, threadid(), &out[k, 0, 0, 0])
         return result
+
+    cdef void coefficients_of_center(self, Py_ssize_t k, int thread, double *out) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t lm, q, n, n_max = self.expansion.n_max
+        self.expand(&env, k, thread)
+        for lm in range(self.expansion.n_lm):
+            for q in range(env.n_present):
+                for n in range(n_max):
+                    out[(lm * self.expansion.n_groups + env.present[q]) * n_max + n] = env.c[
+                        lm * env.ld + q * self.expansion.n_pad + n]
+
+    def pull_back_coefficients(self, const double[:, :, :, ::1] D, const Py_ssize_t[::1] which,
+                               double[:, ::1] out):
+        """Write dE/d(displacement) of every pair from dE/d(coefficients).
+
+        Parameters
+        ----------
+        D : ndarray of shape (n_rows, (l_max + 1)^2, n_groups, n_max)
+            dE/d(coefficients).
+        which : ndarray of shape (n_centers,)
+            Row of each center.
+        out : ndarray of shape (n_pairs, 3)
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                if self.offsets[k + 1] > self.offsets[k]:
+                    self.pull_back_center(k, threadid(), &D[which[k], 0, 0, 0],
+                                          &out[self.offsets[k], 0])
+
+    cdef void pull_back_center(self, Py_ssize_t k, int thread, const double *D,
+                               double *out) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t lm, q, n, n_max = self.expansion.n_max
+        self.expand(&env, k, thread)
+        memset(env.D, 0, self.expansion.n_lm * env.ld * sizeof(double))
+        for lm in range(self.expansion.n_lm):
+            for q in range(env.n_present):
+                for n in range(n_max):
+                    env.D[lm * env.ld + q * self.expansion.n_pad + n] = D[
+                        (lm * self.expansion.n_groups + env.present[q]) * n_max + n]
+        self.expansion.pull_back(&env, out)
 
     def linearize(self, double[:, :, :, ::1] c, double[:, :, :, ::1] H,
                   double[:, :, :, ::1] dc):

@@ -1,0 +1,98 @@
+"""Invariants of the coefficients averaged over the centers of each structure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _environments_cy, _inner_cy
+from ._environments import neighborhoods
+
+
+def describe_means(engine, structures, centers, center_offsets):
+    """Compute the invariants of averaged coefficients.
+
+    Parameters
+    ----------
+    engine, structures, centers, center_offsets
+        As for :func:`describe`.
+
+    Yields
+    ------
+    part : slice
+        Structures of this batch; those without centers may be in none.
+    values : ndarray of shape (n_structures_of_batch, n_features)
+        Their features; zeros for a structure without centers.
+    """
+    for part, means in _means(engine, structures, centers, center_offsets):
+        values = np.zeros((len(means), engine.invariant.n_features))
+        _inner_cy.features(engine.expansion, engine.invariant, means, values)
+        yield part, values
+
+
+def _means(engine, structures, centers, center_offsets):
+    """Averages of the coefficients, structure by structure, in a fixed order of summation."""
+    counts = np.maximum(np.diff(center_offsets), 1)
+    current, sums = None, None
+    for part, _, batch, species, own, pairs in neighborhoods(
+        engine, structures, centers, center_offsets
+    ):
+        coefficients = _environments_cy.Neighborhoods(
+            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+        ).coefficients()
+        if part != current:
+            if current is not None:
+                yield current, sums
+            current = part
+            sums = np.zeros((len(batch), *coefficients.shape[1:]))
+        index = batch.structure_index[own]
+        starts = np.flatnonzero(np.diff(index, prepend=-1))
+        added = np.add.reduceat(coefficients, starts, axis=0)
+        sums[index[starts]] += added / counts[part][index[starts], None, None, None]
+    if current is not None:
+        yield current, sums
+
+
+def pull_back_means(engine, structures, centers, center_offsets, cotangents):
+    """Contract derivatives of the invariants of averaged coefficients with a cotangent.
+
+    Parameters
+    ----------
+    engine, structures, centers, center_offsets
+        As for :func:`describe`.
+    cotangents : ndarray of shape (n_structures, n_features)
+        dE/d(features) of a scalar E.
+
+    Returns
+    -------
+    gradient : ndarray of shape (n_atoms, 3)
+        dE/dr.
+    strain_gradient : ndarray of shape (n_structures, 3, 3)
+        dE/d(strain).
+    """
+    gradient = np.zeros((len(structures.positions), 3))
+    strain_gradient = np.zeros((len(structures), 3, 3))
+    counts = np.maximum(np.diff(center_offsets), 1)
+    for part, means in _means(engine, structures, centers, center_offsets):
+        slopes = np.empty_like(means)
+        _inner_cy.adjoint(
+            engine.expansion, engine.invariant, means, np.ascontiguousarray(cotangents[part]),
+            slopes,
+        )  # fmt: skip
+        slopes /= counts[part][:, None, None, None]
+        atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
+        mine = slice(center_offsets[part.start], center_offsets[part.stop])
+        local = structures[part]
+        for _, _, batch, species, own, pairs in neighborhoods(
+            engine, local, centers[mine] - atoms.start,
+            center_offsets[part.start : part.stop + 1] - mine.start,
+        ):  # fmt: skip
+            index = batch.structure_index[own]
+            pair_gradients = np.empty_like(pairs.displacement)
+            _environments_cy.Neighborhoods(
+                engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
+            ).pull_back_coefficients(slopes, index, pair_gradients)
+            _environments_cy.scatter(
+                pairs.offsets, pairs.neighbor, pairs.displacement, own, index, pair_gradients,
+                gradient[atoms], strain_gradient[part],
+            )  # fmt: skip
+    return gradient, strain_gradient

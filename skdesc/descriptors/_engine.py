@@ -91,7 +91,7 @@ class Engine:
         """Yield the features of batches of centers; see ``invariants.describe``."""
         return describe(self, structures, centers, offsets, out)
 
-    def workspace_bytes(self, structures):
+    def batch_bytes(self, structures):
         """Upper bound of what batches of `describe` take, in bytes."""
         expansion, n_threads = self.expansion, self.n_threads
         largest = max(int(structures.n_atoms.max()), BATCH_ATOMS)

@@ -273,7 +273,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
             number of structures.
         """
         structures, engine, centers, _ = self._locate(X)
-        return self._output_bytes(structures, len(centers)) + engine.workspace_bytes(structures)
+        return self._output_bytes(structures, len(centers)) + engine.batch_bytes(structures)
 
     @property
     def _extra_arrays(self):

@@ -8,6 +8,9 @@ import numpy as np
 
 __all__ = ["ParityDisplay", "SearchDisplay"]
 
+# besides scores, every candidate has these, in seconds
+_TIMES = ("fit_time", "score_time")
+
 
 class SearchDisplay:
     """Course and result of a search.
@@ -21,11 +24,13 @@ class SearchDisplay:
     params : dict of str to list
         Values of each parameter that varied, by candidate that was cross-validated.
     scores : dict of str to ndarray
-        Their mean test scores, by metric.
+        Their mean test scores, by metric, and mean times.
     front : ndarray of int
         Candidates that no other beats.
     best_index : int or None
         The best candidate.
+    objectives : list of str, default=()
+        What the search looked at, if that is more than one metric.
 
     Attributes
     ----------
@@ -54,12 +59,13 @@ class SearchDisplay:
     ['stage 1: cv', 'stage 2: cv']
     """
 
-    def __init__(self, stages, params, scores, front, best_index):
+    def __init__(self, stages, params, scores, front, best_index, objectives=()):
         self.stages = stages
         self.params = params
         self.scores = scores
         self.front = front
         self.best_index = best_index
+        self.objectives = objectives
 
     @classmethod
     def from_search(cls, search, *, kind="convergence", metric=None, ax=None):
@@ -105,8 +111,11 @@ class SearchDisplay:
             for key, values in results.items()
             if key.startswith("mean_test_")
         }
+        scores |= {time: results[f"mean_{time}"] for time in _TIMES}
         front = np.array([point["index"] for point in search.pareto_front_])
-        display = cls(stages, params, scores, front, getattr(search, "best_index_", None))
+        objectives = search.objective if isinstance(search.objective, (list, tuple)) else ()
+        best = getattr(search, "best_index_", None)
+        display = cls(stages, params, scores, front, best, list(objectives))
         return display.plot(kind=kind, metric=metric, ax=ax)
 
     def plot(self, *, kind="convergence", metric=None, ax=None):
@@ -119,8 +128,9 @@ class SearchDisplay:
             of each parameter in the order of evaluation; candidates as lines across all
             parameters; two metrics and the front of their trade-offs.
         metric : str or pair of str, default=None
-            Which metric colors candidates, or which two make the front. The first ones by
-            default. The convergence shows what the swarm looked at.
+            Which metric colors candidates, or which two make the front; "fit_time" and
+            "score_time" count as metrics. By default what the search looked at, or the first
+            ones. The convergence always shows what the swarm looked at.
         ax : matplotlib Axes, default=None
             Where to draw; it is divided if there is more than one panel.
 
@@ -219,7 +229,11 @@ class SearchDisplay:
 
     def _metrics(self, metric, count):
         known = list(self.scores)
-        chosen = known[:count] if metric is None else [metric] if count == 1 else list(metric)
+        if metric is None:
+            first = self.objectives or [name for name in known if name not in _TIMES]
+            chosen = list(first)[:count]
+        else:
+            chosen = [metric] if count == 1 else list(metric)
         if len(chosen) != count or not set(chosen) <= set(known):
             raise ValueError(
                 f"metric is {metric!r}, but {count} of the metrics {known} must be named"

@@ -75,6 +75,22 @@ def test_pareto(searches):
     assert swapped.axes_[0].get_xlabel() == "mae"
 
 
+def test_pareto_of_error_and_time(searches):
+    timed = TwoStagePSOSearchCV(**searches["plain"].get_params(deep=False))
+    timed.set_params(objective=["score", "score_time"])
+    timed.fit(*make_regression(60, 6, n_informative=4, noise=3.0, random_state=0))
+    (ax,) = SearchDisplay.from_search(timed, kind="pareto").axes_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("score", "score_time")
+    front = ax.lines[0].get_xydata()
+    assert len(front) == len(timed.pareto_front_)
+    # the better, the slower
+    assert (np.diff(front[:, 1]) > 0).all()
+    # with one metric there is no front, but times may be asked for
+    metric = ["score", "fit_time"]
+    display = SearchDisplay.from_search(searches["plain"], kind="pareto", metric=metric)
+    assert (display.axes_[0].collections[0].get_offsets()[:, 1] > 0).all()
+
+
 def test_given_axes_are_used(searches):
     figure, (left, right) = plt.subplots(1, 2)
     display = SearchDisplay.from_search(searches["plain"], ax=left)

@@ -61,11 +61,13 @@ def first_pass(regressor, environments, targets, config_types):
             n_bytes=lambda points: points.features.nbytes,
         )  # fmt: skip
 
+    # one array is hashed faster than many
+    forces = None if targets.forces is None else targets.flat_forces(environments.n_atoms)
     # relative to the defaults, which may differ from fit to fit
     relative = targets.sigmas / noise
     return shared(
         lambda: see(shared_points),
-        "pass", data, [targets.energies, targets.forces, targets.virials, relative],
+        "pass", data, [targets.energies, forces, targets.virials, relative],
         {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
         n_bytes=_n_bytes,
     )  # fmt: skip

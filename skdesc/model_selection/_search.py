@@ -69,6 +69,11 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Iterations of each stage.
     n_cycles : int, default=1
         How many times both stages are run in turn, each from the best so far.
+    n_warm_up : int, default=0
+        Iterations of a swarm over `regressor_space` before the first stage, at the present
+        parameters of the transformers. The first stage judges features by the regressor as it
+        is: one that is too stiff, or follows noise, favors features that suit its flaw. It has
+        the objective of the first stage, and is skipped if that looks at features alone.
     strategy : {"two-stage", "joint"}, default="two-stage"
         "joint" searches both spaces in one stage, by cross-validation.
     stage_one_objective : {"cv", "alignment", "ridge", "loo"} or callable, default="cv"
@@ -211,6 +216,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         n_particles=12,
         n_iterations=15,
         n_cycles=1,
+        n_warm_up=0,
         strategy="two-stage",
         stage_one_objective="cv",
         objective=None,
@@ -245,6 +251,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_particles = n_particles
         self.n_iterations = n_iterations
         self.n_cycles = n_cycles
+        self.n_warm_up = n_warm_up
         self.strategy = strategy
         self.stage_one_objective = stage_one_objective
         self.objective = objective
@@ -376,6 +383,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             "scoring": [self.scoring, self.error_score, self.return_train_score],
             "search": [
                 self.n_particles,
+                self.n_warm_up,
                 self.strategy,
                 self.stage_one_objective,
                 self.objective,

@@ -7,9 +7,8 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-import joblib
 import numpy as np
-from joblib import delayed
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -30,6 +29,7 @@ class Stage:
     objective: object
     n_particles: int = 1
     n_iterations: int = 1
+    width: float = 1.0
 
     @property
     def label(self):
@@ -133,7 +133,7 @@ class StagedSearch:
         self._began = time.perf_counter()
         total = sum(stage.n_particles * stage.n_iterations for stage in self.stages)
         with (
-            joblib.Parallel(n_jobs=self.n_jobs) as self._parallel,
+            Parallel(n_jobs=self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
         ):
             for index, stage in enumerate(self.stages):
@@ -218,6 +218,7 @@ class StagedSearch:
             self.settings.topology,
             stage.n_iterations,
             np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number]),
+            stage.width,
         )
         return first, swarm
 

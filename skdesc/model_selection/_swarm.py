@@ -84,9 +84,12 @@ class ParticleSwarm:
         Length of the inertia schedule.
     random_state : RandomState
         Private generator, the only source of randomness.
+    width : float, default=1
+        Edge of the cube in which positions are drawn, around the first, as a fraction of the
+        range. Steps are as much smaller.
     """
 
-    def __init__(self, start, rules, topology, n_iterations, random_state):
+    def __init__(self, start, rules, topology, n_iterations, random_state, width=1.0):
         self._rules = rules
         self._random = random_state
         self._n_iterations = n_iterations
@@ -102,10 +105,17 @@ class ParticleSwarm:
         self._compute_velocity = _with_random(backend.operators.compute_velocity, random_state)
         generate_velocity = _with_random(backend.generators.generate_velocity, random_state)
 
-        self._clamp = rules.velocity_clamp and (-rules.velocity_clamp, rules.velocity_clamp)
+        step = rules.velocity_clamp and width * rules.velocity_clamp
+        self._clamp = step and (-step, step)
         self._unmodified = backend.unmodified
         self._cube = np.zeros(n_dims), np.ones(n_dims)
-        position = np.where(np.isnan(start), self._draw(n_particles, n_dims), start)
+        drawn = self._draw(n_particles, n_dims)
+        if width < 1.0:
+            # where the first has no position, the middle of the whole range
+            middle = np.nan_to_num(start[0], nan=0.5)
+            low = np.clip(middle - 0.5 * width, 0.0, 1.0 - width)
+            drawn = low + width * drawn
+        position = np.where(np.isnan(start), drawn, start)
         self._swarm = backend.Swarm(
             position,
             generate_velocity(n_particles, n_dims, self._clamp),

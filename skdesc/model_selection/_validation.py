@@ -21,6 +21,8 @@ _CHOICES = {
     "topology": ("star", "ring"),
     "strategy": ("two-stage", "joint"),
 }
+# a swarm that searches a space again starts in a cube with edges so much shorter
+_NARROWING = 0.5
 _STAGE_ONE = ("cv", "loo", *FEATURE_OBJECTIVES)
 
 
@@ -38,6 +40,7 @@ def check_settings(search):
         What the loop needs.
     """
     _check_number("n_cycles", search.n_cycles, numbers.Integral, 1)
+    _check_number("n_warm_up", search.n_warm_up, numbers.Integral, 0)
     if search.early_stopping is not None:
         _check_number("early_stopping", search.early_stopping, numbers.Integral, 1)
     if search.max_time is not None:
@@ -102,11 +105,17 @@ def make_stages(search):
         plan = [(1, transformer, search.stage_one_objective), (2, regressor, "cv")]
     n_particles = _by_stage(search, "n_particles")
     n_iterations = _by_stage(search, "n_iterations")
+    warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
     stages = [
-        Stage(number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1])
+        Stage(
+            number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
+            _NARROWING ** (cycle + bool(warm_up and number == 2)),
+        )
         for cycle in range(search.n_cycles)
         for number, space, objective in plan
     ]
+    if warm_up:
+        stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
     _check_init_names(search.init or [], spaces)
     return stages, start
 

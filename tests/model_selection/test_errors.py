@@ -49,6 +49,7 @@ def _search(**changes):
         ({"n_particles": (12, 1), "init": [{}]}, "raise n_particles"),
         ({"random_state": -1}, "-1 cannot be used to seed|Seed must be between"),
         ({"n_cycles": True}, "n_cycles is True"),
+        ({"n_warm_up": -1}, "n_warm_up is -1, but must be an integer of at least 0"),
         ({"early_stopping": 0}, "early_stopping is 0"),
         ({"max_time": -1}, "max_time is -1, but must be a number of at least 0"),
         ({"topology": "pyramid"}, "topology is 'pyramid'"),

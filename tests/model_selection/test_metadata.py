@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn
 from ase.build import molecule
+from joblib import parallel_config
 from model_selection.toys import ForcesRidge, PairCounts
 from scipy.stats import uniform
 from sklearn.exceptions import UnsetMetadataPassedError
@@ -90,6 +91,15 @@ def test_nested_with_forces(data):
         np.testing.assert_array_equal(scores["test_score"], routed["test_score"])
         outer = GridSearchCV(_search(), {"topology": ["star", "ring"]}, cv=2)
         assert outer.fit(X, y, forces=forces).best_score_ > 0.5
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_know_of_routing(data, backend):
+    X, y, forces = data
+    with sklearn.config_context(enable_metadata_routing=True), parallel_config(backend):
+        several = _search(n_jobs=2).fit(X, y, forces=forces)
+        alone = _search().fit(X, y, forces=forces)
+    assert several.best_score_ == alone.best_score_
 
 
 class _ForcesScorer:

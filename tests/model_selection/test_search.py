@@ -268,6 +268,64 @@ def test_stage_one_with_few_models(frames, objective):
     assert one["best_score"] == best
 
 
+def test_later_cycles_start_nearer_to_the_best(frames):
+    search = _pair_search(
+        {"pairs__cutoff": uniform(0.5, 3), "pairs__width": uniform(0.1, 0.5)},
+        {"ridge__alpha": loguniform(1e-6, 1e-1)},
+        n_cycles=3, n_warm_up=1, n_particles=8, n_iterations=1,
+    ).fit(*frames)  # fmt: skip
+    ranges = {1: [], 2: []}
+    for entry in search.history_:
+        if entry["stage"]:
+            ranges[entry["stage"]].append(np.ptp(entry["positions"], axis=0).max())
+            first = entry["positions"][0]
+            width = max(ranges[entry["stage"]][-1], 0.5)
+            assert np.abs(entry["positions"] - first).max() <= width
+    for limits, found in zip([(1, 0.5, 0.25), (0.5, 0.25, 0.125)], ranges.values(), strict=True):
+        assert all(width <= limit for width, limit in zip(found, limits, strict=True))
+        assert all(width > 0.6 * limit for width, limit in zip(found, limits, strict=True))
+
+
+@pytest.mark.parametrize("objective", ["cv", "loo"])
+def test_warm_up_of_the_regressor(frames, objective):
+    search = _pair_search(stage_one_objective=objective, n_warm_up=2).fit(*frames)
+    warm, one, _ = search.stage_results_
+    assert [stage["stage"] for stage in search.stage_results_] == [0, 1, 2]
+    assert warm["objective"] == one["objective"] == objective
+    assert warm["n_iterations"] == 2
+    assert warm["n_feature_evaluations"] == 1
+    assert set(warm["best_params"]) == {"ridge__alpha"}
+    assert warm["best_params"]["ridge__alpha"] != search.estimator["ridge"].alpha
+    for entry in search.history_:
+        if entry["stage"] == 1:  # features are judged by the regressor that was found
+            used = {params["ridge__alpha"] for params in entry["params"]}
+            assert used == {warm["best_params"]["ridge__alpha"]}
+    assert 0 in search.cv_results_["stage"] or objective == "loo"
+
+
+def test_warm_up_repairs_a_poor_start(data):
+    def error(n_warm_up):
+        search = TwoStagePSOSearchCV(
+            make_pipeline(PCA(), Ridge(1e6)),  # so stiff that all features look alike
+            {"pca__n_components": randint(1, 7)},
+            {"ridge__alpha": loguniform(1e-4, 1e6)},
+            n_warm_up=n_warm_up, n_particles=4, n_iterations=3, cv=3, random_state=0,
+        )  # fmt: skip
+        search.fit(*data)
+        first = next(entry for entry in search.history_ if entry["stage"] == 1)
+        return search, np.ptp(first["scores"])
+
+    (cold, cold_range), (warm, warm_range) = error(0), error(3)
+    assert warm_range > 10 * cold_range
+    assert warm.best_score_ >= cold.best_score_
+
+
+def test_no_warm_up_where_nothing_looks_at_the_regressor(frames):
+    for changes in ({"stage_one_objective": "ridge"}, {"strategy": "joint"}):
+        search = _pair_search(n_warm_up=2, n_iterations=1, **changes).fit(*frames)
+        assert 0 not in [stage["stage"] for stage in search.stage_results_]
+
+
 def test_single_stage_without_cross_validation_ends_with_one(frames):
     search = _pair_search({"pairs__cutoff": uniform(0.5, 3)}, {}, stage_one_objective="loo")
     search.fit(*frames)

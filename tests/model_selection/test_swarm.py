@@ -12,13 +12,18 @@ from skdesc.model_selection._swarm import PRESETS, ParticleSwarm, SwarmRules
 class NumpySwarm:
     """The same swarm in plain NumPy, after the equations of Kennedy and Eberhart."""
 
-    def __init__(self, start, rules, topology, n_iterations, random_state):
+    def __init__(self, start, rules, topology, n_iterations, random_state, width=1.0):
         n, d = start.shape
         self.rules, self.topology, self.random = rules, topology, random_state
         self.n_iterations, self.t = n_iterations, 0
         self.shape = n, d
-        self.x = np.where(np.isnan(start), self.draw(), start)
-        step = rules.velocity_clamp
+        x = self.draw()
+        if width < 1:
+            low = np.where(np.isnan(start[0]), 0.5, start[0]) - width / 2
+            x = np.minimum(np.maximum(low, 0), 1 - width) + width * x
+        self.x = np.where(np.isnan(start), x, start)
+        step = None if rules.velocity_clamp is None else width * rules.velocity_clamp
+        self.step = step
         low, high = (0, 1) if step is None else (-step, step)
         self.v = (high - low) * random_state.random_sample((n, d)) + low
         self.best_x, self.best_f = self.x.copy(), np.full(n, np.inf)
@@ -61,8 +66,8 @@ class NumpySwarm:
         own = rules.cognitive * self.random.uniform(size=self.x.shape) * (self.best_x - self.x)
         social = rules.social * self.random.uniform(size=self.x.shape) * (self.leader - self.x)
         self.v = w * self.v + own + social
-        if rules.velocity_clamp is not None:
-            self.v = np.clip(self.v, -rules.velocity_clamp, rules.velocity_clamp)
+        if self.step is not None:
+            self.v = np.clip(self.v, -self.step, self.step)
         x = self.x + self.v
         if rules.bounds == "nearest":
             x = np.clip(x, 0, 1)
@@ -92,12 +97,14 @@ RULES = {
 
 @pytest.mark.parametrize("topology", ["star", "ring"])
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
-@pytest.mark.parametrize("shape", [(12, 4), (1, 2), (2, 1)])
-def test_equal_to_numpy_twin(rules, topology, shape):
+@pytest.mark.parametrize(
+    ("shape", "width"), [((12, 4), 1), ((12, 4), 0.3), ((1, 2), 1), ((2, 1), 1)]
+)
+def test_equal_to_numpy_twin(rules, topology, shape, width):
     start = np.full(shape, np.nan)
     start[0, 0] = 0.25
     swarms = [
-        kind(start, rules, topology, 20, np.random.RandomState(7))
+        kind(start, rules, topology, 20, np.random.RandomState(7), width)
         for kind in (ParticleSwarm, NumpySwarm)
     ]
     for iteration in range(25):
@@ -111,6 +118,21 @@ def test_equal_to_numpy_twin(rules, topology, shape):
         costs[iteration % shape[0]] = [np.nan, np.inf, -np.inf][iteration % 3]
         for swarm in swarms:
             swarm.tell(costs)
+
+
+@pytest.mark.parametrize("middle", [0.02, 0.5, 0.9])
+def test_a_narrow_start_is_around_the_first(middle):
+    start = np.full((8, 3), np.nan)
+    start[0, :2] = middle
+    swarm = ParticleSwarm(
+        start, SwarmRules(), "star", 5, np.random.RandomState(0), width=0.25
+    )
+    first = swarm.ask()
+    assert np.ptp(first[:, :2], axis=0).max() <= 0.25
+    assert np.abs(first[:, :2] - middle).max() <= 0.25
+    assert 0.375 <= first[:, 2].min() <= first[:, 2].max() <= 0.625
+    swarm.tell(_wavy(first))
+    assert np.abs(swarm.ask() - first).max() <= 0.25 * SwarmRules().velocity_clamp + 1e-12
 
 
 def test_iterations_without_a_finite_cost_are_survived():

@@ -1,0 +1,396 @@
+"""Two-stage search against a joint swarm, random search and Optuna's TPE.
+
+Every method searches the same spaces of the same pipelines, scores candidates on the same folds,
+and computes the descriptor once per candidate, random search and TPE included: only the choice of
+candidates differs. One thread per run. Printed are medians and ranges over seeds, as tables in
+Markdown.
+
+    python tests/benchmarks/bench_search.py [--quick] [--jobs 2] [--seeds 5] [PROBLEM ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+import warnings
+from dataclasses import dataclass, field
+
+import joblib
+import numpy as np
+import sklearn
+from scipy.stats import loguniform, randint, uniform
+from sklearn.base import clone
+from sklearn.model_selection import KFold, ParameterSampler, cross_validate
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV, extract_targets
+from skdesc.datasets import (
+    fetch_iron_gap22,
+    load_carbon_dimer,
+    load_carbon_solids,
+    load_organic_molecules,
+)
+from skdesc.metrics import make_energy_scorer, make_forces_scorer
+
+N_FOLDS = 3
+JOINT = (10, 10)  # particles, iterations
+# particles and iterations of the first and of the second stage, iterations of the warm-up
+SIZES = {
+    "fifth cv": ((4, 2), (4, 2), 1),
+    "fifth alignment": ((6, 6), (5, 4), 0),
+    "fifth ridge": ((6, 6), (5, 4), 0),
+    "fifth loo": ((6, 5), (4, 2), 2),
+    "full cv": ((10, 5), (10, 4), 1),
+    "full ridge": ((10, 6), (10, 10), 0),
+}
+METHODS = ("joint", "random", "TPE", *SIZES)
+
+
+@dataclass
+class Problem:
+    """A data set, a pipeline and what is to be tuned."""
+
+    name: str
+    unit: str
+    scoring: object
+    train: tuple
+    test: tuple
+    pipeline: Pipeline
+    transformer_space: dict
+    regressor_space: dict
+    always: tuple = ()  # structures that are in the training part of every fold
+    folds: list = field(init=False)
+
+    def __post_init__(self):
+        tested = np.setdiff1d(np.arange(len(self.train[0])), self.always)
+        cv = KFold(N_FOLDS, shuffle=True, random_state=0)
+        self.folds = [
+            (np.union1d(self.always, tested[train]).astype(int), tested[test])
+            for train, test in cv.split(tested)
+        ]
+
+    @property
+    def metadata(self):
+        """Forces for fit and score, if there are any."""
+        return {} if self.train[2] is None else {"forces": self.train[2]}
+
+    def test_error(self, params):
+        """Error on the test structures of a pipeline fitted to all others."""
+        frames, y, forces = self.test
+        fitted = clone(self.pipeline).set_params(**params).fit(*self.train[:2], **self.metadata)
+        more = {} if forces is None else {"forces": forces}
+        return -1000 * self.scoring(fitted, frames, y, **more)
+
+
+def _sides(frames, train, test, *, forces=True):
+    sides = []
+    for indices in (train, test):
+        chosen = [frames[index] for index in indices]
+        y, targets = extract_targets(chosen, forces=forces, virials=False)
+        sides.append((chosen, y, targets["forces"] if forces else None))
+    return sides
+
+
+def _pipeline(isolated, n_sparse, **soap):
+    return Pipeline([
+        ("soap", SOAPTransformer(**soap)),
+        ("gap", GAPRegressor(e0=isolated, n_sparse=n_sparse, random_state=0)),
+    ])  # fmt: skip
+
+
+def _spaces(cutoff, atom_sigma, n_max, l_max, *, forces=True):
+    transformer = {
+        "soap__cutoff": uniform(cutoff[0], cutoff[1] - cutoff[0]),
+        "soap__atom_sigma": uniform(atom_sigma[0], atom_sigma[1] - atom_sigma[0]),
+        "soap__n_max": randint(n_max[0], n_max[1] + 1),
+        "soap__l_max": randint(l_max[0], l_max[1] + 1),
+    }
+    regressor = {
+        "gap__zeta": [1, 2, 3, 4, 6],
+        "gap__sigma_energy": loguniform(1e-4, 1e-1),
+    }
+    if forces:
+        regressor["gap__sigma_forces"] = loguniform(1e-3, 1.0)
+    return transformer, regressor
+
+
+def dimer():
+    """The carbon dimer: forces along a curve."""
+    data = load_carbon_dimer()
+    return Problem(
+        "carbon dimer", "meV/A", make_forces_scorer(),
+        *_sides(data.frames, data.train, data.test),
+        _pipeline(data.isolated_energies, 20, species=["C"]),
+        *_spaces((2.5, 6.0), (0.15, 0.8), (4, 10), (0, 4)),
+        always=(0, 1, len(data.train) - 1),  # nothing is to be extrapolated
+    )  # fmt: skip
+
+
+def solids():
+    """Small cells of carbon: forces."""
+    data = load_carbon_solids()
+    n_atoms = np.array([len(atoms) for atoms in data.frames])
+    chosen = np.random.RandomState(0).permutation(np.flatnonzero(n_atoms <= 24))
+    return Problem(
+        "carbon solids", "meV/A", make_forces_scorer(),
+        *_sides(data.frames, chosen[:28], chosen[28:]),
+        _pipeline(data.isolated_energies, 60, species=["C"]),
+        *_spaces((2.5, 6.0), (0.2, 0.8), (4, 10), (2, 8)),
+    )  # fmt: skip
+
+
+def molecules():
+    """Small molecules of three elements: energies of other geometries."""
+    data = load_organic_molecules()
+    small = [a for a in data.frames if len(a) < 10 and set(a.symbols) <= set("HCO")]
+    index = np.arange(len(small))
+    return Problem(
+        "organic molecules", "meV/atom", make_energy_scorer(),
+        *_sides(small, index[index % 4 != 1], index[index % 4 == 1], forces=False),
+        _pipeline(data.isolated_energies, 40, species=["H", "C", "O"]),
+        *_spaces((2.0, 6.0), (0.15, 0.8), (3, 6), (1, 6), forces=False),
+    )  # fmt: skip
+
+
+def iron():
+    """Primitive cells and surfaces of iron: energies."""
+    data = fetch_iron_gap22()
+    n_atoms = np.array([len(atoms) for atoms in data.frames])
+    per_atom = data.energies / n_atoms
+    sensible = np.flatnonzero((n_atoms <= 6) & (per_atom < per_atom.min() + 1.0))
+    chosen = np.random.RandomState(0).permutation(sensible)
+    return Problem(
+        "iron", "meV/atom", make_energy_scorer(),
+        *_sides(data.frames, chosen[:120], chosen[120:320], forces=False),
+        _pipeline("auto", 60, species=["Fe"]),
+        *_spaces((2.8, 6.5), (0.25, 0.9), (4, 10), (2, 8), forces=False),
+    )  # fmt: skip
+
+
+PROBLEMS = {"dimer": dimer, "solids": solids, "molecules": molecules, "iron": iron}
+
+
+class Trace:
+    """Best cross-validated error against cost."""
+
+    def __init__(self):
+        self.models, self.features, self.time, self.error = [], [], [], []
+
+    def add(self, n_models, n_features, seconds, score):
+        """Note the state after a batch; NaN while nothing has been cross-validated."""
+        self.models.append(n_models)
+        self.features.append(n_features)
+        self.time.append(seconds)
+        self.error.append(-1000 * score)
+
+    def until(self, error):
+        """First models, features and seconds at which an error is reached; None if never."""
+        for cost in zip(self.models, self.features, self.time, self.error, strict=True):
+            if cost[-1] <= error:
+                return cost[:-1]
+        return None
+
+    def at(self, n_models):
+        """Error when so many models were trained."""
+        errors = [e for m, e in zip(self.models, self.error, strict=True) if m <= n_models]
+        return np.nanmin(errors) if np.isfinite(errors).any() else np.nan
+
+
+def run_swarm(problem, seed, **options):
+    """One TwoStagePSOSearchCV; its trace, its best parameters, and its share of useful time."""
+    search = TwoStagePSOSearchCV(
+        problem.pipeline, problem.transformer_space, problem.regressor_space,
+        scoring=problem.scoring, cv=problem.folds, refit=False, random_state=seed, **options,
+    )  # fmt: skip
+    search.fit(*problem.train[:2], **problem.metadata)
+    objectives = {
+        (stage["stage"], stage["cycle"]): stage["objective"] for stage in search.stage_results_
+    }
+    trace, best = Trace(), np.nan
+    for entry in search.history_:
+        if objectives[entry["stage"], entry["cycle"]] == "cv":
+            best = np.fmax(best, np.fmax.reduce(entry["scores"]))
+        trace.add(entry["n_models_trained"], entry["n_feature_evaluations"], entry["time"], best)
+    return trace, search.best_params_, _useful_time(search)
+
+
+def _useful_time(search):
+    """Share of the time of cross-validating stages that is spent in features and models."""
+    results, useful, total = search.cv_results_, 0.0, 0.0
+    for stage in search.stage_results_:
+        if stage["objective"] == "cv":
+            mine = (results["stage"] == stage["stage"]) & (results["cycle"] == stage["cycle"])
+            folds = results["mean_fit_time"] + results["mean_score_time"]
+            useful += (search.n_splits_ * folds + results["feature_time"])[mine].sum()
+            total += stage["time"]
+    return useful / total
+
+
+def _evaluate(problem, candidates, n_candidates):
+    """Cross-validate candidates of a generator that is sent their scores."""
+    trace, best, best_params = Trace(), -np.inf, None
+    began = time.perf_counter()
+    params = next(candidates)
+    for count in range(1, n_candidates + 1):
+        pipeline = clone(problem.pipeline).set_params(**params)
+        features = pipeline[:-1].fit_transform(problem.train[0])
+        scores = cross_validate(
+            pipeline[-1:], features, problem.train[1], cv=problem.folds,
+            scoring=problem.scoring, params=problem.metadata,
+        )["test_score"]  # fmt: skip
+        score = np.mean(scores)
+        if score > best:
+            best, best_params = score, params
+        trace.add(N_FOLDS * count, count, time.perf_counter() - began, best)
+        params = candidates.send(score)
+    return trace, best_params, np.nan
+
+
+def _random(problem, seed):
+    spaces = {**problem.transformer_space, **problem.regressor_space}
+    for params in ParameterSampler(spaces, 10**6, random_state=seed):
+        yield {name: value.item() if hasattr(value, "item") else value
+               for name, value in params.items()}  # fmt: skip
+
+
+def _tpe(problem, seed):
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    spaces = {**problem.transformer_space, **problem.regressor_space}
+    while True:
+        trial = study.ask()
+        params = {name: _suggest(trial, name, values) for name, values in spaces.items()}
+        study.tell(trial, (yield params))
+
+
+def _suggest(trial, name, values):
+    if isinstance(values, list):
+        return trial.suggest_categorical(name, values)
+    low, high = values.support()
+    if values.dist.name == "randint":
+        return trial.suggest_int(name, int(low), int(high))
+    return trial.suggest_float(name, low, high, log=values.dist.name == "loguniform")
+
+
+def run(problem_name, method, seed, joint):
+    """One search in one process, on one thread."""
+    with threadpool_limits(1), sklearn.config_context(enable_metadata_routing=True):
+        warnings.simplefilter("ignore")  # swarms visit the worst of settings
+        return _run(problem_name, method, seed, joint)
+
+
+def _run(problem_name, method, seed, joint):
+    problem = PROBLEMS[problem_name]()
+    n_candidates = joint[0] * joint[1]
+    began, cpu = time.perf_counter(), time.process_time()
+    if method == "joint":
+        trace, params, useful = run_swarm(
+            problem, seed, strategy="joint", n_particles=joint[0], n_iterations=joint[1]
+        )
+    elif method == "random":
+        trace, params, useful = _evaluate(problem, _random(problem, seed), n_candidates)
+    elif method == "TPE":
+        trace, params, useful = _evaluate(problem, _tpe(problem, seed), n_candidates)
+    else:
+        first, second, warm_up = SIZES[method]
+        trace, params, useful = run_swarm(
+            problem, seed, stage_one_objective=method.split()[1], n_warm_up=warm_up,
+            n_particles=(first[0], second[0]), n_iterations=(first[1], second[1]),
+        )  # fmt: skip
+    seconds = time.perf_counter() - began, time.process_time() - cpu
+    return {
+        "problem": problem_name, "method": method, "seed": seed, "trace": trace,
+        "params": params, "test": problem.test_error(params), "seconds": seconds,
+        "useful": useful,
+    }  # fmt: skip
+
+
+def _range(values, digits):
+    low, middle, high = np.percentile(np.nan_to_num(values, nan=np.inf), [0, 50, 100])
+    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def report(problem, runs):
+    """Print the tables of one problem."""
+    by_method = {}
+    for result in sorted(runs, key=lambda r: (METHODS.index(r["method"]), r["seed"])):
+        by_method.setdefault(result["method"], []).append(result)
+    joint = [r["trace"] for r in by_method["joint"]]
+    goal = np.median([trace.error[-1] for trace in joint])
+    joint_cost = np.median([[trace.models[-1], trace.time[-1]] for trace in joint], axis=0)
+    print(f"\n### {problem.name}\n")
+    print(f"{len(problem.train[0])} structures to learn from, {len(problem.test[0])} to test; "
+          f"errors in {problem.unit}; median (range) over {len(joint)} seeds.\n")  # fmt: skip
+    print("| search | models | descriptor evaluations | time, s | CPU time, s | cross-validated "
+          "error | test error |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    for method, results in by_method.items():
+        traces = [r["trace"] for r in results]
+        wall, cpu = np.median([r["seconds"] for r in results], axis=0)
+        print(
+            f"| {method} | {np.median([t.models[-1] for t in traces]):.0f} "
+            f"| {np.median([t.features[-1] for t in traces]):.0f} | {wall:.1f} | {cpu:.1f} "
+            f"| {_range([t.error[-1] for t in traces], 1)} "
+            f"| {_range([r['test'] for r in results], 1)} |"
+        )
+    print(f"\nReaching the joint swarm's median final error, {goal:.1f}, and what part of its "
+          f"{joint_cost[0]:.0f} models and {joint_cost[1]:.1f} s that took; seeds that end below "
+          "the others at an equal number of models:\n")  # fmt: skip
+    print("| search | seeds that reach it | models | time | below joint | below random "
+          "| below TPE |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    for method in [name for name in SIZES if name in by_method]:
+        results = by_method[method]
+        costs = [r["trace"].until(goal) for r in results]
+        costs = np.array([[cost[0], cost[2]] for cost in costs if cost is not None])
+        shares = np.median(costs / joint_cost, axis=0) if len(costs) else (np.nan, np.nan)
+        wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
+        print(f"| {method} | {len(costs)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
+              f"| {' | '.join(wins)} |")  # fmt: skip
+    useful = [r["useful"] for r in by_method.get("full cv", by_method["joint"])]
+    print(f"\nShare of time spent in features and models: {_range(useful, 3)}.", flush=True)
+
+
+def _wins(results, others):
+    """Seeds for which the final error is below that of another search with as many models."""
+    if not others:
+        return "-"
+    pairs = [
+        (r["trace"].error[-1], other["trace"].at(r["trace"].models[-1]))
+        for r, other in zip(results, others, strict=True)
+    ]
+    return f"{sum(mine < theirs for mine, theirs in pairs)} of {len(pairs)}"
+
+
+def main():
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("problems", nargs="*", metavar="PROBLEM",
+                        help=f"of {', '.join(PROBLEMS)}; all by default")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="two seeds, small searches only")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    joint, seeds = ((5, 8), 2) if quick else (JOINT, arguments.seeds)
+    methods = [
+        method for method in METHODS
+        if (method != "TPE" or importlib.util.find_spec("optuna"))
+        and not (quick and method.startswith("full"))
+    ]  # fmt: skip
+    with joblib.Parallel(n_jobs=arguments.jobs) as parallel:
+        for name in arguments.problems or PROBLEMS:
+            try:
+                problem = PROBLEMS[name]()
+            except OSError as error:
+                print(f"\n### {name}: skipped, the data are not there: {error}")
+                continue
+            jobs = [(name, method, seed, joint) for seed in range(seeds) for method in methods]
+            report(problem, parallel(joblib.delayed(run)(*job) for job in jobs))
+
+
+if __name__ == "__main__":
+    main()

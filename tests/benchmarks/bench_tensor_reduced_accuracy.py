@@ -1,0 +1,144 @@
+"""Test error against number of features: full, compressed, random and learned descriptors.
+
+python tests/benchmarks/bench_tensor_reduced_accuracy.py [perov5 monbtaw qm7] [--train 1500]
+    [--test 1500] [--gap 0]
+
+Data are those of ``skdesc.datasets.fetch_*``. Energies per atom are modeled by a term for the
+composition and a ridge regression on the features averaged over the atoms of a structure; the
+ridge parameter is chosen by leave-one-out errors of the training set. With --gap, sparse Gaussian
+processes with that many sparse points per element are fitted to the energies too.
+"""
+
+import argparse
+import time
+
+import numpy as np
+from scipy import sparse
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+
+from skdesc import GAPRegressor, SOAPTransformer, TensorReducedTransformer, datasets
+
+COMMON = {"cutoff": 5.0, "n_max": 6, "l_max": 4, "atom_sigma": 0.5}
+BATCH = 100
+
+
+class Data:
+    """Training and test structures of a set, their energies per atom and compositions."""
+
+    def __init__(self, name, n_train, n_test):
+        found = getattr(datasets, f"fetch_{name}")()
+        rng = np.random.default_rng(0)
+        rows = [rng.permutation(found.train)[:n_train], rng.permutation(found.test)[:n_test]]
+        self.frames = [found.frames[index] for part in rows for index in part]
+        self.n_train = len(rows[0])
+        self.n_atoms = np.array([len(atoms) for atoms in self.frames])
+        self.y = np.asarray(found.energies)[np.concatenate(rows)] / self.n_atoms
+        self.species = np.unique(np.concatenate([atoms.numbers for atoms in self.frames]))
+        self.composition = np.array([
+            np.bincount(np.searchsorted(self.species, atoms.numbers), minlength=len(self.species))
+            / len(atoms) for atoms in self.frames
+        ])  # fmt: skip
+        own = self.composition[: self.n_train]
+        ridge = 1e-8 * np.eye(len(self.species))
+        self.solver = np.linalg.solve(own.T @ own + ridge, own.T)
+        self.rest = self.y - self.composition @ (self.solver @ self.y[: self.n_train])
+
+    def features(self, transformer):
+        """Mean features; sparse, where most of them are zero, and then as a Gram matrix."""
+        train = self.frames[: self.n_train]
+        transformer.fit(train, (self.y * self.n_atoms)[: self.n_train])
+        batches = [transformer.transform(self.frames[start : start + BATCH])
+                   for start in range(0, len(self.frames), BATCH)]  # fmt: skip
+        if batches[0].shape[1] < 3000:
+            F = np.concatenate(batches)
+            return F - self.composition @ (self.solver @ F[: self.n_train])
+        F = sparse.vstack([sparse.csr_array(batch) for batch in batches]).tocsr()
+        gram = (F @ F[: self.n_train].T).toarray()
+        # the composition taken out of the columns, on both sides
+        gram -= self.composition @ (self.solver @ gram[: self.n_train])
+        own = self.composition[: self.n_train]
+        gram -= (gram @ self.solver.T) @ own.T
+        # coordinates with the same scalar products, those of the training structures in full
+        values, vectors = np.linalg.eigh(gram[: self.n_train])
+        kept = values > 1e-13 * values[-1]
+        return gram @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+    def ridge(self, transformer):
+        """Root mean square test error in meV per atom, and number of features."""
+        F = self.features(transformer)
+        F /= np.sqrt((F[: self.n_train] ** 2).mean() * F.shape[1])
+        train = slice(0, self.n_train)
+        model = RidgeCV(np.logspace(-10, 1, 23), fit_intercept=False)
+        model.fit(F[train], self.rest[train])
+        errors = self.rest[self.n_train :] - model.predict(F[self.n_train :])
+        return 1e3 * np.sqrt((errors**2).mean())
+
+    def gap(self, transformer, n_sparse):
+        """The same for a sparse Gaussian process of the energies."""
+        y, cut = self.y * self.n_atoms, self.n_train
+        transformer = transformer.set_params(pooling=None)
+        model = make_pipeline(
+            transformer, GAPRegressor(n_sparse=n_sparse, zeta=2, random_state=0)
+        ).fit(self.frames[:cut], y[:cut])
+        predicted = np.concatenate([
+            model.predict(self.frames[start : start + BATCH])
+            for start in range(cut, len(self.frames), BATCH)
+        ])
+        return 1e3 * np.sqrt((((predicted - y[cut:]) / self.n_atoms[cut:]) ** 2).mean())
+
+
+def soap(species, compression):
+    return SOAPTransformer(species, **COMMON, compression=compression, pooling="mean")
+
+
+def reduced(species, k, **changes):
+    return TensorReducedTransformer(
+        species, **COMMON, n_channels=k, random_state=0, pooling="mean", **changes
+    )
+
+
+def candidates(species):
+    """Label and transformer of all that are compared."""
+    for compression in (None, "mu1nu1", "mu2"):
+        yield f"full, {compression}", soap(species, compression)
+    for scheme in ("sketch", "decomposition"):
+        for k in (4, 16, 64, 256, 512):
+            yield f"{scheme}, K={k}", reduced(species, k, scheme=scheme)
+    for k in (2, 4, 8, 16, 32):
+        yield f"learned, K={k}", reduced(species, k, scheme="decomposition", weights="learned")
+    for scheme in ("sketch", "decomposition"):
+        for k in (16, 64):
+            yield f"{scheme}, order 3, K={k}", reduced(
+                species, k, scheme=scheme, correlation_order=3)
+    for k in (4, 8):
+        yield f"learned, order 3, K={k}", reduced(
+            species, k, scheme="decomposition", weights="learned", correlation_order=3)
+
+
+def report(name, n_train, n_test, n_sparse):
+    data = Data(name, n_train, n_test)
+    baseline = 1e3 * np.sqrt((data.rest[data.n_train :] ** 2).mean())
+    print(f"\n{name}: {data.n_train} training and {len(data.frames) - data.n_train} test "
+          f"structures, {len(data.species)} elements; composition alone {baseline:.1f} meV/atom")
+    print("descriptor                features  ridge, meV/atom" + "    GAP" * bool(n_sparse)
+          + "   seconds")
+    for label, transformer in candidates(data.species):
+        start = time.perf_counter()
+        line = f"{data.ridge(transformer):17.2f}"
+        if n_sparse:
+            small = transformer.n_features_out_ < 10_000
+            line += f"{data.gap(transformer, n_sparse):7.2f}" if small else "      -"
+        print(f"{label:24s} {transformer.n_features_out_:9d}{line}"
+              f"{time.perf_counter() - start:10.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=["perov5", "monbtaw", "qm7"])
+    parser.add_argument("--train", type=int, default=1500)
+    parser.add_argument("--test", type=int, default=1500)
+    parser.add_argument("--gap", type=int, default=0)
+    arguments = parser.parse_args()
+    for one in arguments.sets:
+        report(one, arguments.train, arguments.test, arguments.gap)

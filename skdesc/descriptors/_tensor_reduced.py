@@ -160,6 +160,8 @@ class TensorReducedTransformer(SOAPTransformer):
     compression = None  # not a parameter: all of this is compression
     _unknown_choices = ("error", "ignore", "draw")
 
+    _memory_remedy = "lower n_channels, correlation_order or l_max"
+
     def __init__(
         self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
         radial_basis="gto", radial_scaling=None, center_weight=1.0, n_channels=64,

@@ -41,7 +41,10 @@ _SKLEARN = {
 _PACKAGES = ("skdesc.descriptors.", "skdesc.gaussian_process.")
 
 # rebuilt from arguments that are kept as attributes of the same names
-BY_ARGUMENTS = {"skdesc.calculator.ZBLCalculator": ("scale",)}
+BY_ARGUMENTS = {
+    "skdesc.calculator.ZBLCalculator": ("scale",),
+    "skdesc.descriptors._cached.FeatureCache": ("max_bytes",),
+}
 
 _TYPES = {
     "builtins": "bool float int object str",

@@ -241,6 +241,7 @@ def _interpret(keys, label, version):
         "species": tuple(sorted(order)),
         "cutoff": _number(keys["cutoff"]),
         "cutoff_width": _number(keys.get("cutoff_transition_width", "0.5")),
+        "radial_scaling": _decay(keys, label),
         "n_max": int(keys["n_max"]),
         "l_max": int(keys["l_max"]),
         "atom_sigma": _number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
@@ -251,8 +252,20 @@ def _interpret(keys, label, version):
     return tuple(soap.items()), order, centers
 
 
+def _decay(keys, label):
+    """Weight that depends on the distance; None if it does not."""
+    exponent = int(keys.get("cutoff_dexp", "0"))
+    rate = _number(keys.get("cutoff_rate", "1"))
+    if exponent == 0:
+        return None
+    if exponent < 0 or rate <= 0:
+        raise ValueError(f"{label} has cutoff_dexp={exponent} with cutoff_rate={rate:g}, but only "
+                         "positive ones are supported")
+    return rate, _number(keys.get("cutoff_scale", "1")), exponent
+
+
 def _refuse_unsupported(keys, label):
-    numbers = {"covariance_sigma0": 0, "cutoff_dexp": 0, "basis_error_exponent": 10, "nu_R": 2,
+    numbers = {"covariance_sigma0": 0, "basis_error_exponent": 10, "nu_R": 2,
                "nu_S": 2}  # fmt: skip
     logicals = {"average": False, "diagonal_radial": False, "coupling": True, "R_mix": False,
                 "Z_mix": False, "sym_mix": False, "Z_map": None, "K": None, "mix_shift": None}

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..descriptors import SOAPTransformer
+from ..density._radial_scaling import RationalScaling, make_radial_scaling
+from ..descriptors import CachedDescriptor, SOAPTransformer
 from ..gaussian_process import GAPRegressor
 from ..gaussian_process._state import pack
 from ..utils.files import replace_file
@@ -19,7 +20,7 @@ _VALUES_PER_LINE = 30  # longer lines than 1000 characters are read with errors
 # what the descriptor's line says, or what has no influence on a fitted one
 _REPRESENTED = {
     "species", "cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
-    "center_weight", "normalize", "handle_unknown", "n_jobs",
+    "radial_scaling", "center_weight", "normalize", "handle_unknown", "n_jobs",
 }  # fmt: skip
 
 
@@ -89,6 +90,8 @@ def _check_pipeline(pipeline):
             raise ValueError(f"{name}.transformer_weights cannot be expressed in QUIP's format")
         members = [(f"{name}.{key}", step) for key, step in first.transformer_list
                    if not (isinstance(step, str) and step == "drop")]  # fmt: skip
+    members = [(name, getattr(step, "transformer_", step) if isinstance(step, CachedDescriptor)
+                else step) for name, step in members]  # fmt: skip
     for name, step in members:
         if type(step) is not SOAPTransformer:
             kind = step if isinstance(step, str) else type(step).__name__
@@ -122,11 +125,27 @@ def _check_descriptor(name, soap):
             f"{name}.radial_basis={basis!r} is no basis of QUIP, whose conventions differ; fit "
             f"with one of {list(BASES)}, preferably the first"
         )
+    _decay(name, fitted["radial_scaling"])
     if fitted["center_weight"] == 0:
         raise ValueError(
             f"{name}.center_weight=0 gives atoms without neighbors a descriptor of zeros, which "
             "QUIP turns into NaN; fit with a positive one"
         )
+
+
+def _decay(name, radial_scaling):
+    """Keys of a weight that depends on the distance."""
+    weight = make_radial_scaling(radial_scaling)
+    if weight is None:
+        return {}
+    rational = isinstance(weight, RationalScaling) and weight.numerator == weight.offset
+    if not (rational and weight.exponent >= 1 and weight.exponent == int(weight.exponent)):
+        raise ValueError(
+            f"{name}.radial_scaling={radial_scaling!r} cannot be expressed in QUIP's format; fit "
+            "with (rate, scale, exponent), where the exponent is an integer above 0, or None"
+        )
+    return {"cutoff_dexp": int(weight.exponent), "cutoff_scale": weight.scale,
+            "cutoff_rate": weight.offset}
 
 
 def _equal(value, default):
@@ -191,6 +210,7 @@ def _descriptor(p, species, center):
     keys = {
         "cutoff": float(p["cutoff"]),
         "cutoff_transition_width": float(p["cutoff_width"]),
+        **_decay("soap", p["radial_scaling"]),
         "n_max": int(p["n_max"]),
         "l_max": int(p["l_max"]),
         "atom_sigma": float(p["atom_sigma"]),

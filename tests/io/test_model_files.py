@@ -24,17 +24,27 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from sklearn.utils import all_estimators
 
-from skdesc import SOAPTransformer, TwoStagePSOSearchCV, extract_targets
+from skdesc import (
+    CachedDescriptor,
+    FeatureCache,
+    SOAPTransformer,
+    TensorReducedTransformer,
+    TwoBodyTransformer,
+    TwoStagePSOSearchCV,
+    extract_targets,
+)
 from skdesc.calculator import ZBLCalculator
 from skdesc.io import load, save
 from skdesc.io._classes import _SKLEARN
 from skdesc.io._container import FORMAT_VERSION, write_container
 from skdesc.utils.files import replace_file
+
+RADIAL_TABLE = np.stack([np.linspace(0, 5, 60), *(np.linspace(1, 0, 60) ** [[3], [4]])])
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +96,30 @@ def test_a_baseline_comes_back(tmp_path):
     assert again[-1].baseline.scale == 1.1
     frames = crystals(2, seed=9)
     assert_same(everything(again, frames), everything(model, frames))
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        SOAPTransformer(n_max=2, l_max=2, radial_basis=RADIAL_TABLE, compression="mu1nu1",
+                        radial_scaling={"function": "exp", "r0": 2.0, "d": 0.5}),
+        TensorReducedTransformer(n_max=3, l_max=2, n_channels=8),
+        TensorReducedTransformer(n_max=3, l_max=2, n_channels=8, handle_unknown="draw",
+                                 correlation_order=3, random_state=np.random.RandomState(1)),
+        TwoBodyTransformer(n_gaussians=5),
+        CachedDescriptor(SOAPTransformer(n_max=2, l_max=2), FeatureCache()),
+        make_union(SOAPTransformer(n_max=2, l_max=1), TwoBodyTransformer(n_gaussians=5)),
+    ],
+)  # fmt: skip
+def test_descriptors(descriptor, tmp_path):
+    """Mixing weights that were drawn, tables, unions: all that a fit has decided on."""
+    frames = crystals(3)
+    descriptor = clone(descriptor).fit(frames)
+    save(descriptor, tmp_path / "model.skd")
+    again = load(tmp_path / "model.skd")
+    first, second = descriptor.transform(frames), again.transform(frames)
+    g = np.cos(np.arange(first.values.size)).reshape(first.values.shape)
+    assert_same([first.values, *first.vjp(g)], [second.values, *second.vjp(g)])
 
 
 def test_pipelines_with_companions(tmp_path):

@@ -16,7 +16,15 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline, make_union
 
-from skdesc import GAPRegressor, SOAPTransformer, TwoBodyTransformer, extract_targets
+from skdesc import (
+    CachedDescriptor,
+    FeatureCache,
+    GAPRegressor,
+    SOAPTransformer,
+    TensorReducedTransformer,
+    TwoBodyTransformer,
+    extract_targets,
+)
 from skdesc.calculator import ZBLCalculator
 from skdesc.io import load, read_quip_xml, save, write_quip_xml
 from skdesc.io._quip_packing import FACTOR, n_elements, places
@@ -208,7 +216,8 @@ def test_points_in_a_file_beside(tmp_path):
         ("soap cutoff", "soap diagonal_radial=T cutoff", "diagonal_radial=T"),
         ("soap cutoff", "soap R_mix=T K=5 cutoff", "K=5|R_mix=T"),
         ("soap cutoff", "soap covariance_sigma0=0.1 cutoff", "covariance_sigma0=0.1"),
-        ("soap cutoff", "soap cutoff_dexp=2 cutoff", "cutoff_dexp=2"),
+        ("soap cutoff", "soap cutoff_dexp=2 cutoff_rate=0 cutoff", "cutoff_dexp=2"),
+        ("soap cutoff", "soap cutoff_dexp=-1 cutoff", "cutoff_dexp=-1"),
         ("soap cutoff", "soap basis_error_exponent=8 cutoff", "basis_error_exponent=8"),
         ("EQUISPACED_GAUSS", "ANOTHER", "radial_basis=ANOTHER"),
         ("n_species=1 species_Z=29", "n_species=2 species_Z=29", "n_species=2"),
@@ -270,7 +279,8 @@ def assert_agrees(model, path, frames, folder, init=""):
     "soap",
     [
         {"radial_basis": "equispaced"},
-        {"radial_basis": "equispaced", "normalize": False, "center_weight": 0.5, "n_max": 3},
+        {"radial_basis": "equispaced", "normalize": False, "center_weight": 0.5, "n_max": 3,
+         "radial_scaling": (2.0, 2.5, 3)},
         {"radial_basis": "quip_gto", "cutoff_width": 0.0},
         {"radial_basis": "quip_polynomial", "normalize": False},
     ],
@@ -303,7 +313,7 @@ def test_exported_unions_run_in_quip(tmp_path):
     )
     far = SOAPTransformer(cutoff=5.0, n_max=3, l_max=1, radial_basis="equispaced")
     model = make_pipeline(
-        make_union(near, far),
+        make_union(CachedDescriptor(near, FeatureCache()), far),
         GAPRegressor(zeta=[4, 2.5], n_sparse=10, jitter=1e-8, sigma_forces=0.05),
     ).fit(frames, y, gapregressor__forces=targets["forces"])
     path = tmp_path / "potential.xml"
@@ -320,7 +330,8 @@ def test_exported_unions_run_in_quip(tmp_path):
         (("Cu", "Au"), "zeta=2 delta=0.5 n_sparse=15 add_species"),
         (("Cu",), "zeta=1 delta=100 n_sparse=10 Z=29 n_species=1 species_Z={29} "
                   "radial_basis=GTO normalise=F"),
-        (("Cu",), "zeta=3.5 delta=0.3 n_sparse=10 radial_basis=POLY add_species central_weight=2"),
+        (("Cu",), "zeta=3.5 delta=0.3 n_sparse=10 radial_basis=POLY add_species central_weight=2 "
+                  "cutoff_dexp=2 cutoff_scale=3"),
     ],
 )  # fmt: skip
 def test_files_of_gap_fit(symbols, line, tmp_path):
@@ -334,6 +345,11 @@ def test_files_of_gap_fit(symbols, line, tmp_path):
     write_quip_xml(model, tmp_path / "again.xml")
     again = read_quip_xml(tmp_path / "again.xml")
     np.testing.assert_allclose(again.predict(frames), model.predict(frames), rtol=0, atol=1e-9)
+
+
+def radial_table():
+    x = np.linspace(0.0, 5.0, 60)
+    return np.stack([x, (1 - x / 5) ** 3, (1 - x / 5) ** 4])
 
 
 def refused_pipelines():
@@ -350,6 +366,10 @@ def refused_pipelines():
         "radial_basis='gto'": fitted(soap(radial_basis="gto")),
         "soaptransformer.dtype='float32'": fitted(soap(dtype="float32")),
         "soaptransformer.pooling='mean'": fitted(soap(pooling="mean")),
+        "radial_scaling=(1.0, 2.0, 2.5)": fitted(soap(radial_scaling=(1.0, 2.0, 2.5))),
+        "'function': 'poly'": fitted(soap(radial_scaling={"function": "poly", "r0": 6, "m": 1})),
+        "no basis of QUIP": fitted(soap(radial_basis=radial_table())),
+        "is TensorReducedTransformer": fitted(TensorReducedTransformer(n_channels=4)),
         "center_weight=0": fitted(soap(center_weight=0.0)),
         "baseline=ZBLCalculator": fitted(soap(), GAPRegressor(baseline=ZBLCalculator())),
         "soaptransformer.compression='mu2'": fitted(soap(compression="mu2")),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from itertools import chain
+from sys import getsizeof
 
 import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
@@ -207,6 +208,9 @@ class Data:
             with one_thread:
                 self.triangles[kind].merge(triangle)
             self.log_noise[kind] += other.log_noise[kind]
+
+    def __sizeof__(self):
+        return object.__sizeof__(self) + sum(map(getsizeof, self.triangles.values()))
 
     def reduced(self, e0):
         """Triangles with targets from which the energies of single atoms are subtracted.

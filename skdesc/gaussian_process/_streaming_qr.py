@@ -92,6 +92,10 @@ class Triangle:
         self._complete, self._n_waiting = self._folded, 0
         self.n_rows += other.n_rows
 
+    def __sizeof__(self):
+        # schedulers of clusters ask for it, and move and spill data accordingly
+        return object.__sizeof__(self) + self._folded.nbytes + self._waiting.nbytes
+
     def __getstate__(self):
         # half of a triangle is zero, and most of the room for waiting rows may be empty
         upper = self._folded[_upper(len(self._folded))]

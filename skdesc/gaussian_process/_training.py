@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from sys import getsizeof
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -206,6 +207,10 @@ class Training:
                 energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
             columns = np.column_stack([composition[part], targets.energies[part]])
             self.data.add("energy", energies, columns, noise[part, 0])
+
+    def __sizeof__(self):
+        kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)
+        return object.__sizeof__(self) + kept + getsizeof(self.data)
 
     def empty(self):
         """Return a pass with the same sparse points and elements that has seen no data."""

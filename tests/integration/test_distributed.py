@@ -131,6 +131,17 @@ def test_memory_does_not_grow_with_the_data(pipeline):
     assert peaks[24] < features
 
 
+def test_schedulers_know_the_size_of_triangles(pipeline, data):
+    """They move and spill results by it."""
+    sizeof = pytest.importorskip("dask.sizeof").sizeof
+    template = distributed._start(clone(pipeline), [(data.frames, None)])
+    seen = distributed._see(template, cut(data, 24)[0], 0)
+    assert sizeof(seen) > sum(triangle.R.nbytes for triangle in seen[0].triangles.values())
+    points, prior = template[2].points, template[2].prior
+    kept = points.features.nbytes + sum(L.nbytes for _, L in prior.factors)
+    assert kept < sizeof(template) < 1.5 * kept + 10_000
+
+
 def test_merging_leaves_its_arguments_alone(pipeline, data):
     """As the scheduler may run a task twice."""
     template = distributed._start(clone(pipeline), [(data.frames, None)])

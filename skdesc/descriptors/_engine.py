@@ -91,20 +91,26 @@ class Engine:
         """Yield the features of batches of centers; see ``invariants.describe``."""
         return describe(self, structures, centers, offsets, out)
 
-    def batch_bytes(self, structures):
+    def batch_bytes(self, structures, pooling):
         """Upper bound of what batches of `describe` take, in bytes."""
-        expansion, n_threads = self.expansion, self.n_threads
-        largest = max(int(structures.n_atoms.max()), BATCH_ATOMS)
-        atoms = min(largest, len(structures.positions))
+        expansion, n_features = self.expansion, self.invariant.n_features
+        atoms = min(max(int(structures.n_atoms.max()), BATCH_ATOMS), len(structures.positions))
         neighbors = _most_neighbors(structures, self.cutoff)
-        pairs = 8 * 5 * atoms * neighbors
-        # radial functions with derivatives and harmonics of neighbors, and coefficients
-        per_thread = 8 * (
-            neighbors * (2 * expansion.width + expansion.n_lm)
-            + 4 * expansion.n_lm * (expansion.n_groups + 1) * expansion.n_pad
+        coefficients = expansion.n_lm * (expansion.n_groups + 1) * expansion.n_pad
+        # displacement, distance, neighbor; positions and numbers of the batch
+        numbers = 5 * atoms * neighbors + 8 * atoms
+        # radial functions and harmonics of the neighbors of one center, with derivatives
+        numbers += self.n_threads * (
+            neighbors * (2 * expansion.width + expansion.n_lm) + 4 * coefficients
         )
-        rows = 8 * centers_per_batch(self.invariant.n_features) * self.invariant.n_features
-        return int(pairs + n_threads * per_thread + rows)
+        rows = min(centers_per_batch(n_features), atoms)
+        if pooling == "inner":
+            owners = min(BATCH_ATOMS // int(structures.n_atoms.min()) + 1, len(structures))
+            dense = expansion.n_lm * expansion.n_groups * expansion.n_max
+            numbers += owners * n_features + 2 * (rows + owners) * dense
+        else:
+            numbers += rows * n_features * (1 if pooling is None else 3)
+        return int(8 * numbers)
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""

@@ -273,7 +273,8 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
             number of structures.
         """
         structures, engine, centers, _ = self._locate(X)
-        return self._output_bytes(structures, len(centers)) + engine.batch_bytes(structures)
+        output = self._output_bytes(structures, len(centers))
+        return output + engine.batch_bytes(structures, self.pooling)
 
     @property
     def _extra_arrays(self):

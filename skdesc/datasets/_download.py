@@ -10,8 +10,6 @@ import hashlib
 import http.client
 import io
 import lzma
-import os
-import tempfile
 import urllib.request
 
 import ase.io
@@ -21,6 +19,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ..structures import extract_targets
+from ..utils.files import replace_file
 
 _URL = "https://raw.githubusercontent.com/{repository}/{commit}/{source}"
 _TIMEOUT = 60  # seconds without an answer
@@ -102,7 +101,9 @@ def download(file, data_set, path):
             f"{file.content_sha256} is expected; the download is discarded, try again later or "
             f"place the file as {path}"
         )
-    _write_atomically(path, lzma.compress(text.getvalue().encode("utf-8")))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(path) as target:
+        target.write(lzma.compress(text.getvalue().encode("utf-8")))
 
 
 def normalized(frames, forces_key):
@@ -148,15 +149,3 @@ def _get(url, path):
             f"{url} cannot be downloaded ({error}); connect to the network, or place the file "
             f"as {path}"
         ) from error
-
-
-def _write_atomically(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as target:
-            target.write(content)
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise

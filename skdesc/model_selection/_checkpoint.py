@@ -7,14 +7,13 @@ same candidates, and finds those evaluated before in the file.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
+
+from ..utils.files import replace_file
 
 _FORMAT = 1
 
@@ -92,17 +91,8 @@ class Checkpoint:
             "seed": self.seed,
             "evaluations": self.evaluations,
         }
-        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name, suffix="~")
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+        with replace_file(self._path, "checkpoint") as file:
+            file.write(json.dumps(content).encode("utf-8"))
 
 
 def fingerprint(**parts):

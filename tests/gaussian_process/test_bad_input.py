@@ -137,6 +137,16 @@ class TestUnluckyData:
         np.testing.assert_allclose(gap.predict(X), 2.5, atol=1e-6)
         assert len(gap.sparse_species_) == len(frames[0])
 
+    def test_identical_structures(self, toy, gap, frames, targets):
+        """Nothing differs, so that there is one point per species and one energy to learn."""
+        X, y = toy.transform([frames[1]] * 6), np.full(6, targets[0][1])
+        forces = [targets[1]["forces"][1]] * 6
+        gap.fit(X, y, forces=forces)
+        energies, std, predicted = gap.predict(X, return_std=True, return_forces=True)
+        np.testing.assert_allclose(energies, y, atol=0.01)
+        assert np.isfinite(std).all()
+        assert np.isfinite(predicted).all()
+
     def test_contradictory_forces(self, toy, gap):
         X = toy.transform(make_frames(1) * 2)
         forces = np.random.RandomState(0).normal(size=(2, 2, 3))

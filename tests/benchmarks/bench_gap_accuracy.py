@@ -2,8 +2,8 @@
 
 ``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
 (``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
-search on part of the training set, and nothing else, chooses range and widths of the descriptors,
-the exponents and the noise; the rest follows from the training set by the rules in `make_pipeline`
+search on part of the training set, and nothing else, chooses ranges and widths of the
+descriptors and the noise; the rest follows from the training set by the rules in `make_pipeline`
 and `choose_points`. Then one fit to the whole training set, and the errors on the test set, which
 is looked at only then.
 """
@@ -92,12 +92,12 @@ def make_pipeline(frames, n_elements, n_jobs):
     else:
         kind = SOAPTransformer
     near = kind(cutoff=4.0, cutoff_width=1.5, atom_sigma=0.4, **common)
-    far = kind(cutoff=6.0, cutoff_width=2.5, atom_sigma=0.6, **common)
+    far = kind(cutoff=6.5, cutoff_width=3.0, atom_sigma=0.6, **common)
     pairs = TwoBodyTransformer(cutoff=PAIR_CUTOFF if periodic else 6.0, n_jobs=n_jobs)
     return Pipeline([
         ("union", FeatureUnion([("pairs", pairs), ("near", near), ("far", far)])),
         ("gap", GAPRegressor(
-            zeta=[1, 4, 4], n_sparse=[1000, SEARCH_POINTS, SEARCH_POINTS], sigma_energy=3e-4,
+            zeta=[1, 4, 4], n_sparse=[1000, SEARCH_POINTS, SEARCH_POINTS], sigma_energy=1e-3,
             sigma_forces=0.01, sigma_virials=0.03, random_state=0,
         )),
     ])  # fmt: skip
@@ -132,18 +132,17 @@ def search(pipeline, frames, n_jobs):
     result = TwoStagePSOSearchCV(
         pipeline,
         transformer_space={
-            "union__near__cutoff": uniform(3.0, 2.0),
+            "union__near__cutoff": uniform(3.5, 1.5),
             "union__near__atom_sigma": uniform(0.3, 0.2),
             "union__far__cutoff": uniform(5.0, 2.5),
             "union__far__atom_sigma": uniform(0.4, 0.3),
         },
         regressor_space={
-            "gap__zeta": [[1, 2, 2], [1, 4, 2], [1, 4, 4], [1, 6, 4], [1, 6, 6]],
-            "gap__sigma_energy": loguniform(1e-5, 3e-3),
-            "gap__sigma_forces": loguniform(1e-3, 1e-1),
+            "gap__sigma_energy": loguniform(1e-4, 3e-3),
+            "gap__sigma_forces": loguniform(3e-3, 3e-2),
         },
-        n_particles=6,
-        n_iterations=3,
+        n_particles=5,
+        n_iterations=2,
         scoring=PotentialScorer(),
         cv=KFold(2, shuffle=True, random_state=0),
         refit=False,

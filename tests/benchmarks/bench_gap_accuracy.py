@@ -118,7 +118,7 @@ def choose_points(frames, cutoffs, n_elements):
         )
         # operations that the derivatives of one point take
         limit = 0.5 * OPERATIONS / (pairs * 6 * N_MAX * (L_MAX + 1) ** 2)
-        points.append(int(np.clip(limit, 200, 1000 if n_elements == 1 else 500)))
+        points.append(int(np.clip(limit, 200, max(1000 // n_elements, 250))))
     return points
 
 

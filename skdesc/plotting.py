@@ -162,9 +162,9 @@ class SearchDisplay:
                 iterations, scores = 1 + np.flatnonzero(known), scores[known]
                 low, middle, high = np.nanpercentile(scores, [10, 50, 90], axis=1)
                 panel.fill_between(iterations, low, high, alpha=0.25, label="swarm, 80 %")
-                panel.plot(iterations, middle, "--", label="swarm, median")
+                panel.plot(iterations, middle, ".--", label="swarm, median")
                 best = np.maximum.accumulate(np.nanmax(scores, axis=1))
-                panel.plot(iterations, best, "k-", label="best so far")
+                panel.plot(iterations, best, "k.-", label="best so far")
                 panel.legend()
             panel.set(xlabel="iteration", title=stage["label"])
             panel.xaxis.get_major_locator().set_params(integer=True)
@@ -190,13 +190,19 @@ class SearchDisplay:
         import matplotlib as mpl
 
         score = self._score(metric)
-        self.axes_ = _panels(ax, 1)
+        self.axes_ = _panels(ax, 1, width=1.3 * len(self.params))
         panel = self.axes_[0]
         columns = []
-        for values in self.params.values():
-            heights, _, log = _axis_of(values)
-            heights = np.log(heights) if log else heights
+        for place, values in enumerate(self.params.values()):
+            heights, ticks, log = _axis_of(values)
             low, high = np.nanmin(heights), np.nanmax(heights)
+            ends = (ticks[0], ticks[-1]) if ticks else (f"{low:.3g}", f"{high:.3g}")
+            for end, height, side in zip(ends, (-0.03, 1.03), ("top", "bottom"), strict=True):
+                panel.text(place, height, end, ha="center", va=side, fontsize="small")
+            panel.axvline(place, color="0.8", lw=1, zorder=0)
+            heights, low, high = (
+                np.log(part) if log else part for part in (heights, low, high)
+            )
             columns.append((heights - low) / (high - low or 1.0))
         # the first candidates may be so bad that all others would look alike
         norm = mpl.colors.Normalize(*np.percentile(score[np.isfinite(score)], [25, 100]))
@@ -206,8 +212,8 @@ class SearchDisplay:
             if np.isfinite(score[index]):
                 line = [column[index] for column in columns]
                 panel.plot(line, color=colormap(norm(score[index])), alpha=0.7)
-        panel.set_xticks(range(len(self.params)), list(self.params), rotation=20)
-        panel.set_yticks([])
+        panel.set_xticks(range(len(self.params)), list(self.params), rotation=30, ha="right")
+        panel.set(yticks=[], ylim=(-0.12, 1.12))
         mappable = mpl.cm.ScalarMappable(norm, colormap)
         panel.figure.colorbar(mappable, ax=panel, label=self._metrics(metric, 1)[0])
 
@@ -221,6 +227,11 @@ class SearchDisplay:
         panel.plot(x[order], y[order], "o-", label="front")
         if self.best_index is not None:
             panel.plot(x[self.best_index], y[self.best_index], "r*", ms=12, label="best")
+        # candidates that are far worse than most need not be seen
+        for values, axis in ((x, "x"), (y, "y")):
+            shown = [*values[order], *np.nanpercentile(values[np.isfinite(values)], [20, 80])]
+            margin = 0.08 * (max(shown) - min(shown) or 1.0)
+            panel.set(**{f"{axis}lim": (min(shown) - margin, max(shown) + margin)})
         panel.set(xlabel=first, ylabel=second)
         panel.legend()
 
@@ -370,14 +381,13 @@ class ParityDisplay:
         return self
 
 
-def _panels(ax, count):
-    """Axes in a row: new ones, or in the place of those given."""
+def _panels(ax, count, width=0.0):
+    """Axes in a row: new ones (of at least some width), or in the place of those given."""
     import matplotlib.pyplot as plt
 
     if ax is None:
-        _, axes = plt.subplots(
-            1, count, squeeze=False, figsize=(max(4.8, 3.2 * count), 3.6), layout="constrained"
-        )
+        size = max(4.8, 3.2 * count, width), 3.6
+        _, axes = plt.subplots(1, count, squeeze=False, figsize=size, layout="constrained")
         return axes[0]
     if count == 1:
         return np.array([ax], dtype=object)

@@ -60,6 +60,11 @@ def test_convergence(searches):
 def test_every_kind_is_drawn(searches, kind, name):
     display = SearchDisplay.from_search(searches[name], kind=kind)
     display.figure_.canvas.draw()
+    if kind == "parallel":
+        (panel, _) = display.figure_.axes
+        # each parameter with the ends of its axis
+        assert len(panel.texts) == 2 * len(panel.get_xticks()) == 2 * len(display.params)
+        assert {"False", "True"} <= {text.get_text() for text in panel.texts} or name == "cycles"
     if kind == "parameters":
         assert {ax.get_title() for ax in display.axes_} <= {
             "pca__n_components", "pca__whiten", "ridge__alpha",

@@ -1,4 +1,6 @@
+import os
 import pickle
+import sys
 
 import joblib
 import numpy as np
@@ -241,6 +243,22 @@ def test_dask_changes_nothing(frames):
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.Client(**options), joblib.parallel_config(backend="dask"):
         _same(_pair_search().fit(X, y), _pair_search(n_jobs=-1).fit(X, y))
+
+
+@pytest.mark.filterwarnings("default")  # of its own
+def test_ray_changes_nothing(frames):
+    ray = pytest.importorskip("ray")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    # workers find the toys where this process does
+    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": path})
+    try:
+        with joblib.parallel_config(backend="ray"):
+            _same(_pair_search().fit(*frames), _pair_search(n_jobs=2).fit(*frames))
+    finally:
+        ray.shutdown()
 
 
 def test_joint_search(data):

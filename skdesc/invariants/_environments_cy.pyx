@@ -4,7 +4,7 @@ Every environment writes only what is its own, so results do not depend on the t
 """
 
 from cython.parallel cimport parallel, prange, threadid
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -276,13 +276,15 @@ cdef class Neighborhoods:
         double *own, double *own_along, double *strain, double *strain_along,
     ) noexcept nogil:
         cdef Environment env
-        cdef Py_ssize_t j, b, q = 0, x, lanes, start, axis, other
-        cdef Py_ssize_t size = self.expansion.n_lm * self.expansion.n_pad
+        cdef Py_ssize_t j, b, q = 0, x, lanes, start, axis, other, lm
+        cdef Py_ssize_t pad = self.expansion.n_pad, size = self.expansion.n_lm * pad
         cdef double *dc = self.extra(thread)
         cdef double *sums = dc + 3 * size * (last_block - first_block)
-        cdef double *strains = sums + 3 * size
+        cdef double *slope = sums + 3 * size
+        cdef double *strains = slope + size
         cdef double *scratch = self.scratch(thread)
         cdef double *of_block
+        cdef double minus = -1.0
         cdef double xyz[24]
         self.expand(&env, k, thread)
         if env.n_neighbors == 0:
@@ -313,22 +315,27 @@ cdef class Neighborhoods:
             if env.run[q + 1] == env.run[q]:
                 continue
             memset(sums, 0, 3 * size * sizeof(double))
+            for lm in range(self.expansion.n_lm):
+                memcpy(slope + lm * pad, env.D + lm * env.ld + q * pad, pad * sizeof(double))
             # blocks of a center are numbered in the order in which its neighbors name them
             while j < env.run[q + 1]:
                 if block[j] == b:
                     of_block = dc + 3 * size * (b - first_block)
-                    for x in range(3 * size):
-                        sums[x] -= of_block[x]
+                    # sums -= derivatives of the block
+                    self.expansion.kernels.gemm(1, 3 * size, 1, &minus, 1, 1, of_block, 3 * size,
+                                                sums, 3 * size, 1)
                     self.rows_of(&env, q, of_block, 3, values + place[b],
-                                 self.invariant.n_touched[env.present[q]], along + 3 * b, scratch)
+                                 self.invariant.n_touched[env.present[q]], slope, along + 3 * b,
+                                 scratch)
                     b += 1
                 j += 1
-            self.rows_of(&env, q, sums, 3, own, 0, own_along, scratch)
+            self.rows_of(&env, q, sums, 3, own, 0, slope, own_along, scratch)
             if strain != NULL:
-                self.rows_of(&env, q, strains + 9 * q * size, 9, strain, 0, strain_along, scratch)
+                self.rows_of(&env, q, strains + 9 * q * size, 9, strain, 0, slope, strain_along,
+                             scratch)
 
     cdef void rows_of(self, Environment *env, Py_ssize_t q, double *dc, Py_ssize_t count,
-                      double *rows, Py_ssize_t n_columns, double *along,
+                      double *rows, Py_ssize_t n_columns, const double *slope, double *along,
                       double *scratch) noexcept nogil:
         """Derivatives in some directions; with n_columns 0, added to full rows."""
         cdef Py_ssize_t k, size = self.expansion.n_lm * self.expansion.n_pad
@@ -336,13 +343,13 @@ cdef class Neighborhoods:
         for k in range(count):
             self.invariant.tangent(env, q, dc + k * size, rows + k * length, n_columns > 0,
                                    scratch)
-            along[k] += self.invariant.along(env, q, dc + k * size)
+            along[k] += self.expansion.kernels.dot(size, slope, dc + k * size)
 
 
 def n_extra_of_jacobian(DensityExpansion expansion, Py_ssize_t max_blocks, bint strain):
     """Doubles of scratch memory that `jacobian` needs for each thread."""
     return expansion.n_lm * expansion.n_pad * (
-        3 * (max_blocks + 1) + (9 * expansion.n_groups if strain else 0))
+        3 * (max_blocks + 1) + 1 + (9 * expansion.n_groups if strain else 0))
 
 
 def number_blocks(const Py_ssize_t[::1] offsets, const Py_ssize_t[::1] neighbor,

@@ -19,4 +19,3 @@ cdef class Invariant:
     cdef void tangent(self, Environment *env, Py_ssize_t q, double *dc, double *row,
                       bint compact, double *scratch) noexcept nogil
     cdef void scale_tangent(self, Environment *env, double *dc) noexcept nogil
-    cdef double along(self, Environment *env, Py_ssize_t q, const double *dc) noexcept nogil

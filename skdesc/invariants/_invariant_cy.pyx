@@ -35,11 +35,11 @@ cdef class Invariant:
         pass
 
     cdef void linearize(self, Environment *env, double *scratch) noexcept nogil:
-        """Prepare derivatives at env.c, which `tangent` and `along` give.
+        """Prepare derivatives at env.c, which `tangent` gives, and write env.D.
 
         The derivative of the normalized features p in the direction dc is
-        ``tangent(dc) - along(dc) p``: where features of unit norm would make every entry
-        depend on every neighbor, the first term keeps its zeros.
+        ``tangent(dc) - (env.D . dc) p``, with dc as `tangent` leaves it: where features of unit
+        norm would make every entry depend on every neighbor, the first term keeps its zeros.
         """
         pass
 
@@ -48,14 +48,10 @@ cdef class Invariant:
         """Derivative in the direction dc, (n_lm, n_pad), of group q's coefficients.
 
         Written to a row of the columns of the group if compact, else added to a full row. dc is
-        changed, and is what `along` wants.
+        scaled as the coefficients are.
         """
         pass
 
     cdef void scale_tangent(self, Environment *env, double *dc) noexcept nogil:
         """Scale dc as the coefficients are scaled; what `tangent` begins with."""
         pass
-
-    cdef double along(self, Environment *env, Py_ssize_t q, const double *dc) noexcept nogil:
-        """See `linearize`."""
-        return 0.0

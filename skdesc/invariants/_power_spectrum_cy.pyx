@@ -18,6 +18,7 @@ import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
+from skdesc.utils._kernels cimport SKD_LANES
 
 # below this many features the norm of the row itself is cheaper than Gram matrices
 cdef Py_ssize_t SHORT_ROW = 12_000
@@ -229,14 +230,21 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void diagonal_block(self, Environment *env, Py_ssize_t q, double *out,
                              double *tile) noexcept nogil:
-        cdef Py_ssize_t l, n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t l, pad = self.expansion.n_pad
         cdef double *c = env.c + q * pad
         for l in range(self.expansion.l_max + 1):
             self.product(c, env.ld, c, env.ld, l, tile, pad, False)
-            for n in range(n_max):
-                memcpy(out, tile + n * pad + n, (n_max - n) * sizeof(double))
-                out[0] *= sqrt(0.5)
-                out += n_max - n
+            out = self.pack(tile, l, out)
+
+    cdef double *pack(self, double *tile, Py_ssize_t l, double *out) noexcept nogil:
+        """Write the upper triangle of a tile, equal pairs mended; return where it ends."""
+        cdef Py_ssize_t n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t size = n_max * (n_max + 1) // 2
+        for n in range(n_max):
+            tile[n * pad + n] *= sqrt(0.5)
+        self.expansion.kernels.pack_upper(n_max, pad, tile, out,
+                                          (self.expansion.l_max - l) * size < SKD_LANES)
+        return out + size
 
     cdef void adjoint(self, Environment *env, const double *cotangent,
                       double *scratch) noexcept nogil:
@@ -368,21 +376,15 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void diagonal_tangent(self, const double *dc, const double *c, Py_ssize_t ld,
                                double *out, bint accumulate, double *tile) noexcept nogil:
-        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t l, k, n = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef double *row = tile + pad * pad + 8 if accumulate else out
         for l in range(self.expansion.l_max + 1):
             self.product(dc, pad, c, ld, l, tile, pad, False)
-            for n in range(n_max):
-                tile[n * pad + n] *= sqrt(0.5)
-                for k in range(n, n_max):
-                    out[k - n] = (tile[n * pad + k] + tile[k * pad + n]
-                                  + (out[k - n] if accumulate else 0.0))
-                out += n_max - n
-
-    cdef double along(self, Environment *env, Py_ssize_t q, const double *dc) noexcept nogil:
-        cdef Py_ssize_t lm, pad = self.expansion.n_pad
-        cdef double total = 0.0
-        if self.normalize:
-            for lm in range(self.expansion.n_lm):
-                total += self.expansion.kernels.dot(pad, env.D + lm * env.ld + q * pad,
-                                                    dc + lm * pad)
-        return total
+            self.product(c, ld, dc, pad, l, tile, pad, True)
+            if accumulate:
+                self.pack(tile, l, row)
+                for k in range(n * (n + 1) // 2):
+                    out[k] += row[k]
+                out += n * (n + 1) // 2
+            else:
+                row = self.pack(tile, l, row)

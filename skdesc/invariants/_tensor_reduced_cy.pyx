@@ -239,15 +239,6 @@ cdef class TensorReducedKernel(Invariant):
             self.write(block, out, row, not compact)
             own += self.n_rows * SKD_BLOCK
 
-    cdef double along(self, Environment *env, Py_ssize_t q, const double *dc) noexcept nogil:
-        cdef Py_ssize_t lm, pad = self.expansion.n_pad
-        cdef double total = 0.0
-        if self.normalize:
-            for lm in range(self.n_lm):
-                total += self.expansion.kernels.dot(pad, env.D + lm * env.ld + q * pad,
-                                                    dc + lm * pad)
-        return total
-
 
 cdef double *aligned(double *scratch) noexcept nogil:
     return <double *>((<size_t>scratch + 63) & ~<size_t>63)

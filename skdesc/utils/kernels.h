@@ -52,6 +52,10 @@ typedef struct {
     void (*differentiate)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
                           const double *dR, double inv_distance, const double *unit, double *out,
                           ptrdiff_t axis_step);
+    /* Upper triangle of a tile, packed by rows; reads, and unless `exact` writes, up to 7 entries
+       beyond the end. */
+    void (*pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double *tile, double *out,
+                       int exact);
     /* x[0:n] *= factor */
     void (*scale)(ptrdiff_t n, double factor, double *x);
     /* sum_k x[k] y[k] */

@@ -265,6 +265,21 @@ static void SKD_NAME(differentiate)(int l_max, ptrdiff_t n_pad, const double *Y,
 #endif
 }
 
+/* Rows of the upper triangle one after another. Whole vectors are copied, so that each row spills
+ * into the next one, which is written after it; only `exact` leaves what comes behind alone. */
+static void SKD_NAME(pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double *tile, double *out,
+                                 int exact) {
+    for (ptrdiff_t n = 0; n < n_max; n++) {
+        const double *row = tile + n * n_pad + n;
+        ptrdiff_t k = 0;
+        if (exact)
+            for (; k < n_max - n; k++) out[k] = row[k];
+        else
+            for (; k < n_max - n; k += SKD_W) *(V *)(out + k) = *(const V *)(row + k);
+        out += n_max - n;
+    }
+}
+
 static void SKD_NAME(scale)(ptrdiff_t n, double factor, double *x) {
     ptrdiff_t k = 0;
     for (; k + SKD_W <= n; k += SKD_W) *(V *)(x + k) *= factor;
@@ -332,11 +347,19 @@ static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y,
 }
 
 static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
-    SKD_NAME(gemm),          SKD_NAME(spline), SKD_NAME(harmonics), SKD_NAME(pull_back),
-    SKD_NAME(differentiate), SKD_NAME(scale),  SKD_NAME(dot), SKD_NAME(couple),       SKD_NAME(within),
 #define SKD_STRING2(x) #x
 #define SKD_STRING(x) SKD_STRING2(x)
-    SKD_STRING(SKD_ISA),
+    .gemm = SKD_NAME(gemm),
+    .spline = SKD_NAME(spline),
+    .harmonics = SKD_NAME(harmonics),
+    .pull_back = SKD_NAME(pull_back),
+    .differentiate = SKD_NAME(differentiate),
+    .pack_upper = SKD_NAME(pack_upper),
+    .scale = SKD_NAME(scale),
+    .dot = SKD_NAME(dot),
+    .couple = SKD_NAME(couple),
+    .within = SKD_NAME(within),
+    .name = SKD_STRING(SKD_ISA),
 #undef SKD_STRING
 #undef SKD_STRING2
 };

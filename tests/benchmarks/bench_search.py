@@ -150,7 +150,7 @@ def molecules():
         "organic molecules", "meV/atom", make_energy_scorer(),
         *_sides(small, index[index % 4 != 1], index[index % 4 == 1], forces=False),
         _pipeline(data.isolated_energies, 40, species=["H", "C", "O"]),
-        *_spaces((2.0, 6.0), (0.15, 0.8), (3, 6), (1, 6), forces=False),
+        *_spaces((2.0, 6.0), (0.15, 0.8), (2, 4), (1, 4), forces=False),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
-from skdesc import GAPRegressor, SOAPTransformer
+from skdesc import GAPRegressor, SOAPTransformer, TensorReducedTransformer
 
 SMALL = {"n_max": 3, "l_max": 2, "cutoff": 3.0}
 
@@ -105,12 +105,31 @@ PARAMETERS = [
     ("species", "CH", "species must be a sequence"),
     ("species", ["Xy"], "neither a chemical symbol"),
     ("species", ["C", 6, "H"], "names an element twice"),
+    ("species", [200], "neither a chemical symbol"),
+    ("cutoff", np.inf, "cutoff must be a finite number"),
+    ("cutoff", True, "cutoff must be a finite number"),
+    ("atom_sigma", -0.3, "atom_sigma must be a finite number above 0"),
+    ("atom_sigma", np.nan, "atom_sigma must be a finite number"),
+    ("center_weight", -1.0, "center_weight must be a finite number at least 0"),
+    ("n_max", True, "n_max must be an integer"),
+    ("n_max", 1000, "n_max must be an integer from 1 to 64"),
+    ("l_max", 99, "l_max must be an integer from 0 to 30"),
+    ("normalize", "yes", "normalize must be True or False"),
+    ("n_jobs", 1.5, "n_jobs must be an integer"),
+    ("radial_basis", 3, r"radial_basis must be one of \['gto'"),
+    ("radial_basis", [[0.0, 1.0], [1.0, 2.0]], "must be a name, a function or a table"),
+    ("radial_scaling", "willatt", "radial_scaling must be None"),
+    ("radial_scaling", (0.0, 1.0, 2.0), "rate of radial_scaling must be"),
+    ("centers", 3, "centers must be None"),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "match"), PARAMETERS)
-def test_parameters_out_of_range(name, value, match):
-    soap = SOAPTransformer(**{"l_max": 2, name: value})
+@pytest.mark.parametrize("transformer", [SOAPTransformer, TensorReducedTransformer])
+def test_parameters_out_of_range(transformer, name, value, match):
+    if name == "compression" and transformer is TensorReducedTransformer:
+        pytest.skip("has no such parameter")
+    soap = transformer(**{"l_max": 2, name: value})
     with pytest.raises(ValueError, match=match):
         soap.fit([molecule("CH4")]).transform([molecule("CH4")])
 
@@ -142,8 +161,8 @@ def test_structures_that_cannot_be_described(make, error, match):
 def test_absurd_cutoff_and_absurd_output():
     crystal = Atoms("Si", cell=np.eye(3) * 2.5, pbc=True)
     with pytest.raises(ValueError, match="use a smaller cutoff"):
-        SOAPTransformer(cutoff=5000.0, atom_sigma=50.0).fit_transform([crystal])
-    soap = SOAPTransformer(species=range(1, 100), n_max=40, l_max=20, radial_basis="laplacian")
+        SOAPTransformer(cutoff=5000.0, atom_sigma=1000.0).fit_transform([crystal])
+    soap = SOAPTransformer(species=range(1, 100), n_max=20, l_max=10, radial_basis="laplacian")
     with pytest.raises(ValueError, match=r"GB of memory; lower n_max"):
         soap.fit([molecule("CH4")]).transform([molecule("CH4")] * 200)
 

@@ -5,7 +5,7 @@ that every pair (`-m slow`: every triple) of values of two parameters occurs in 
 """
 
 import inspect
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -16,8 +16,9 @@ from helpers.derivatives import assert_second_order, displaced, strained
 from skdesc import SOAPTransformer, Structures
 from skdesc.density import RADIAL_BASES
 from skdesc.invariants import COMPRESSIONS
+from skdesc.neighbors import find_pairs
 
-CUTOFF, N_MAX = 3.3, 3
+CUTOFF, WIDTH, N_MAX = 3.3, 0.45, 3
 RADII = np.linspace(0, CUTOFF, 25)
 
 
@@ -36,7 +37,7 @@ TABLE = {
     "normalize": [True, False],
     "centers": [None, ["O", 6], "core", "indices"],
     "pooling": [None, "mean", "sum", "inner"],
-    "cutoff_width": [0.6, 0.0, CUTOFF],
+    "cutoff_width": [WIDTH, 0.0, CUTOFF],
     "center_weight": [1.0, 0.0, 2.5],
     "handle_unknown": ["error", "ignore"],
     "dtype": ["float64", "float32"],
@@ -51,24 +52,26 @@ NUMBERS = {"species", "cutoff", "atom_sigma"}
 def covering(strength):
     """Few combinations with every tuple of values of `strength` parameters."""
     names = list(TABLE)
-    choices = [range(len(TABLE[name])) for name in names]
-    missing = [
-        dict(zip(columns, values, strict=True))
+    sizes = [len(TABLE[name]) for name in names]
+    missing = {
+        columns: np.ones([sizes[column] for column in columns], dtype=bool)
         for columns in combinations(range(len(names)), strength)
-        for values in product(*(choices[column] for column in columns))
-    ]
+    }
     rng = np.random.default_rng(0)
-    while missing:
+    while any(left.any() for left in missing.values()):
         # begin with what is missing, then give each parameter the value that covers most
-        row = dict(missing[0])
+        columns, left = next(item for item in missing.items() if item[1].any())
+        row = dict(zip(columns, np.argwhere(left)[0].tolist(), strict=True))
         for column in rng.permutation(len(names)).tolist():
-            if column not in row:
-                gains = np.zeros(len(choices[column]))
-                for one in missing:
-                    if column in one and all(row.get(c, v) == v for c, v in one.items()):
-                        gains[one[column]] += 1
-                row[column] = int(rng.choice(np.flatnonzero(gains == gains.max())))
-        missing = [one for one in missing if any(row[c] != v for c, v in one.items())]
+            if column in row:
+                continue
+            gains = np.zeros(sizes[column])
+            for columns, left in missing.items():
+                if column in columns and all(c == column or c in row for c in columns):
+                    gains += left[tuple(row.get(c, slice(None)) for c in columns)]
+            row[column] = int(rng.choice(np.flatnonzero(gains == gains.max())))
+        for columns, left in missing.items():
+            left[tuple(row[c] for c in columns)] = False
         yield {name: TABLE[name][row[column]] for column, name in enumerate(names)}
 
 
@@ -90,6 +93,15 @@ def frames(unknown):
         atoms.positions += rng.normal(0, 0.03, atoms.positions.shape)
         atoms.set_array("core", (np.arange(len(atoms)) % 2 == 0) & (index != 4))
     return result
+
+
+def test_no_pair_is_where_second_derivatives_jump():
+    """There, central differences would be of first order only."""
+    for atoms in frames(unknown=True):
+        every, species = np.arange(len(atoms)), np.zeros(len(atoms), dtype=np.intp)
+        pairs = find_pairs(Structures.from_atoms([atoms]), CUTOFF + 0.1, every, species)
+        for distance in (CUTOFF, CUTOFF - WIDTH, 2.9):
+            assert np.abs(pairs.distance - distance).min(initial=9) > 0.01
 
 
 def test_the_table_names_every_parameter():

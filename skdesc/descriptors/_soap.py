@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..invariants import COMPRESSIONS
 from ..structures import check_structures
-from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
+from ._base import StructureTransformer, is_pooled
 from ._centers import check_centers, find_centers
 from ._engine import SOAPEngine
 from ._parameters import (
@@ -24,11 +23,7 @@ from ._parameters import (
 from ._pooling import pool, pull_back_pooled
 
 
-def _is_pooled(self):
-    return self.pooling is not None
-
-
-class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
+class SOAPTransformer(StructureTransformer):
     r"""Smooth overlap of atomic positions: the power spectrum of neighbor densities.
 
     Around each center, every neighbor is smeared into a Gaussian, weighted by a smooth cutoff
@@ -144,8 +139,6 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     (2, 312)
     """
 
-    _stateless_given_parameters = True  # a search may apply it once, before it splits the data
-
     _unknown_choices = ("error", "ignore")
 
     _memory_remedy = "lower n_max or l_max, use compression"
@@ -190,11 +183,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         """
         parameters = self._check_parameters()
         structures = check_structures(X, extra_arrays=self._extra_arrays)
-        if self.species is None:
-            self.species_ = np.unique(structures.numbers)
-        else:
-            self.species_ = check_species(self.species)
-            self._check_species(structures)
+        self._learn_species(structures)
         self._engine = self._make_engine(parameters)
         self.n_features_out_ = self._engine.layout.n_features
         return self
@@ -302,7 +291,7 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
             "fewer structures at a time; memory_estimate(X) tells what is needed",
         )
 
-    @available_if(_is_pooled)
+    @available_if(is_pooled)
     def get_feature_names_out(self, input_features=None):
         """Names of the pooled features: both channels (element and n) and l.
 
@@ -331,21 +320,6 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self._engine.layout.names()
-
-    def set_output(self, *, transform=None):
-        """Choose the container of pooled features; atomic features stay what they are.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            As for every scikit-learn transformer.
-
-        Returns
-        -------
-        SOAPTransformer
-            This transformer.
-        """
-        return super().set_output(transform=transform) if self.pooling is not None else self
 
     def feature_slice(self, first, second):
         """Features that belong to a pair of elements.
@@ -377,19 +351,6 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         self._check_species(structures)
         return self._engine
 
-    def _check_species(self, structures):
-        if self.handle_unknown == "ignore":
-            return
-        known = np.zeros(max(structures.numbers.max(), self.species_[-1]) + 1, dtype=bool)
-        known[self.species_] = True
-        if not known[structures.numbers].all():
-            unknown = np.setdiff1d(structures.numbers, self.species_)
-            raise ValueError(
-                f"X has the elements {element_names(unknown)}, which are not among species="
-                f"{element_names(self.species_)}; fit on structures that have "
-                "them, name them in species, or use handle_unknown='ignore'"
-            )
-
     def _check_parameters(self):
         """Check every parameter and return them as the engine takes them."""
         check_density_parameters(self)
@@ -402,14 +363,3 @@ class SOAPTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         names = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
                  "radial_scaling", "center_weight", "compression", "normalize", "n_jobs")
         return {name: getattr(self, name) for name in names}
-
-    def _caption(self):
-        elements = listing(element_names(self.species_))
-        return f"{elements}: {self.n_features_out_} features"
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags

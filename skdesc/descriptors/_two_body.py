@@ -9,18 +9,15 @@ from numbers import Integral, Real
 import numpy as np
 from ase.data import chemical_symbols
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures, Blocks, Jacobian
 from ..neighbors import find_pairs
 from ..structures import check_structures
-from ..utils.html import FittedCaption, listing
 from ..utils.memory import check_fits_memory
 from ..utils.threads import effective_n_threads
-from ._parameters import check_species
-from ._soap import _is_pooled
+from ._base import StructureTransformer, is_pooled
 
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**22
@@ -203,7 +200,7 @@ class _Pairs:
         return gradient, (to_strain @ slopes).reshape(n_structures, 3, 3, n_rows)
 
 
-class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
+class TwoBodyTransformer(StructureTransformer):
     r"""Distances of pairs, smeared into Gaussians and summed over the neighbors of a center.
 
     .. math::
@@ -256,8 +253,6 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
     AtomicFeatures(2 structures, 7 centers, 60 features)
     """
 
-    _stateless_given_parameters = True  # a search may apply it once, before it splits the data
-
     def __init__(
         self, species=None, *, cutoff=5.0, cutoff_width=1.0, n_gaussians=20, shortest=0.5,
         gaussian_width=None, pooling=None, n_jobs=None,
@@ -288,11 +283,7 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         """
         self._check_parameters()
         structures = check_structures(X)
-        if self.species is None:
-            self.species_ = np.unique(structures.numbers)
-        else:
-            self.species_ = check_species(self.species)
-        self._check_species(structures)
+        self._learn_species(structures)
         nodes = np.linspace(self.shortest, self.cutoff, self.n_gaussians)
         width = self.gaussian_width or nodes[1] - nodes[0]
         self._descriptor = TwoBodyDescriptor(
@@ -333,7 +324,7 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         pooled = np.add.reduceat(values, structures.offsets[:-1], axis=0)
         return pooled if self.pooling == "sum" else pooled / structures.n_atoms[:, np.newaxis]
 
-    @available_if(_is_pooled)
+    @available_if(is_pooled)
     def get_feature_names_out(self, input_features=None):
         """Names of the features: the neighbor's element and the Gaussian.
 
@@ -350,30 +341,6 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         pairs = product(self.species_, range(self.n_gaussians))
         return np.array([f"pair_{chemical_symbols[z]}_{k + 1}" for z, k in pairs], dtype=object)
-
-    def set_output(self, *, transform=None):
-        """Choose the container of pooled features; atomic features stay what they are.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            As for every scikit-learn transformer.
-
-        Returns
-        -------
-        TwoBodyTransformer
-            This transformer.
-        """
-        return super().set_output(transform=transform) if self.pooling is not None else self
-
-    def _check_species(self, structures):
-        unknown = np.setdiff1d(structures.numbers, self.species_)
-        if unknown.size:
-            raise ValueError(
-                f"X has the elements {[chemical_symbols[z] for z in unknown]}, which are not among "
-                f"species={[chemical_symbols[z] for z in self.species_]}; fit on structures that "
-                "have them, or name them in species"
-            )
 
     def _check_parameters(self):
         rules = {
@@ -392,14 +359,3 @@ class TwoBodyTransformer(FittedCaption, TransformerMixin, BaseEstimator):
                                  f"got {value!r}")
         if self.pooling not in (None, "mean", "sum"):
             raise ValueError(f"pooling must be None, 'mean' or 'sum', got {self.pooling!r}")
-
-    def _caption(self):
-        elements = listing(chemical_symbols[z] for z in self.species_)
-        return f"{elements}: {self.n_features_out_} features"
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags

@@ -1,0 +1,68 @@
+"""What all descriptors of structures have in common as scikit-learn transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from ..utils.html import FittedCaption, listing
+from ._parameters import check_species, element_names
+
+
+def is_pooled(transformer):
+    """Whether the transformer returns one row per structure."""
+    return transformer.pooling is not None
+
+
+class StructureTransformer(FittedCaption, TransformerMixin, BaseEstimator):
+    """Base class of descriptors with the parameters `species` and `pooling`."""
+
+    _stateless_given_parameters = True  # a search may apply it once, before it splits the data
+
+    def _learn_species(self, structures):
+        """Set `species_` from the parameter, or from the structures."""
+        if self.species is None:
+            self.species_ = np.unique(structures.numbers)
+        else:
+            self.species_ = check_species(self.species)
+            self._check_species(structures)
+
+    def _check_species(self, structures):
+        if getattr(self, "handle_unknown", "error") == "ignore":
+            return
+        known = np.zeros(max(structures.numbers.max(), self.species_[-1]) + 1, dtype=bool)
+        known[self.species_] = True
+        if not known[structures.numbers].all():
+            unknown = np.setdiff1d(structures.numbers, self.species_)
+            remedy = ", or use handle_unknown='ignore'" if hasattr(self, "handle_unknown") else ""
+            raise ValueError(
+                f"X has the elements {element_names(unknown)}, which are not among species="
+                f"{element_names(self.species_)}; fit on structures that have them, or name them "
+                f"in species{remedy}"
+            )
+
+    def set_output(self, *, transform=None):
+        """Choose the container of pooled features; atomic features stay what they are.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As for every scikit-learn transformer.
+
+        Returns
+        -------
+        StructureTransformer
+            This transformer.
+        """
+        return super().set_output(transform=transform) if is_pooled(self) else self
+
+    def _caption(self):
+        elements = listing(element_names(self.species_))
+        return f"{elements}: {self.n_features_out_} features"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

@@ -162,7 +162,8 @@ cdef class Neighborhoods:
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
                 self.linearize_center(k, threadid(), &c[k, 0, 0, 0], &H[k, 0, 0, 0],
-                                      &dc[self.offsets[k], 0, 0, 0] if dc.shape[0] else NULL)
+                                      &dc[self.offsets[k], 0, 0, 0]
+                                      if self.offsets[k + 1] > self.offsets[k] else NULL)
 
     cdef void linearize_center(self, Py_ssize_t k, int thread, double *c, double *H,
                                double *dc) noexcept nogil:
@@ -262,7 +263,8 @@ cdef class Neighborhoods:
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
                 self.jacobian_of_center(
-                    k, threadid(), &block[self.offsets[k]] if block.shape[0] else NULL,
+                    k, threadid(),
+                    &block[self.offsets[k]] if self.offsets[k + 1] > self.offsets[k] else NULL,
                     block_offsets[k], block_offsets[k + 1], &place[0] if place.shape[0] else NULL,
                     &values[0] if values.shape[0] else NULL,
                     &along[0, 0] if along.shape[0] else NULL, &own[k, 0, 0], &own_along[k, 0],

@@ -117,18 +117,17 @@ def test_a_worker_dies_in_mid_fit(pipeline, local, data, client, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_data(pipeline):
-    """With eight times the data, it is that of the triangles and of one partition still."""
+    """Eight times the data need no more than what one partition and the triangles do."""
     peaks = {}
     with dask.config.set(scheduler="synchronous"):
-        for count in (3, 24):
+        for count in (1, 3, 24):  # the first is for what is imported on the way
             parts = [dask.delayed(shaken_methanol)(seed, 12) for seed in range(count)]
             tracemalloc.start()
             distributed.fit(clone(pipeline), parts, n_sample=12, random_state=0)
             peaks[count] = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
-    features = 8 * 312 * 6 * 12 * 24  # of all environments
-    assert peaks[24] < 2.0 * peaks[3]
-    assert peaks[24] < features
+    features = 8 * 312 * 6 * 12 * (24 - 3)  # of the further environments
+    assert peaks[24] - peaks[3] < 0.25 * features
 
 
 def test_schedulers_know_the_size_of_triangles(pipeline, data):

@@ -59,8 +59,9 @@ def suggest_space(
     """Suggest search spaces for a descriptor and a regressor.
 
     Cutoffs reach from the radius that holds 12 neighbors on average, a close-packed shell (or
-    2.5 times the distance of nearest neighbors, if that is less), to the radius that holds 80,
-    by the integrated radial distribution function; in molecules, as far as there are atoms.
+    2.5 times the distance of nearest neighbors, if that is less, but never below 1.5 times), to
+    the radius that holds 80, by the integrated radial distribution function; in molecules, as
+    far as there are atoms.
     Widths of atomic densities are 0.12 to 0.35 of the typical distance of nearest neighbors,
     and no more than 0.5 angstrom where there is hydrogen. Numbers of basis functions are
     limited by the length of the descriptor, which grows with the number of elements. Sparse
@@ -98,7 +99,7 @@ def suggest_space(
     ['soap__atom_sigma', 'soap__cutoff', 'soap__l_max', 'soap__n_max']
     >>> low, high = transformer_space["soap__cutoff"].support()
     >>> print(f"{low:.1f} to {high:.1f} angstrom")
-    3.6 to 5.7 angstrom
+    3.8 to 6.2 angstrom
     """
     if dialect not in _DIALECTS:
         raise ValueError(f"dialect is {dialect!r}, but must be one of {tuple(_DIALECTS)}")

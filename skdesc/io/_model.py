@@ -74,7 +74,7 @@ def save(model, path, *, trusted=()):
 
 
 def load(path, *, trusted=()):
-    """Load a model that :func:`save` has written.
+    """Load a model that :func:`~skdesc.io.save` has written.
 
     Nothing in the file is executed, and no class is imported but those that models may consist
     of. The checksum protects from damage; whether the model was made by somebody who meant
@@ -85,7 +85,7 @@ def load(path, *, trusted=()):
     path : str or path-like
         The file.
     trusted : sequence of type, default=()
-        Further classes that the model may consist of, as in :func:`save`.
+        Further classes that the model may consist of, as in :func:`~skdesc.io.save`.
 
     Returns
     -------

@@ -29,8 +29,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
 templates_path = ["_templates"]
-# a pattern of the table of contents that fits no page is no mistake
-suppress_warnings = ["toc.empty_glob", "config.cache"]
+suppress_warnings = ["config.cache"]
 
 # Pages ----------------------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ def setup(app):
 
 # Gallery: plot_*.py are executed, all others only shown -----------------------------------------
 
-SLOW = set()  # take minutes: shown, not executed
+SLOW = {"plot_active_learning"}  # take minutes: shown, not executed
 
 
 def has_data(example):

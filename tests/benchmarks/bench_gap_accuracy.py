@@ -103,10 +103,15 @@ def make_pipeline(frames, n_elements, n_jobs):
     ])  # fmt: skip
 
 
+def has_forces(frames):
+    """Whether there are forces to fit to."""
+    return "forces" in extract_targets(frames[:1])[1]
+
+
 def choose_points(frames, cutoffs, n_elements):
     """Sparse points per element of the near and the far descriptor, as many as minutes allow."""
-    if "forces" not in frames[0].calc.results:
-        return [1500 // n_elements] * 2
+    if not has_forces(frames):
+        return [2200 // n_elements] * 2
     part = frames[:: max(1, len(frames) // 30)]
     share = sum(map(len, frames)) / sum(map(len, part))
     points = []
@@ -125,7 +130,9 @@ def choose_points(frames, cutoffs, n_elements):
 def search(pipeline, frames, n_jobs):
     """Parameters by cross-validation on part of the training set."""
     n_atoms = np.cumsum([len(atoms) for atoms in frames])
-    step = max(1, round(n_atoms[-1] / SEARCH_ATOMS))
+    # a structure without forces tells less
+    wanted = SEARCH_ATOMS * (1 if has_forces(frames) else 3)
+    step = max(1, round(n_atoms[-1] / wanted))
     part = frames[::step]
     y, targets = extract_targets(part, virials=False)
     print(f"search on {len(part)} training structures, {sum(map(len, part))} atoms")
@@ -181,7 +188,8 @@ def main(train, test, n_jobs, max_atoms):
     warnings.simplefilter("ignore")
     frames = read_frames(train)
     n_atoms = sum(map(len, frames))
-    step = -(-n_atoms // max_atoms)
+    # energies alone make one row per structure, whatever its size
+    step = -(-n_atoms // max_atoms) if has_forces(frames) else 1
     if step > 1:
         frames = frames[::step]
         print(f"every {step}th training structure only, for the sake of time")
@@ -218,6 +226,6 @@ if __name__ == "__main__":
     parser.add_argument("--test", type=Path, required=True, help="test structures")
     parser.add_argument("--n-jobs", type=int, default=2, help="processes of the search")
     parser.add_argument("--max-atoms", type=int, default=60_000,
-                        help="train on part of larger sets, every n-th structure")
+                        help="with forces, train on part of larger sets, every n-th structure")
     options = parser.parse_args()
     main(options.train, options.test, options.n_jobs, options.max_atoms)

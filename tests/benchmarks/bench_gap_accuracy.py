@@ -111,7 +111,7 @@ def has_forces(frames):
 def choose_points(frames, cutoffs, n_elements):
     """Sparse points per element of the near and the far descriptor, as many as minutes allow."""
     if not has_forces(frames):
-        return [2200 // n_elements] * 2
+        return [3300 // n_elements] * 2
     part = frames[:: max(1, len(frames) // 30)]
     share = sum(map(len, frames)) / sum(map(len, part))
     points = []
@@ -145,7 +145,7 @@ def search(pipeline, frames, n_jobs):
             "union__far__atom_sigma": uniform(0.4, 0.3),
         },
         regressor_space={
-            "gap__sigma_energy": loguniform(1e-4, 3e-3),
+            "gap__sigma_energy": loguniform(1e-4, 1e-2),
             "gap__sigma_forces": loguniform(3e-3, 3e-2),
         },
         n_particles=5,

@@ -15,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import joblib
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -28,6 +27,7 @@ from sklearn.pipeline import Pipeline
 
 from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV, extract_targets
 from skdesc.datasets import load_carbon_solids
+from skdesc.io import save
 from skdesc.metrics import energy_rmse_per_atom, forces_rmse, make_forces_scorer
 from skdesc.plotting import ParityDisplay, SearchDisplay
 
@@ -99,7 +99,7 @@ def main(folder):
     energies, predicted = report("tuned", pipeline.fit(frames, y, forces=forces), test)
 
     folder.mkdir(parents=True, exist_ok=True)
-    joblib.dump(pipeline, folder / "carbon.joblib")
+    save(pipeline, folder / "carbon.skd")
     figure, axes = plt.subplots(
         1, 3, figsize=(18, 4.5), width_ratios=(1, 1, 1.6), layout="constrained"
     )

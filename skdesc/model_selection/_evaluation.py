@@ -29,9 +29,6 @@ from ._objectives import UnsuitableEstimatorError, compute_objective
 # objectives that every candidate has besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
 
-# objectives that cross-validate, and on how many folds
-FOLDS = {"cv": None}
-
 
 @dataclass(frozen=True, eq=False)  # dask hashes what it runs, and arrays have no hash
 class Evaluator:
@@ -97,10 +94,8 @@ class Evaluator:
         try:
             with self._limited_threads(), self._shared_work():
                 estimator = self._configured(params)
-                if objective in FOLDS:
-                    evaluation["folds"] = self._cross_validate(
-                        estimator, evaluation, self.splits[: FOLDS[objective]]
-                    )
+                if objective == "cv":
+                    evaluation["folds"] = self._cross_validate(estimator, evaluation)
                 else:
                     evaluation["score"] = self._objective(objective, estimator, params, evaluation)
         except Exception as error:
@@ -170,17 +165,17 @@ class Evaluator:
         params = {name: value for name, value in params.items() if step_of(name) not in self.frozen}
         return clone(self.estimator).set_params(**clone(params, safe=False))
 
-    def _cross_validate(self, estimator, counts, splits):
+    def _cross_validate(self, estimator, counts):
         n_steps = count_stateless_steps(estimator) if self.cache_features else 0
         rest, Z, params = self._apply(estimator, n_steps, counts)
-        counts["n_models"] = len(splits)
+        counts["n_models"] = len(self.splits)
         if has_leading_steps(rest):
-            counts["n_features"] += len(splits) * (2 + self.return_train_score)
+            counts["n_features"] += len(self.splits) * (2 + self.return_train_score)
         result = cross_validate(
             rest,
             Z,
             self.y,
-            cv=splits,
+            cv=self.splits,
             scoring=self.scoring,
             params=self._metadata_for_folds(rest, params),
             error_score=self.error_score,
@@ -188,7 +183,7 @@ class Evaluator:
         )
         return [
             {key: float(values[index]) for key, values in result.items()}
-            for index in range(len(splits))
+            for index in range(len(self.splits))
         ]
 
     def _objective(self, objective, estimator, params, counts):

@@ -86,7 +86,9 @@ def ridge_score(Z, y, *, classes=False):
     Parameters
     ----------
     Z, y, classes : object
-        As for :func:`kernel_target_alignment`, with the same treatment of containers.
+        As for :func:`kernel_target_alignment`, with the same treatment of targets. For a
+        container, the best of several kernels counts, each the mean of a power of the dot
+        products between rows.
 
     Returns
     -------

@@ -83,7 +83,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         - "alignment": centered alignment between the kernel of the features and the targets.
           Trains no model.
         - "ridge": minus the leave-one-out error of a ridge regression on the features, in
-          closed form and at its best regularisation, relative to the spread of the targets.
+          closed form and at its best regularisation, relative to the spread of the targets; for
+          features with several rows per sample in kernels of first, second and fourth order.
           Trains no model of the pipeline either, and the present parameters of its last step,
           good or bad, have no influence.
         - "loo": minus the root mean square of the attribute ``loo_`` of the last step, the

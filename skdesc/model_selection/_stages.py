@@ -12,7 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ._evaluation import FOLDS, TIMES
+from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import is_non_dominated, knee_point
 from ._space import SearchSpace
@@ -267,8 +267,8 @@ class StagedSearch:
         """Scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
             # whatever error_score says: nothing should follow what does not work
-            return np.full(len(self.settings.metrics) if stage.objective in FOLDS else 1, np.nan)
-        if "folds" not in evaluation:
+            return np.full(len(self.settings.metrics) if stage.objective == "cv" else 1, np.nan)
+        if stage.objective != "cv":
             return np.array([evaluation["score"]])
         return np.array([self._mean(evaluation["folds"], name) for name in self.settings.metrics])
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import copy
 import pkgutil
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 from ase import Atoms
@@ -100,6 +101,16 @@ def fit(pipeline, partitions, *, n_sample=2000, random_state=None):
     rng = check_random_state(random_state)
     parts = _as_delayed(partitions, dask)
     check_workers()
+    with _scheduler(dask):
+        leading, regressor, training, seen = _run(pipeline, parts, n_sample, rng, dask)
+    training.data, training.atom_energies = seen
+    regressor._solve(training)
+    pipeline.steps = [*leading.steps, (pipeline.steps[-1][0], regressor)]
+    return pipeline
+
+
+def _run(pipeline, parts, n_sample, rng, dask):
+    """Descriptor, regressor, sparse points, and what all partitions together have to say."""
     task = dask.delayed(pure=False)
 
     surveys = dask.compute(*[task(_survey)(part, index) for index, part in enumerate(parts)])
@@ -116,10 +127,7 @@ def fit(pipeline, partitions, *, n_sample=2000, random_state=None):
         level = [task(_merge)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
 
     (leading, regressor, training), seen = dask.compute(template, level[0])
-    training.data, training.atom_energies = seen
-    regressor._solve(training)
-    pipeline.steps = [*leading.steps, (pipeline.steps[-1][0], regressor)]
-    return pipeline
+    return leading, regressor, training, seen
 
 
 def check_workers(client=None):
@@ -174,6 +182,17 @@ def _current_client():
         return default_client()
     except ValueError:
         return None
+
+
+def _scheduler(dask):
+    """One task after another, unless there is a cluster or the user has chosen otherwise.
+
+    Once several threads of a process have called OpenBLAS at the same time, its number of
+    threads can no longer be limited, and every later fit in that process is far slower.
+    """
+    if _current_client() is None and dask.config.get("scheduler", None) is None:
+        return dask.config.set(scheduler="synchronous")
+    return nullcontext()
 
 
 def _persist(result, dask):

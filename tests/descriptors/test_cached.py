@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 from helpers.tools import SPECIES, molecules, soap
+from helpers.workers import misses_of_process
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
@@ -97,17 +98,11 @@ def test_in_worker_processes():
     with joblib.parallel_config("loky"):
         search.fit(frames, y)
         known = joblib.Parallel(n_jobs=2)(
-            joblib.delayed(counts)(cache) for _ in range(8)
+            joblib.delayed(misses_of_process)(cache) for _ in range(8)
         )
     assert cache.n_computed == 0
     by_process = dict(known)
     assert max(by_process.values()) == len(frames)  # of 96 for 12 tasks
-
-
-def counts(cache):
-    import os
-
-    return os.getpid(), cache.n_computed
 
 
 @pytest.mark.parametrize("change", ["position", "cell", "periodicity", "element"])

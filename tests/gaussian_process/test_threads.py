@@ -19,9 +19,10 @@ def fit(n_sparse, X, y):
 
 def test_limit_is_set_and_reset():
     with threadpool_limits(2, "blas"):
+        before = blas_threads()  # a serial library, if there is one, stays at 1
         with one_thread, one_thread:
             assert blas_threads() == {1}
-        assert blas_threads() == {2}
+        assert blas_threads() == before
 
 
 def test_threads_leave_no_limit_behind():
@@ -29,8 +30,9 @@ def test_threads_leave_no_limit_behind():
     X, y = rng.rand(200, 20), rng.rand(200)
     sizes = [40 + i for i in range(16)]
     with threadpool_limits(2, "blas"):
+        before = blas_threads()
         for _ in range(5):
             found = Parallel(4, backend="threading")(delayed(fit)(n, X, y) for n in sizes)
-            assert blas_threads() == {2}
+            assert blas_threads() == before
     for n, weights in zip(sizes, found, strict=True):
         np.testing.assert_allclose(weights, fit(n, X, y), rtol=1e-8)

@@ -224,45 +224,6 @@ class _PairRows:
         self.first = {}
         self.entries = []
 
-    def columns(self, weights):
-        """Weights as the expansion takes them: channels padded, factors side by side.
-
-        Parameters
-        ----------
-        weights : ndarray of shape (n_factors, l, species, n, n_channels)
-            Mixing weights; axes of length one are shared.
-
-        Returns
-        -------
-        ndarray of shape (species, l, n, n_factors * padded channels)
-            The same, zeros beyond the channels.
-        """
-        padded = -(-self.n_channels // PADDING) * PADDING
-        moved = weights.transpose(2, 1, 3, 0, 4)
-        result = np.zeros((*moved.shape[:4], padded))
-        result[..., : self.n_channels] = moved
-        return result.reshape(*moved.shape[:3], -1)
-
-    def from_columns(self, columns):
-        """Undo `columns`.
-
-        Parameters
-        ----------
-        columns : ndarray of shape (species, l, n, n_factors * padded channels)
-            What `columns` gives, or derivatives by it.
-
-        Returns
-        -------
-        ndarray of shape (n_factors, l, species, n, n_channels)
-            The same without the padding.
-        """
-        shape = (*columns.shape[:3], self.n_factors, -1)
-        return columns.reshape(shape)[..., : self.n_channels].transpose(3, 1, 0, 2, 4)
-
-    def kernel(self, expansion, normalize):
-        """Return the compiled invariant for an expansion."""
-        return TensorReducedKernel(expansion, self, normalize)
-
     @property
     def n_rows(self):
         return len(self.entries)

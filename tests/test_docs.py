@@ -4,6 +4,7 @@ import doctest
 import importlib
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -104,9 +105,49 @@ def test_code_is_fenced_and_named(page):
     assert not indented, f"{page.name}: indented code is not run, fence it: {indented}"
 
 
-def test_public_names_are_in_the_reference():
+def listed_names():
+    """Names in the API reference: these are the public ones."""
     text = (DOCS / "api" / "index.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^   ([a-zA-Z_.0-9]+)$", text, flags=re.MULTILINE))
+    return sorted(set(re.findall(r"^   ([a-zA-Z_.0-9]+)$", text, flags=re.MULTILINE)))
+
+
+def attribute_of(name):
+    module, _, attribute = f"skdesc.{name}".rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def own_members(name):
+    """A public object and, of a class, the public methods and properties it defines itself."""
+    yield f"skdesc.{name}"
+    content = attribute_of(name)
+    for member, value in vars(content).items() if isinstance(content, type) else ():
+        generated = re.fullmatch(r"_.*|set_\w+_request", member)
+        if hasattr(value, "__get__") and not generated:
+            yield f"skdesc.{name}.{member}"
+
+
+@pytest.mark.parametrize("name", listed_names())
+def test_docstrings_are_valid(name):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    checks = settings["tool"]["numpydoc_validation"]["checks"]
+    faults = [(member, code, text) for member in own_members(name)
+              for code, text in validate(member)["errors"] if code in checks]
+    assert not faults
+
+
+def test_docstrings_are_validated(monkeypatch):
+    pytest.importorskip("numpydoc.validate")
+    docstring = skdesc.SOAPTransformer.__doc__.replace("l_max : int", "largest_l : int")
+    monkeypatch.setattr(skdesc.SOAPTransformer, "__doc__", docstring)
+    with pytest.raises(AssertionError, match=r"PR01.*l_max"):
+        test_docstrings_are_valid("SOAPTransformer")
+    members = [member for name in listed_names() for member in own_members(name)]
+    assert len(members) > 100
+
+
+def test_public_names_are_in_the_reference():
+    listed = set(listed_names())
     expected = set(skdesc.__all__)
     for module in ("calculator", "datasets", "distributed", "io", "metrics", "plotting", "testing"):
         content = importlib.import_module(f"skdesc.{module}")
@@ -114,8 +155,7 @@ def test_public_names_are_in_the_reference():
         expected |= {f"{module}.{name}" for name in callables}
     assert expected <= listed
     for name in listed:
-        module, _, attribute = f"skdesc.{name}".rpartition(".")
-        assert hasattr(importlib.import_module(module), attribute), name
+        attribute_of(name)
 
 
 def test_linked_files_exist():

@@ -71,7 +71,18 @@ class FeatureCache:
             self._n_bytes = 0
 
     def get(self, key):
-        """Features under a key, or None."""
+        """Find what was kept under a key.
+
+        Parameters
+        ----------
+        key : hashable
+            What identifies a structure and how it is described.
+
+        Returns
+        -------
+        entry : tuple of arrays or None
+            None where nothing is kept under the key.
+        """
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -79,7 +90,15 @@ class FeatureCache:
             return entry
 
     def put(self, key, entry):
-        """Keep a tuple of arrays, if there is room."""
+        """Keep the features of a structure, if there is room.
+
+        Parameters
+        ----------
+        key : hashable
+            What identifies a structure and how it is described.
+        entry : tuple of arrays
+            What :meth:`get` shall find.
+        """
         n_bytes = sum(array.nbytes for array in entry)
         if n_bytes > self.max_bytes:
             return

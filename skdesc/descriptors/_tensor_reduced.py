@@ -64,7 +64,17 @@ class TensorReducedTransformer(SOAPTransformer):
     species : sequence of int or str, default=None
         Elements the features account for, as symbols or atomic numbers. By default those that
         `fit` finds.
-    cutoff, cutoff_width, n_max, l_max, atom_sigma, radial_basis, radial_scaling, center_weight
+    cutoff, cutoff_width : float, default=5.0 and 0.5
+        As for :class:`SOAPTransformer`.
+    n_max, l_max : int, default=8 and 6
+        As for :class:`SOAPTransformer`.
+    atom_sigma : float, default=0.5
+        As for :class:`SOAPTransformer`.
+    radial_basis : str, callable or array, default="gto"
+        As for :class:`SOAPTransformer`.
+    radial_scaling : None, tuple or dict, default=None
+        As for :class:`SOAPTransformer`.
+    center_weight : float, default=1.0
         As for :class:`SOAPTransformer`.
     n_channels : int, default=64
         Number K of channels.
@@ -94,13 +104,19 @@ class TensorReducedTransformer(SOAPTransformer):
     random_state : int, RandomState instance or None, default=None
         Seed of the weights. They depend on it and on the element alone: neither more elements
         nor more channels change those that are there. Give an int for reproducible features.
-    normalize, pooling, centers
+    normalize : bool, default=True
+        As for :class:`SOAPTransformer`.
+    pooling : {None, "mean", "sum", "inner"}, default=None
+        As for :class:`SOAPTransformer`.
+    centers : None, list of str or int, str, or list of list of int, default=None
         As for :class:`SOAPTransformer`.
     handle_unknown : {"error", "ignore", "draw"}, default="error"
         What to do with elements that are not among the species: refuse them; leave these atoms
         out, as neighbors and as a center's own density; or draw the weights that they would
         have had.
-    dtype, n_jobs
+    dtype : {"float64", "float32"}, default="float64"
+        As for :class:`SOAPTransformer`.
+    n_jobs : int, default=None
         As for :class:`SOAPTransformer`.
 
     Attributes

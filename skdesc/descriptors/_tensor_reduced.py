@@ -12,6 +12,7 @@ from ..invariants import TensorReduced
 from ..structures import check_structures
 from . import _learned_mixing, _mixing_weights
 from ._engine import Engine
+from ._mixing_problem import MixingProblem
 from ._soap import SOAPTransformer
 
 MAX_ORDER = 4
@@ -100,7 +101,7 @@ class TensorReducedTransformer(SOAPTransformer):
         "alpha" (None), ridge parameter relative to the features' mean square, by default the
         best for the validation structures; "max_iter" (100); "validation_fraction" (0.15) of
         the structures, on which to judge when to stop; "patience" (10), iterations without
-        improvement until then.
+        improvement until then; "forces_weight" (1.0), how much forces count, see the notes.
     random_state : int, RandomState instance or None, default=None
         Seed of the weights. They depend on it and on the element alone: neither more elements
         nor more channels change those that are there. Give an int for reproducible features.
@@ -133,7 +134,8 @@ class TensorReducedTransformer(SOAPTransformer):
         products are those of the elements' weights.
     learning_history_ : dict
         With ``weights="learned"``: root mean square errors per atom, "train" and "validation",
-        of every iteration.
+        of every iteration; where forces are learned, their errors, "train_forces" and
+        "validation_forces".
     n_features_out_ : int
         Number of features.
 
@@ -159,6 +161,10 @@ class TensorReducedTransformer(SOAPTransformer):
     `n_embedding` numbers each, which are learned with them. They are learned from all atoms,
     whatever `centers` are.
 
+    Where y are energies and `fit` gets forces, the ridge regression is one of both, and the loss
+    has their squared errors relative to the mean squares of the energies, per atom and beside
+    the composition, and of the forces; "forces_weight" multiplies the second.
+
     References
     ----------
     .. [1] J. P. Darby, D. P. Kovács, I. Batatia, M. A. Caro, G. L. W. Hart, C. Ortner,
@@ -172,6 +178,8 @@ class TensorReducedTransformer(SOAPTransformer):
     >>> reduced.fit_transform([molecule("H2O"), molecule("CH3OH")])
     AtomicFeatures(2 structures, 9 centers, 64 features)
     """
+
+    __metadata_request__fit = {"forces": True}
 
     compression = None  # not a parameter: all of this is compression
     _unknown_choices = ("error", "ignore", "draw")
@@ -217,7 +225,7 @@ class TensorReducedTransformer(SOAPTransformer):
             return self.weights != "learned" and isinstance(self.random_state, Integral)
         return True
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, forces=None):
         """Learn which elements there are, draw or learn the weights, and build the tables.
 
         Parameters
@@ -226,6 +234,9 @@ class TensorReducedTransformer(SOAPTransformer):
             The structures.
         y : array-like of shape (n_structures,), default=None
             Target from which weights are learned; ignored unless ``weights="learned"``.
+        forces : sequence of array-like of shape (n_atoms, 3), default=None
+            Negative gradients of `y` by the positions, from which weights are learned as well;
+            None or NaN where they are not known. Metadata routing passes them unasked.
 
         Returns
         -------
@@ -236,12 +247,12 @@ class TensorReducedTransformer(SOAPTransformer):
             return super().fit(X)
         options = _learned_mixing.check_options(self.learning)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
-        y = _learned_mixing.check_target(y, len(structures))
+        y, forces = _learned_mixing.check_targets(y, forces, structures)
         super().fit(structures)
-        self._learn(structures, y, options)
+        self._learn(structures, y, forces, options)
         return self
 
-    def _learn(self, structures, y, options):
+    def _learn(self, structures, y, forces, options):
         """Replace the weights by learned ones."""
         rng = np.random.default_rng([self.seed_, 1])
         validation = np.zeros(len(y), dtype=bool)
@@ -251,9 +262,9 @@ class TensorReducedTransformer(SOAPTransformer):
         first = _mixing_weights.full(
             self.mixing_weights_, reduce=parameters["reduce"], per_l=parameters["weights_per_l"]
         )
-        problem = _learned_mixing.MixingProblem(
-            self._engine, structures, y, shape=first.shape, n_embedding=options["n_embedding"],
-            validation=validation, alpha=options["alpha"],
+        problem = MixingProblem(
+            self._engine, structures, y, forces, shape=first.shape, validation=validation,
+            **{name: options[name] for name in ("n_embedding", "alpha", "forces_weight")},
         )  # fmt: skip
         weights, self.learning_history_ = _learned_mixing.learn(
             problem, rng, max_iter=options["max_iter"], patience=options["patience"]

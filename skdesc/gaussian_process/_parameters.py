@@ -6,11 +6,10 @@ import numbers
 
 import numpy as np
 
+from ..structures._target_checks import LARGEST
 from ._baseline import check_baseline
 
-# beyond these, squares of ratios of numbers do not fit into floating point numbers
-LARGEST = 1e30
-_SMALLEST = 1e-30
+_SMALLEST = 1e-30  # squares of ratios of numbers below it do not fit into floating point numbers
 
 
 def check_parameters(regressor):

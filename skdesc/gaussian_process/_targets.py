@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from ._parameters import LARGEST
+from ..structures._target_checks import (
+    LARGEST,
+    check_block,
+    check_forces,
+    check_one_per_structure,
+)
 
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
@@ -111,48 +116,17 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
         environments.require_structures()
     return Targets(
         y,
-        None if forces is None else _check_forces(forces, environments.n_atoms),
+        None if forces is None else check_forces(forces, environments.n_atoms),
         None if virials is None else _check_virials(virials, len(environments)),
         _check_sigmas(sigmas, config_types, len(environments), defaults),
     )
 
 
-def _check_outer(name, values, n_structures):
-    if isinstance(values, dict) or not hasattr(values, "__len__"):
-        raise ValueError(f"{name} is of type {type(values).__name__}, but must be a sequence with "
-                         "one entry per structure")
-    if len(values) != n_structures:
-        raise ValueError(f"{name} has {len(values)} entries, but there are {n_structures} "
-                         "structures; give one per structure, None where there is none")
-
-
-def _check_forces(forces, n_atoms):
-    _check_outer("forces", forces, len(n_atoms))
-    return [
-        _check_block("forces", block, index, (int(n), 3))
-        for index, (block, n) in enumerate(zip(forces, n_atoms, strict=True))
-    ]
-
-
-def _check_block(name, values, index, shape):
-    """One structure's array, or None where all of it is missing."""
-    if values is None or (np.ndim(values) == 0 and np.isnan(values)):
-        return None
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != shape:
-        raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
-                         "are they in the order of the structures?")
-    if (np.abs(values) > LARGEST).any():
-        raise ValueError(f"{name}[{index}] has infinite or absurd entries; use NaN or None for "
-                         "what is missing")
-    return values
-
-
 def _check_virials(virials, n_structures):
-    _check_outer("virials", virials, n_structures)
+    check_one_per_structure("virials", virials, n_structures)
     result = np.full((n_structures, 6), np.nan)
     for index, block in enumerate(virials):
-        virial = _check_block("virials", block, index, (3, 3))
+        virial = check_block("virials", block, index, (3, 3))
         if virial is None:
             continue
         skew = np.abs(virial - virial.T).max()
@@ -169,7 +143,7 @@ def _check_sigmas(sigmas, config_types, n_structures, defaults):
         return result
     if isinstance(sigmas, Mapping):
         sigmas = _sigmas_of_kinds(sigmas, config_types, n_structures)
-    _check_outer("sigmas", sigmas, n_structures)
+    check_one_per_structure("sigmas", sigmas, n_structures)
     sigmas = check_array(sigmas, dtype=np.float64, ensure_all_finite="allow-nan",
                          input_name="sigmas")
     if sigmas.shape[1] != 3:

@@ -144,6 +144,67 @@ cdef class Neighborhoods:
                         (lm * self.expansion.n_groups + env.present[q]) * n_max + n]
         self.expansion.pull_back(&env, out)
 
+    def changes_of_coefficients(self, const double[:, ::1] moves, const Py_ssize_t[::1] first,
+                                const Py_ssize_t[::1] last, const Py_ssize_t[::1] species,
+                                double[:, :, ::1] out):
+        """Change of the coefficients when neighbors move relative to their centers.
+
+        Extra scratch memory: three times the coefficients of one group.
+
+        Parameters
+        ----------
+        moves : ndarray of shape (n_pairs, 3)
+            Changes of the displacements.
+        first, last : ndarray of shape (n_centers,)
+            Each center's blocks of `out`.
+        species : ndarray of shape (n_blocks,)
+            Group of each block, ascending for each center; groups without a block are left out.
+        out : ndarray of shape (n_blocks, (l_max + 1)^2, n_max)
+            Gets the changes.
+        """
+        cdef Py_ssize_t k
+        with nogil, parallel(num_threads=self.n_threads):
+            for k in prange(self.n_centers, schedule="static"):
+                if last[k] > first[k]:
+                    self.change_of_center(
+                        k, threadid(),
+                        &moves[self.offsets[k], 0] if self.offsets[k + 1] > self.offsets[k]
+                        else NULL, last[k] - first[k], &species[first[k]], &out[first[k], 0, 0],
+                    )
+
+    cdef void change_of_center(self, Py_ssize_t k, int thread, const double *moves,
+                               Py_ssize_t n_blocks, const Py_ssize_t *species,
+                               double *out) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t j, lanes, start, q = 0, b = 0, lm, n
+        cdef Py_ssize_t pad = self.expansion.n_pad, n_max = self.expansion.n_max
+        cdef Py_ssize_t size = self.expansion.n_lm * pad
+        cdef double *d = self.extra(thread)
+        cdef double *target
+        cdef const double *v
+        cdef double xyz[24]
+        memset(out, 0, n_blocks * self.expansion.n_lm * n_max * sizeof(double))
+        self.expand(&env, k, thread)
+        for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
+            start = lanes * SKD_LANES
+            self.expansion.harmonics_of_block(&env, start, xyz)
+            for j in range(start, min(start + <Py_ssize_t>SKD_LANES, env.n_neighbors)):
+                while env.run[q + 1] <= j:
+                    q += 1
+                while b < n_blocks and species[b] < env.present[q]:
+                    b += 1
+                if b == n_blocks or species[b] != env.present[q]:
+                    continue
+                memset(d, 0, 3 * size * sizeof(double))
+                self.expansion.differentiate(&env, j, xyz, d)
+                v = moves + 3 * j
+                target = out + b * self.expansion.n_lm * n_max
+                for lm in range(self.expansion.n_lm):
+                    for n in range(n_max):
+                        target[lm * n_max + n] += (
+                            v[0] * d[lm * pad + n] + v[1] * d[size + lm * pad + n]
+                            + v[2] * d[2 * size + lm * pad + n])
+
     def linearize(self, double[:, :, :, ::1] c, double[:, :, :, ::1] H,
                   double[:, :, :, ::1] dc):
         """What the derivatives of quadratic invariants are made of.

@@ -30,8 +30,9 @@ def gradient_rows(engine, features, Q, weights):
         The descriptor behind the features.
     features : AtomicFeatures
         The environments.
-    Q : ndarray of shape (n_rows, n_features)
-        Coefficients of the linear functions.
+    Q : ndarray of shape (n_rows, n_features) or None
+        Coefficients of the linear functions; with None, they are the features themselves, which
+        not all invariants offer.
     weights : ndarray of shape (n_centers, n_rows)
         Weights of the centers.
 
@@ -43,9 +44,11 @@ def gradient_rows(engine, features, Q, weights):
         By the strains.
     """
     structures = features.structures
-    Q = np.ascontiguousarray(Q, dtype=np.float64)
-    gradient = np.zeros((len(structures.positions), 3, len(Q)))
-    strain_gradient = np.zeros((len(structures), 3, 3, len(Q)))
+    if Q is not None:
+        Q = np.ascontiguousarray(Q, dtype=np.float64)
+    n_rows = weights.shape[1]
+    gradient = np.zeros((len(structures.positions), 3, n_rows))
+    strain_gradient = np.zeros((len(structures), 3, 3, n_rows))
     factorized = hasattr(engine.layout, "unpack")
     contraction = (_Factorized if factorized else _ByJacobian)(engine, Q)
     used = np.flatnonzero(weights.any(axis=1))
@@ -144,8 +147,9 @@ class _ByJacobian:
 
     def __init__(self, engine, Q):
         self.engine, self.Q = engine, Q
-        self.columns = [np.ascontiguousarray(Q[:, columns].T)
-                        for columns in engine.invariant.columns]
+        if Q is not None:
+            self.columns = [np.ascontiguousarray(Q[:, columns].T)
+                            for columns in engine.invariant.columns]
 
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
@@ -166,14 +170,21 @@ class _ByJacobian:
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
                 np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),
             )  # fmt: skip
-            result = np.empty((n_pairs, 3, len(self.Q)))
-            for g, matrix in enumerate(self.columns):
-                mine = arena.members(g)
-                result[mine] = arena.values(g) @ matrix
+            result = self._contract(arena)
             if invariant.normalize:
-                dots = values[chunk] @ self.Q.T
+                dots = values[chunk] if self.Q is None else values[chunk] @ self.Q.T
                 center = np.repeat(np.arange(n_centers), np.diff(part.offsets))
                 result -= along[:, :, None] * dots[center, None, :]
             for k in range(n_centers):
                 if part.offsets[k + 1] > part.offsets[k]:
                     yield chunk.start + k, result[part.offsets[k] : part.offsets[k + 1]]
+
+    def _contract(self, arena):
+        """Derivatives of the linear functions, (n_pairs, 3, n_rows)."""
+        if self.Q is None and len(self.engine.invariant.columns) == 1:
+            return arena.values(0)
+        result = np.empty((len(arena.place), 3, len(self.Q)))
+        for g, matrix in enumerate(self.columns):
+            mine = arena.members(g)
+            result[mine] = arena.values(g) @ matrix
+        return result

@@ -1,7 +1,9 @@
 """Features, and their derivatives by the mixing weights, from stored density coefficients.
 
 Weights change from one step of learning to the next, coefficients do not. Of every center those
-of the species present are stored, block by block.
+of the species present are stored, block by block. Where forces are learned, a change of the
+coefficients goes with them: that of a displacement of all atoms, along which energies change as
+the errors of the forces say.
 """
 
 from cython.parallel cimport parallel, prange, threadid
@@ -10,7 +12,7 @@ from libc.string cimport memset
 import numpy as np
 
 from skdesc.density._expansion_cy cimport Environment
-from skdesc.invariants._invariant_cy cimport Invariant
+from skdesc.invariants._tensor_reduced_cy cimport TensorReducedKernel
 
 # sums over centers are cut into as many parts whatever the number of threads
 cdef enum:
@@ -34,45 +36,63 @@ cdef class PackedCoefficients:
         Number of threads.
     """
 
-    cdef Invariant invariant
+    cdef TensorReducedKernel invariant
     cdef const double[:, :, ::1] data
-    cdef const Py_ssize_t[::1] species, offsets
+    cdef readonly const Py_ssize_t[::1] species, offsets
     cdef readonly Py_ssize_t n_centers
     cdef Py_ssize_t size
     cdef double[:, ::1] doubles
     cdef int n_threads
 
-    def __init__(self, Invariant invariant, data, species, offsets, int n_threads):
+    def __init__(self, TensorReducedKernel invariant, data, species, offsets, int n_threads):
         self.invariant = invariant
         self.data, self.species, self.offsets = data, species, offsets
         self.n_centers = self.offsets.shape[0] - 1
         self.n_threads = n_threads
         self.size = invariant.expansion.n_lm * invariant.expansion.n_pad
-        # rows end with a cache line that no thread writes
-        self.doubles = np.empty((n_threads, 2 * self.size + invariant.n_doubles() + 16))
+        # coefficients, derivatives, their changes; rows end with a cache line that no thread writes
+        self.doubles = np.empty((n_threads, 4 * self.size + 16 + max(
+            invariant.n_doubles(), invariant.n_doubles_of_change())))
 
-    cdef void mix(self, Environment *env, Py_ssize_t k, int thread, Py_ssize_t *present,
-                  const double[:, :, :, ::1] weights) noexcept nogil:
-        """Mixed coefficients of center k."""
-        cdef Py_ssize_t block, l, n_l, count, first
-        cdef Py_ssize_t n_max = self.data.shape[2], pad = weights.shape[3]
+    cdef double *bind(self, Environment *env, int thread, Py_ssize_t *present) noexcept nogil:
+        """Lay out an environment of mixed coefficients; returns scratch memory of the invariant."""
         env.c = &self.doubles[thread, 0]
         env.D = env.c + self.size
-        env.ld = pad
+        env.ld = self.invariant.expansion.n_pad
         env.n_present = 1
         present[0] = 0
         env.present = present
+        return env.c + 4 * self.size
+
+    cdef void mix(self, Py_ssize_t k, const double[:, :, ::1] data,
+                  const double[:, :, :, ::1] weights, double *mixed) noexcept nogil:
+        """Mix the coefficients of center k, or what is laid out like them."""
+        cdef Py_ssize_t block, l, count, first
+        cdef Py_ssize_t n_l = weights.shape[1], n_max = data.shape[2], pad = weights.shape[3]
         if self.offsets[k + 1] == self.offsets[k]:
-            memset(env.c, 0, self.size * sizeof(double))
-        n_l = weights.shape[1]
+            memset(mixed, 0, self.size * sizeof(double))
         for block in range(self.offsets[k], self.offsets[k + 1]):
             for l in range(n_l):
                 first = l * l
-                count = 2 * l + 1 if n_l > 1 else self.data.shape[1]
+                count = 2 * l + 1 if n_l > 1 else data.shape[1]
                 self.invariant.expansion.kernels.gemm(
-                    count, pad, n_max, &self.data[block, first, 0], n_max, 1,
-                    &weights[self.species[block], l, 0, 0], pad, env.c + first * pad, pad,
+                    count, pad, n_max, &data[block, first, 0], n_max, 1,
+                    &weights[self.species[block], l, 0, 0], pad, mixed + first * pad, pad,
                     block > self.offsets[k],
+                )
+
+    cdef void unmix(self, Py_ssize_t k, const double[:, :, ::1] data, const double *D,
+                    const double[:, :, :, ::1] weights, double *total) noexcept nogil:
+        """Adjoint of `mix`: add the derivatives by the weights to those of all centers."""
+        cdef Py_ssize_t block, l, count, first
+        cdef Py_ssize_t n_l = weights.shape[1], n_max = data.shape[2], pad = weights.shape[3]
+        for block in range(self.offsets[k], self.offsets[k + 1]):
+            for l in range(n_l):
+                first = l * l
+                count = 2 * l + 1 if n_l > 1 else data.shape[1]
+                self.invariant.expansion.kernels.gemm(
+                    n_max, pad, count, &data[block, first, 0], 1, n_max, D + first * pad, pad,
+                    total + ((self.species[block] * n_l + l) * n_max) * pad, pad, 1,
                 )
 
     def features(self, const double[:, :, :, ::1] weights, double[:, ::1] out):
@@ -94,50 +114,79 @@ cdef class PackedCoefficients:
                       double *row) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t present
-        self.mix(&env, k, thread, &present, weights)
-        self.invariant.forward(&env, row, False, &self.doubles[thread, 2 * self.size])
+        cdef double *scratch = self.bind(&env, thread, &present)
+        self.mix(k, self.data, weights, env.c)
+        self.invariant.forward(&env, row, False, scratch)
 
-    def weight_gradient(self, const double[:, :, :, ::1] weights,
-                        const double[:, ::1] cotangents):
-        """Derivative of a scalar E by the weights.
+    def weight_gradient(self, const double[:, :, :, ::1] weights, const double[::1] cotangent,
+                        const double[::1] factors, change=None, moved=None):
+        """Derivative by the weights of a sum over centers of energies and their changes.
+
+        The energy of a center is ``features @ cotangent``. What is differentiated is the sum of
+        ``factors`` times energies, and, with `change`, of the changes of the energies.
 
         Parameters
         ----------
         weights : ndarray of shape (n_species, l_max + 1 or 1, n_max, n_columns)
             As for `features`.
-        cotangents : ndarray of shape (n_centers, n_features)
-            dE/d(features).
+        cotangent : ndarray of shape (n_features,)
+            dE/d(features), the same for all centers.
+        factors : ndarray of shape (n_centers,)
+            Factor of each center.
+        change : ndarray of shape (n_blocks, (l_max + 1)^2, n_max), default=None
+            Change of the coefficients.
+        moved : ndarray of bool of shape (n_centers,), default=None
+            Centers whose coefficients change.
 
         Returns
         -------
         ndarray
-            dE/d(weights), of the shape of the weights.
+            The derivative, of the shape of the weights.
         """
         cdef Py_ssize_t part, k
         shape = (N_PARTS, weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
         sums = np.zeros(shape)
         cdef double[:, :, :, :, ::1] parts = sums
+        cdef const double[:, :, ::1] changes = self.data if change is None else change
+        cdef const unsigned char[::1] changing = (
+            np.zeros(self.n_centers, dtype=np.uint8) if moved is None else moved.view(np.uint8))
         with nogil, parallel(num_threads=self.n_threads):
             for part in prange(N_PARTS, schedule="static"):
                 for k in range(part * self.n_centers // N_PARTS,
                                (part + 1) * self.n_centers // N_PARTS):
-                    self.add_gradient(k, threadid(), weights, &cotangents[k, 0],
-                                      &parts[part, 0, 0, 0, 0])
+                    if changing[k]:
+                        self.add_gradient_of_change(k, threadid(), weights, &cotangent[0],
+                                                    factors[k], changes, &parts[part, 0, 0, 0, 0])
+                    elif factors[k] != 0.0:
+                        self.add_gradient(k, threadid(), weights, &cotangent[0], factors[k],
+                                          &parts[part, 0, 0, 0, 0])
         return sums.sum(axis=0)
 
     cdef void add_gradient(self, Py_ssize_t k, int thread, const double[:, :, :, ::1] weights,
-                           const double *cotangent, double *total) noexcept nogil:
+                           const double *cotangent, double factor, double *total) noexcept nogil:
         cdef Environment env
-        cdef Py_ssize_t present, block, l, first, count
-        cdef Py_ssize_t n_l = weights.shape[1], n_max = weights.shape[2], pad = weights.shape[3]
-        self.mix(&env, k, thread, &present, weights)
-        self.invariant.adjoint(&env, cotangent, &self.doubles[thread, 2 * self.size])
-        for block in range(self.offsets[k], self.offsets[k + 1]):
-            for l in range(n_l):
-                first = l * l
-                count = 2 * l + 1 if n_l > 1 else self.data.shape[1]
-                self.invariant.expansion.kernels.gemm(
-                    n_max, pad, count, &self.data[block, first, 0], 1, n_max,
-                    env.D + first * pad, pad,
-                    total + ((self.species[block] * n_l + l) * n_max) * pad, pad, 1,
-                )
+        cdef Py_ssize_t present
+        cdef double *scratch = self.bind(&env, thread, &present)
+        self.mix(k, self.data, weights, env.c)
+        self.invariant.adjoint(&env, cotangent, scratch)
+        self.invariant.expansion.kernels.scale(self.size, factor, env.D)
+        self.unmix(k, self.data, env.D, weights, total)
+
+    cdef void add_gradient_of_change(
+        self, Py_ssize_t k, int thread, const double[:, :, :, ::1] weights,
+        const double *cotangent, double factor, const double[:, :, ::1] change, double *total,
+    ) noexcept nogil:
+        cdef Environment env
+        cdef Py_ssize_t present, i
+        cdef double *scratch = self.bind(&env, thread, &present)
+        cdef double *dc = env.D + self.size
+        cdef double *dD = dc + self.size
+        self.mix(k, self.data, weights, env.c)
+        self.mix(k, change, weights, dc)
+        self.invariant.adjoint_change(&env, cotangent, dc, dD, scratch)
+        # d(features @ cotangent)/dc is env.D: the change's own derivative is that by dc, and
+        # that by c is the change of env.D
+        self.unmix(k, change, env.D, weights, total)
+        for i in range(self.size):
+            dD[i] += factor * env.D[i]
+        self.unmix(k, self.data, dD, weights, total)

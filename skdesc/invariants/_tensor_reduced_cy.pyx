@@ -3,7 +3,8 @@
 Channels are independent of each other, so the work goes in blocks of channels that fill a few
 SIMD registers. In a block, coefficients and everything made of them are rows, and all the algebra
 of the couplings is in tables: each output row is a sum of products of two rows times a number.
-The adjoint and the tangent are tables of the same form.
+The adjoint and the tangent are tables of the same form, and as all products are of two rows, the
+tangent of the adjoint takes no further ones.
 
 Rows of a block: mixed coefficients (l m, unmixed, factor), coupled pairs of them, a row of ones.
 """
@@ -14,7 +15,6 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
-from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.utils._kernels cimport SKD_BLOCK, skd_kernels
 
 from ._products import forward_derivative, reverse
@@ -28,10 +28,6 @@ cdef class ProductTable:
     products : Products
         Which rows to multiply and add.
     """
-
-    cdef Py_ssize_t n_out
-    cdef const int[::1] start, a, b
-    cdef const double[::1] w
 
     def __init__(self, products):
         self.n_out = len(products.start) - 1
@@ -59,11 +55,6 @@ cdef class TensorReducedKernel(Invariant):
     normalize : bool
         Divide features by their Euclidean norm; features of zeros stay zero.
     """
-
-    cdef Py_ssize_t n_channels, n_pad, n_blocks, n_terms, n_inner, n_lm
-    cdef Py_ssize_t n_coefficients, n_pairs, n_rows
-    cdef ProductTable pairs, features, pairs_reverse, features_reverse, pairs_tangent
-    cdef ProductTable features_tangent
 
     def __init__(self, DensityExpansion expansion, layout, normalize):
         self.expansion = expansion
@@ -93,6 +84,11 @@ cdef class TensorReducedKernel(Invariant):
         return (SKD_BLOCK * (self.n_rows * (self.n_blocks + 1) + self.n_terms)
                 + 2 * self.n_features + 8)
 
+    cdef Py_ssize_t n_doubles_of_change(self) noexcept nogil:
+        """Doubles of scratch memory that `adjoint_change` needs."""
+        return (SKD_BLOCK * (self.n_rows * (2 * self.n_blocks + 2) + self.n_terms)
+                + 4 * self.n_features + 8)
+
     cdef void gather(self, Environment *env, Py_ssize_t block, const double *c, Py_ssize_t ld,
                      Py_ssize_t first, Py_ssize_t count, double *rows) noexcept nogil:
         """Coefficients of one block of channels, of the groups first to first + count."""
@@ -109,9 +105,9 @@ cdef class TensorReducedKernel(Invariant):
                            c + lm * ld + q * self.expansion.n_pad + i * self.n_pad + k,
                            width * sizeof(double))
 
-    cdef void scatter(self, Environment *env, Py_ssize_t block,
-                      const double *rows) noexcept nogil:
-        """Derivatives of one block of channels to env.D."""
+    cdef void scatter(self, Environment *env, Py_ssize_t block, const double *rows,
+                      double *D) noexcept nogil:
+        """Derivatives of one block of channels to their places in D."""
         cdef Py_ssize_t lm, q, i, where, width
         cdef Py_ssize_t n_groups = self.expansion.n_groups, k = block * SKD_BLOCK
         width = min(<Py_ssize_t>SKD_BLOCK, self.n_pad - k)
@@ -119,7 +115,7 @@ cdef class TensorReducedKernel(Invariant):
             for q in range(env.n_present):
                 where = (lm * n_groups + env.present[q]) * self.n_inner
                 for i in range(self.n_inner):
-                    memcpy(env.D + lm * env.ld + q * self.expansion.n_pad + i * self.n_pad + k,
+                    memcpy(D + lm * env.ld + q * self.expansion.n_pad + i * self.n_pad + k,
                            rows + (where + i) * SKD_BLOCK, width * sizeof(double))
 
     cdef void write(self, Py_ssize_t block, const double *out, double *row,
@@ -183,7 +179,7 @@ cdef class TensorReducedKernel(Invariant):
             self.pairs_reverse.apply(self.expansion.kernels,
                                      derivatives + self.n_coefficients * SKD_BLOCK, own,
                                      derivatives, True)
-            self.scatter(env, block, derivatives)
+            self.scatter(env, block, derivatives, env.D)
 
     cdef void adjoint(self, Environment *env, const double *cotangent,
                       double *scratch) noexcept nogil:
@@ -231,13 +227,82 @@ cdef class TensorReducedKernel(Invariant):
         cdef double *change = own + self.n_blocks * self.n_rows * SKD_BLOCK
         for block in range(self.n_blocks):
             self.gather(env, block, dc, self.expansion.n_pad, q, 1, change)
-            self.pairs_tangent.apply(self.expansion.kernels, change, own,
-                                     change + self.n_coefficients * SKD_BLOCK, False)
-            memset(change + (self.n_rows - 1) * SKD_BLOCK, 0, SKD_BLOCK * sizeof(double))
-            self.features_tangent.apply(self.expansion.kernels, change, own, out, False)
+            self.push(own, change, out)
             self.expansion.kernels.scale(self.n_terms * SKD_BLOCK, env.scale, out)
             self.write(block, out, row, not compact)
             own += self.n_rows * SKD_BLOCK
+
+    cdef void push(self, const double *own, double *change, double *out) noexcept nogil:
+        """Change of one block of features, and of all rows, with that of the coefficients."""
+        self.pairs_tangent.apply(self.expansion.kernels, change, own,
+                                 change + self.n_coefficients * SKD_BLOCK, False)
+        memset(change + (self.n_rows - 1) * SKD_BLOCK, 0, SKD_BLOCK * sizeof(double))
+        self.features_tangent.apply(self.expansion.kernels, change, own, out, False)
+
+    cdef void adjoint_change(self, Environment *env, const double *cotangent, const double *dc,
+                             double *dD, double *scratch) noexcept nogil:
+        """Write env.D as `adjoint` does, and to dD its change when c changes by dc.
+
+        dc and dD are laid out as env.c. The scratch memory is that of `n_doubles_of_change`.
+        """
+        cdef Py_ssize_t block, step = self.n_rows * SKD_BLOCK
+        cdef Py_ssize_t behind = self.n_coefficients * SKD_BLOCK
+        cdef const skd_kernels *kernels = self.expansion.kernels
+        cdef double *out = aligned(scratch)
+        cdef double *rows = out + self.n_terms * SKD_BLOCK
+        cdef double *changes = rows + self.n_blocks * step
+        cdef double *derivatives = changes + self.n_blocks * step
+        cdef double *second = derivatives + step
+        cdef double *row = second + step
+        cdef double *drow = row + self.n_features
+        cdef double *w = drow + self.n_features
+        cdef double *dw = w + self.n_features
+        self.evaluate(env, rows, step, out, row)
+        for block in range(self.n_blocks):
+            self.gather(env, block, dc, env.ld, 0, env.n_present, changes + block * step)
+            self.push(rows + block * step, changes + block * step, out)
+            self.write(block, out, drow, False)
+        if self.normalize:
+            if kernels.dot(self.n_features, row, row) == 0.0:
+                memset(env.D, 0, self.n_lm * env.ld * sizeof(double))
+                memset(dD, 0, self.n_lm * env.ld * sizeof(double))
+                return
+            self.of_unnormalized(cotangent, row, drow, w, dw)
+            cotangent = w
+        for block in range(self.n_blocks):
+            self.read(block, cotangent, out)
+            self.features_reverse.apply(kernels, out, rows, derivatives, False)
+            self.features_reverse.apply(kernels, out, changes, second, False)
+            if self.normalize:
+                self.read(block, dw, out)
+                self.features_reverse.apply(kernels, out, rows, second, True)
+            self.pairs_reverse.apply(kernels, second + behind, rows, second, True)
+            self.pairs_reverse.apply(kernels, derivatives + behind, changes, second, True)
+            self.pairs_reverse.apply(kernels, derivatives + behind, rows, derivatives, True)
+            self.scatter(env, block, derivatives, env.D)
+            self.scatter(env, block, second, dD)
+            rows += step
+            changes += step
+
+    cdef void of_unnormalized(self, const double *cotangent, double *row, double *drow, double *w,
+                              double *dw) noexcept nogil:
+        """dE/d(unnormalized features), w, and its change dw, from dE/d(features).
+
+        row and drow, the unnormalized features and their change, become the normalized ones.
+        """
+        cdef Py_ssize_t i, n = self.n_features
+        cdef const skd_kernels *kernels = self.expansion.kernels
+        cdef double inverse = 1.0 / sqrt(kernels.dot(n, row, row)), growth, along, change
+        kernels.scale(n, inverse, row)
+        kernels.scale(n, inverse, drow)
+        growth = kernels.dot(n, row, drow)
+        for i in range(n):
+            drow[i] -= row[i] * growth
+        along = kernels.dot(n, row, cotangent)
+        change = kernels.dot(n, drow, cotangent)
+        for i in range(n):
+            w[i] = (cotangent[i] - row[i] * along) * inverse
+            dw[i] = -(drow[i] * along + row[i] * change) * inverse - w[i] * growth
 
 
 cdef double *aligned(double *scratch) noexcept nogil:

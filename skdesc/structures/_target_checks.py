@@ -1,0 +1,81 @@
+"""Targets of single structures and atoms, as users pass them: checked, and those missing told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LARGEST = 1e30
+"""Numbers beyond are taken for garbage; their squares would overflow."""
+
+
+def check_one_per_structure(name, values, n_structures):
+    """Refuse what is no sequence of one entry per structure.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    values : object
+        What was passed.
+    n_structures : int
+        Number of structures.
+    """
+    if isinstance(values, dict) or not hasattr(values, "__len__"):
+        raise ValueError(f"{name} is of type {type(values).__name__}, but must be a sequence with "
+                         "one entry per structure")
+    if len(values) != n_structures:
+        raise ValueError(f"{name} has {len(values)} entries, but there are {n_structures} "
+                         "structures; give one per structure, None where there is none")
+
+
+def check_block(name, values, index, shape):
+    """One structure's array, or None where all of it is missing.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    values : object
+        What was passed for this structure.
+    index : int
+        The structure.
+    shape : tuple of int
+        Shape that the array must have.
+
+    Returns
+    -------
+    ndarray or None
+        In float64; NaN where a number is missing.
+    """
+    if values is None or (np.ndim(values) == 0 and np.isnan(values)):
+        return None
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != shape:
+        raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
+                         "are they in the order of the structures?")
+    if (np.abs(values) > LARGEST).any():
+        raise ValueError(f"{name}[{index}] has infinite or absurd entries; use NaN or None for "
+                         "what is missing")
+    return values
+
+
+def check_forces(forces, n_atoms):
+    """Check forces against structures.
+
+    Parameters
+    ----------
+    forces : sequence
+        One array (n_atoms, 3) per structure; None or NaN where there are none.
+    n_atoms : ndarray of shape (n_structures,)
+        Number of atoms of each structure.
+
+    Returns
+    -------
+    list of (ndarray of shape (n_atoms, 3) or None)
+        The forces.
+    """
+    check_one_per_structure("forces", forces, len(n_atoms))
+    return [
+        check_block("forces", block, index, (int(n), 3))
+        for index, (block, n) in enumerate(zip(forces, n_atoms, strict=True))
+    ]

@@ -45,7 +45,7 @@ cdef class DensityExpansion:
             self.part_scale[part] = count / (stop - start)
             self.part_count[part] = count
             self.part_first[part] = first
-        self.norms = np.empty((self.l_max + 1) * (self.l_max + 2) // 2)
+        self.norms = np.zeros((self.l_max + 1) * (self.l_max + 2) // 2 + self.l_max + 2)
         for l in range(self.l_max + 1):
             factor = (2 * l + 1) / (4 * pi)
             self.norms[l * (l + 1) // 2] = sqrt(factor)
@@ -53,6 +53,8 @@ cdef class DensityExpansion:
             for m in range(1, l + 1):
                 factor /= (l - m + 1) * (l + m)
                 self.norms[l * (l + 1) // 2 + m] = sqrt(factor)
+        for m in range(1, self.l_max + 2):
+            self.norms[(self.l_max + 1) * (self.l_max + 2) // 2 + m] = 1.0 / m
 
     @property
     def instruction_set(self):
@@ -85,7 +87,7 @@ cdef class DensityExpansion:
         env.run = integers + self.n_groups + self.n_spare
         env.ld_Y = lanes
         env.c = <double *>((<size_t>doubles + 63) & ~<size_t>63)
-        env.R = env.c + c
+        env.R = env.c + (c + 7) // 8 * 8
         env.Y = env.R + lanes * self.width
         env.dR = env.D = NULL
         if derivatives:

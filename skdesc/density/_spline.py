@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..utils.memory import aligned
 from ._profiles import bessel_profiles
 
 TOLERANCE = 1e-10
@@ -174,7 +175,9 @@ class RadialSpline:
             step = (stop - start) / count
             knots.append(self._pad(values * step ** np.arange(3)[:, None, None, None]))
         self.error = max(errors)
-        self.table = np.ascontiguousarray(np.concatenate(knots, axis=1).transpose(1, 0, 2))
+        table = np.concatenate(knots, axis=1).transpose(1, 0, 2)
+        self.table = aligned(table.shape)
+        self.table[:] = table
         self.center = np.zeros(self.n_pad)
         profile = bessel_profiles(basis.nodes, np.zeros(1), atom_sigma, 0)[0, :, 0]
         self.center[: self.n_max] = basis.projection[0] @ profile

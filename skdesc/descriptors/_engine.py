@@ -16,6 +16,7 @@ from ..invariants import (
     pull_back,
 )
 from ..invariants._environments import BATCH_ATOMS, centers_per_batch
+from ..utils.memory import SpareMemory
 from ..utils.threads import effective_n_threads
 
 
@@ -58,6 +59,7 @@ class Engine:
         self.cutoff = float(parameters["cutoff"])
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
+        self.spare_memory = SpareMemory()
         self._build()
 
     def _make_spline(self):
@@ -87,9 +89,9 @@ class Engine:
             return self._index[numbers]
         return np.where(numbers < len(self._index), self._index.take(numbers, mode="clip"), -1)
 
-    def describe(self, structures, centers, offsets, out=None):
+    def describe(self, structures, centers, offsets, out=None, cleared=False):
         """Yield the features of batches of centers; see ``invariants.describe``."""
-        return describe(self, structures, centers, offsets, out)
+        return describe(self, structures, centers, offsets, out, cleared)
 
     def batch_bytes(self, structures, pooling):
         """Upper bound of what batches of `describe` take, in bytes."""

@@ -204,9 +204,10 @@ class SOAPTransformer(StructureTransformer):
         structures, engine, centers, offsets = self._locate(X)
         self._check_memory(structures, len(centers))
         if self.pooling is None:
-            values = np.zeros((len(centers), self.n_features_out_), dtype=self.dtype)
+            shape = (len(centers), self.n_features_out_)
+            values, cleared = engine.spare_memory.take(shape, self.dtype)
             if values.dtype == np.float64:
-                for _ in engine.describe(structures, centers, offsets, values):
+                for _ in engine.describe(structures, centers, offsets, values, cleared):
                     pass
             else:
                 for rows, part in engine.describe(structures, centers, offsets):

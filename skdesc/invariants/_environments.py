@@ -72,7 +72,7 @@ def neighborhoods(engine, structures, centers, center_offsets):
             yield part, rows, batch, species, own[chunk], pairs.take(chunk)
 
 
-def describe(engine, structures, centers, center_offsets, out=None):
+def describe(engine, structures, centers, center_offsets, out=None, cleared=False):
     """Compute the features of some centers.
 
     Parameters
@@ -83,8 +83,9 @@ def describe(engine, structures, centers, center_offsets, out=None):
     structures, centers, center_offsets : object
         As for :func:`neighborhoods`.
     out : ndarray of float64 of shape (n_centers, n_features), default=None
-        Holds zeros, and gets the features of all centers. By default, one buffer serves all
-        batches.
+        Gets the features of all centers. By default, one buffer serves all batches.
+    cleared : bool, default=False
+        Whether `out` holds zeros, so that features of absent species need not be written.
 
     Yields
     ------
@@ -105,7 +106,7 @@ def describe(engine, structures, centers, center_offsets, out=None):
             values = buffer[: len(own)]
         _environments_cy.Neighborhoods(
             engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
-        ).features(values, out is not None)
+        ).features(values, cleared)
         yield rows, values
 
 

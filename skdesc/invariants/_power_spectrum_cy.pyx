@@ -20,7 +20,7 @@ from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.utils._kernels cimport SKD_LANES
 
-# below this many features the norm of the row itself is cheaper than Gram matrices
+# below this many features the norm of the row itself is cheaper than that of Gram matrices
 cdef Py_ssize_t SHORT_ROW = 12_000
 
 
@@ -89,17 +89,17 @@ cdef class PowerSpectrumKernel(Invariant):
         """Scale the coefficients and fill the group that is the sum of all."""
         cdef Py_ssize_t l, lm, q, n, pad = self.expansion.n_pad
         cdef double *row
-        for l in range(self.expansion.l_max + 1):
-            for lm in range(l * l, (l + 1) * (l + 1)):
-                row = env.c + lm * env.ld
-                self.expansion.kernels.scale(env.n_present * pad, self.factor[l], row)
-                if self.summed:
-                    memset(row + env.n_present * pad, 0, pad * sizeof(double))
-                    for q in range(env.n_present):
-                        for n in range(pad):
-                            row[env.n_present * pad + n] += row[q * pad + n]
+        for lm in range(self.expansion.n_lm if self.summed else 0):
+            row = env.c + lm * env.ld
+            memset(row + env.n_present * pad, 0, pad * sizeof(double))
+            for q in range(env.n_present):
+                for n in range(pad):
+                    row[env.n_present * pad + n] += row[q * pad + n]
         if self.summed:
             env.present[env.n_present] = self.expansion.n_species
+        for l in range(self.expansion.l_max + 1):
+            self.expansion.kernels.scale((2 * l + 1) * env.ld, self.factor[l],
+                                         env.c + l * l * env.ld)
 
     cdef void gram(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
                    double *G, double *turned) noexcept nogil:
@@ -159,15 +159,17 @@ cdef class PowerSpectrumKernel(Invariant):
                       double *scratch) noexcept nogil:
         cdef Py_ssize_t a, b, qa = 0, qb, n_groups, present
         cdef double squared
-        cdef bint short_row = self.n_features < SHORT_ROW
+        # a norm of the row itself is formed and applied block by block, without the zeros
+        cdef bint by_row = self.normalize and self.n_features < SHORT_ROW
         self.prepare(env)
-        if self.normalize and not short_row:
+        if self.normalize and not by_row:
             squared = self.squared_norm(env, NULL, scratch)
             if squared > 0.0:
                 self.expansion.kernels.scale(self.expansion.n_lm * env.ld,
                                              1.0 / sqrt(sqrt(squared)), env.c)
         n_groups = self.first.shape[0]
         present = env.n_present + self.summed
+        squared = 0.0
         for a in range(n_groups):
             if qa == present or env.present[qa] != a:
                 if not cleared:
@@ -180,18 +182,20 @@ cdef class PowerSpectrumKernel(Invariant):
                     if not cleared:
                         self.clear(row, a, b)
                     continue
-                if self.first[a, b] < 0:
-                    pass
-                elif a == b:
-                    self.diagonal_block(env, qa, row + self.first[a, a], scratch)
-                else:
+                if self.first[a, b] >= 0:
                     self.block(env, qa, qb, row + self.first[a, b], scratch)
+                    if by_row:
+                        squared += self.expansion.kernels.dot(
+                            self.size(a, b), row + self.first[a, b], row + self.first[a, b])
                 qb += 1
             qa += 1
-        if self.normalize and short_row:
-            squared = self.expansion.kernels.dot(self.n_features, row, row)
-            if squared > 0.0:
-                self.expansion.kernels.scale(self.n_features, 1.0 / sqrt(squared), row)
+        if squared > 0.0:
+            for qa in range(present):
+                for qb in range(qa, present):
+                    a, b = env.present[qa], env.present[qb]
+                    if self.first[a, b] >= 0:
+                        self.expansion.kernels.scale(self.size(a, b), 1.0 / sqrt(squared),
+                                                     row + self.first[a, b])
 
     cdef void clear(self, double *row, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         if self.first[a, b] >= 0:
@@ -208,8 +212,15 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void block(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb, double *out,
                     double *tile) noexcept nogil:
-        cdef Py_ssize_t pad = self.expansion.n_pad
-        self.rectangle(env.c + qa * pad, env.ld, env.c + qb * pad, env.ld, out, False, tile)
+        """Features of two groups that are present."""
+        cdef Py_ssize_t l, pad = self.expansion.n_pad
+        cdef double *c = env.c + qa * pad
+        if qa != qb:
+            self.rectangle(c, env.ld, env.c + qb * pad, env.ld, out, False, tile)
+            return
+        for l in range(self.expansion.l_max + 1):
+            self.product(c, env.ld, c, env.ld, l, tile, pad, False)
+            out = self.pack(tile, l, out)
 
     cdef void rectangle(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
                         double *out, bint accumulate, double *tile) noexcept nogil:
@@ -227,14 +238,6 @@ cdef class PowerSpectrumKernel(Invariant):
                     else:
                         memcpy(out + n * n_max, tile + n * pad, n_max * sizeof(double))
             out += n_max * n_max
-
-    cdef void diagonal_block(self, Environment *env, Py_ssize_t q, double *out,
-                             double *tile) noexcept nogil:
-        cdef Py_ssize_t l, pad = self.expansion.n_pad
-        cdef double *c = env.c + q * pad
-        for l in range(self.expansion.l_max + 1):
-            self.product(c, env.ld, c, env.ld, l, tile, pad, False)
-            out = self.pack(tile, l, out)
 
     cdef double *pack(self, double *tile, Py_ssize_t l, double *out) noexcept nogil:
         """Write the upper triangle of a tile, equal pairs mended; return where it ends."""

@@ -41,7 +41,8 @@ typedef struct {
     void (*spline)(ptrdiff_t width, const double *knots, double t, double inv_step, double *value,
                    double *derivative);
     /* Y[(lm * n_out) * ld + lane], n_out = 1: values; n_out = 4: values and d/dx, d/dy, d/dz of
-       the solid harmonics on the unit sphere. xyz: [3][SKD_LANES]. */
+       the solid harmonics on the unit sphere. xyz: [3][SKD_LANES]. norms: factors of (l, m >= 0),
+       then the reciprocals of 0 to l_max + 1, of which the first is not read. */
     void (*harmonics)(int l_max, const double *norms, const double *xyz, int gradients, double *Y,
                       ptrdiff_t ld);
     /* Gradient of E with respect to one neighbor's displacement, from dE/dc of its species. */

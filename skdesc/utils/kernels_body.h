@@ -117,6 +117,7 @@ SKD_INLINE void SKD_NAME(harmonics_block)(int l_max, const double *norms, const 
     const V z = *(const V *)(xyz + 2 * SKD_LANES);
     const V zero = x - x;
     const ptrdiff_t step = (gradients ? 4 : 1) * ld;
+    const double *reciprocal = norms + (l_max + 1) * (l_max + 2) / 2; /* of 0 to l_max + 1 */
     V c = zero + 1.0, s = zero, c_below = zero, s_below = zero;
     double q_mm = 1.0;
     /* Q_{l-1}^{m+1} is needed for the gradient at (l, m): run two columns side by side */
@@ -149,12 +150,13 @@ SKD_INLINE void SKD_NAME(harmonics_block)(int l_max, const double *norms, const 
                 else if (l == m + 1)
                     next = zero + q_mm * (2 * m + 1);
                 else
-                    next = ((2 * k - 1) * z * right - (k + m) * right_below) / (k - m - 1);
+                    next = ((2 * k - 1) * z * right - (k + m) * right_below) *
+                           reciprocal[l - m - 1];
                 right_below = right;
                 right = next;
             }
             const double k = l + 1;
-            const V next = ((2 * k - 1) * z * q - (k + m - 1) * q_below) * (1.0 / (k - m));
+            const V next = ((2 * k - 1) * z * q - (k + m - 1) * q_below) * reciprocal[l + 1 - m];
             q_below = q;
             q = next;
         }

@@ -1,7 +1,17 @@
-"""Refuse what would not fit into memory before anything is allocated."""
+"""Memory: refuse what would not fit before anything is allocated, and use some of it again."""
 
+import math
 import os
+from collections import deque
 from functools import cache
+
+import numpy as np
+
+SMALLEST_SPARE, LARGEST_SPARE = 2**20, 2**28
+"""Bytes of the arrays whose memory is kept: malloc hands out smaller ones again by itself."""
+
+LINE = 64
+"""Bytes of a cache line."""
 
 
 @cache
@@ -34,3 +44,83 @@ def check_fits_memory(n_bytes, what, remedy):
             f"{what} need {n_bytes / 1e9:.1f} GB, but this machine has {memory / 1e9:.1f} GB of "
             f"memory; {remedy}"
         )
+
+
+def aligned(shape, dtype=np.float64, make=np.empty):
+    """Return a new array that begins at a cache line, as vector loads and stores like it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array.
+    dtype : dtype, default=float64
+        Of the array.
+    make : callable, default=numpy.empty
+        Or numpy.zeros.
+
+    Returns
+    -------
+    ndarray
+        Of that shape.
+    """
+    dtype = np.dtype(dtype)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    block = make(n_bytes + LINE, dtype=np.uint8)
+    start = -block.__array_interface__["data"][0] % LINE
+    return block[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+class SpareMemory:
+    """The memory of one array that nobody refers to any more, for the next of about its size.
+
+    The system hands out zeroed pages one by one as they are first written to, which can take
+    longer than computing what is written. Only one block is kept, and none beyond
+    `LARGEST_SPARE`.
+    """
+
+    def __init__(self):
+        # its operations are atomic, so that threads never get the same block
+        self._blocks = deque(maxlen=1)
+
+    def take(self, shape, dtype=np.float64):
+        """Return an array of a shape, and whether it holds zeros.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the array.
+        dtype : dtype, default=float64
+            Of the array.
+
+        Returns
+        -------
+        array : ndarray
+            When the last view of it is gone, its memory is spare.
+        cleared : bool
+            False if it holds whatever was there before.
+        """
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        if n_bytes < SMALLEST_SPARE:
+            return aligned(shape, dtype), False
+        if n_bytes > LARGEST_SPARE:
+            return aligned(shape, dtype, np.zeros), True
+        try:
+            block = self._blocks.pop()
+        except IndexError:
+            block = None
+        cleared = block is None or not n_bytes <= block.nbytes <= 2 * n_bytes
+        if cleared:
+            block = aligned((n_bytes,), np.uint8, np.zeros)
+        values = np.asarray(_Lease(block, self._blocks))
+        return values[:n_bytes].view(dtype).reshape(shape), cleared
+
+
+class _Lease:
+    """Owner of an array's memory, which goes back to the spare blocks in the end."""
+
+    def __init__(self, block, blocks):
+        self.__array_interface__ = block.__array_interface__
+        self._block, self._blocks = block, blocks
+
+    def __del__(self):
+        self._blocks.append(self._block)

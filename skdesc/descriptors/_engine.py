@@ -112,7 +112,8 @@ class Engine:
             numbers += owners * n_features + 2 * (rows + owners) * dense
         else:
             numbers += rows * n_features * (1 if pooling is None else 3)
-        return int(8 * numbers)
+        # and a little for offsets, indices and the like
+        return int(8 * numbers) + 2**18
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""

@@ -79,7 +79,7 @@ def suggest_space(
     forces, virials : bool, default=None and False
         Whether the fit is to these as well, so that their noise matters. If `forces` is None,
         whether each structure carries forces.
-    dialect : {"sklearn", "optuna", "flaml", "skopt", "configspace"}, default="sklearn"
+    dialect : {"sklearn", "optuna", "flaml", "ray", "skopt", "configspace"}, default="sklearn"
         For whom the spaces are written.
 
     Returns
@@ -87,8 +87,8 @@ def suggest_space(
     tuple of two dicts, or dict, or ConfigSpace.ConfigurationSpace
         For "sklearn", the spaces of :class:`skdesc.TwoStagePSOSearchCV`, of lists and scipy
         distributions. All others know one stage, and get one space: a dict from names to
-        Optuna's distributions, to domains of ``flaml.tune``, to dimensions of scikit-optimize;
-        or a ``ConfigurationSpace``.
+        Optuna's distributions, to domains of ``flaml.tune`` or ``ray.tune``, to dimensions of
+        scikit-optimize; or a ``ConfigurationSpace``.
 
     Examples
     --------
@@ -277,7 +277,14 @@ def _to_optuna(name, dimension):
 
 
 def _to_flaml(name, dimension):
-    tune = _load("flaml.tune", "flaml")
+    return _to_tune(_load("flaml.tune", "flaml"), dimension)
+
+
+def _to_ray(name, dimension):
+    return _to_tune(_load("ray.tune", "ray[tune]"), dimension)
+
+
+def _to_tune(tune, dimension):
     if isinstance(dimension, _Choice):
         return tune.choice(dimension.values)
     if isinstance(dimension, _Integer):
@@ -332,6 +339,7 @@ _DIALECTS = {
     "sklearn": (_to_sklearn, _pair),
     "optuna": (_to_optuna, _merged),
     "flaml": (_to_flaml, _merged),
+    "ray": (_to_ray, _merged),
     "skopt": (_to_skopt, _merged),
     "configspace": (_to_configspace, _configuration_space),
 }

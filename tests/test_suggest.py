@@ -209,6 +209,19 @@ def test_flaml_draws_from_them():
         assert 1e-4 <= params["gap__sigma_energy"] <= 1e-1
 
 
+@pytest.mark.filterwarnings("ignore")  # of Ray
+def test_ray_draws_from_them():
+    pytest.importorskip("ray.tune")
+    space = _copper("ray")
+    assert set(space) == _names()
+    for _ in range(20):
+        drawn = {name: domain.sample() for name, domain in space.items()}
+        assert _within_cutoffs(drawn["soap__cutoff"])
+        assert 4 <= drawn["soap__n_max"] <= 10
+        assert 1e-4 <= drawn["gap__sigma_energy"] <= 1e-1
+        assert drawn["gap__zeta"] in (1, 2, 3, 4, 6)
+
+
 def test_skopt_draws_from_them():
     pytest.importorskip("skopt")
     space = _copper("skopt")
@@ -229,7 +242,7 @@ def test_configspace_draws_from_them():
     assert drawn["gap__zeta"] in (1, 2, 3, 4, 6)
 
 
-@pytest.mark.parametrize("dialect", ["optuna", "flaml", "skopt", "configspace"])
+@pytest.mark.parametrize("dialect", ["optuna", "flaml", "ray", "skopt", "configspace"])
 def test_missing_packages_are_named(dialect, monkeypatch):
     import skdesc.suggest
 

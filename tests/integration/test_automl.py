@@ -162,21 +162,8 @@ class TestOthers:
         assert error / 1000 < 0.5 * spread()
 
     @pytest.mark.slow
-    def test_ray_tune(self):
-        ray = pytest.importorskip("ray")
-        from ray import tune
-
-        frames, y = molecules()
-        pipeline = potential()
-
-        def objective(config):
-            candidate = pipeline.set_params(**config)
-            return {"score": cross_val_score(candidate, frames, y, cv=KFold(2)).mean()}
-
-        space = {"soaptransformer__cutoff": tune.uniform(2.0, 3.0)}
-        settings = tune.TuneConfig(num_samples=3, metric="score", mode="max")
-        try:
-            best = tune.Tuner(objective, param_space=space, tune_config=settings).fit()
-            assert np.isfinite(best.get_best_result().metrics["score"])
-        finally:
-            ray.shutdown()
+    def test_ray_tune(self, capsys):
+        pytest.importorskip("ray.tune")
+        best = example("automl_ray").main(n_trials=4)
+        assert best.metrics["error"] < 0.5 * spread()
+        assert "Ray Tune:" in capsys.readouterr().out

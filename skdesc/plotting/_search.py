@@ -1,4 +1,4 @@
-"""Pictures of searches and of predictions, in the style of scikit-learn's displays."""
+"""Course and result of a search."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numbers
 
 import numpy as np
 
-__all__ = ["ParityDisplay", "SearchDisplay"]
+from ._panels import panels
 
 # besides scores, every candidate has these, in seconds
 _TIMES = ("fit_time", "score_time")
@@ -152,7 +152,7 @@ class SearchDisplay:
         return self
 
     def _plot_convergence(self, metric, ax):
-        self.axes_ = _panels(ax, len(self.stages))
+        self.axes_ = panels(ax, len(self.stages))
         for panel, stage in zip(self.axes_, self.stages, strict=True):
             scores = stage["scores"][:, :, 0]
             # failed candidates have no place on the axis, nor do iterations of nothing else
@@ -172,7 +172,7 @@ class SearchDisplay:
 
     def _plot_parameters(self, metric, ax):
         score = self._score(metric)
-        self.axes_ = _panels(ax, max(1, len(self.params)))
+        self.axes_ = panels(ax, max(1, len(self.params)))
         for panel, (name, values) in zip(self.axes_, self.params.items(), strict=False):
             heights, ticks, log = _axis_of(values)
             low = np.percentile(score[np.isfinite(score)], 25)
@@ -190,7 +190,7 @@ class SearchDisplay:
         import matplotlib as mpl
 
         score = self._score(metric)
-        self.axes_ = _panels(ax, 1, width=1.3 * len(self.params))
+        self.axes_ = panels(ax, 1, width=1.3 * len(self.params))
         panel = self.axes_[0]
         columns = []
         for place, values in enumerate(self.params.values()):
@@ -219,7 +219,7 @@ class SearchDisplay:
 
     def _plot_pareto(self, metric, ax):
         first, second = self._metrics(metric, 2)
-        self.axes_ = _panels(ax, 1)
+        self.axes_ = panels(ax, 1)
         panel = self.axes_[0]
         x, y = self.scores[first], self.scores[second]
         panel.scatter(x, y, s=10, color="0.7", label="candidates")
@@ -252,150 +252,6 @@ class SearchDisplay:
         return chosen
 
 
-class ParityDisplay:
-    """Predicted against true values, with the errors in the legend.
-
-    Parameters
-    ----------
-    y_true, y_pred : ndarray of shape (n_values,)
-        What is drawn: energies per atom, or all components of all forces.
-    quantity : {"energy", "forces"}
-        What the values are.
-
-    Attributes
-    ----------
-    rmse, mae : float
-        Errors, in the unit of the values.
-    ax_ : matplotlib Axes
-        Axes of the last plot.
-    figure_ : matplotlib Figure
-        Its figure.
-
-    Examples
-    --------
-    >>> import matplotlib
-    >>> matplotlib.use("agg")
-    >>> from skdesc.plotting import ParityDisplay
-    >>> display = ParityDisplay.from_predictions([-2.0, -6.0], [-2.2, -6.0], n_atoms=[1, 2])
-    >>> display.ax_.get_legend().get_texts()[0].get_text()
-    'RMSE 141 meV/atom, MAE 100 meV/atom'
-    """
-
-    _labels = {"energy": ("energy", "eV/atom"), "forces": ("force", "eV/Å")}
-
-    def __init__(self, y_true, y_pred, quantity):
-        self.y_true = y_true
-        self.y_pred = y_pred
-        self.quantity = quantity
-
-    @property
-    def rmse(self):
-        """Root mean square error."""
-        return float(np.sqrt(np.mean((self.y_pred - self.y_true) ** 2)))
-
-    @property
-    def mae(self):
-        """Mean absolute error."""
-        return float(np.mean(np.abs(self.y_pred - self.y_true)))
-
-    @classmethod
-    def from_predictions(
-        cls, y_true, y_pred, *, n_atoms=None, quantity="energy", name=None, ax=None, **kwargs
-    ):
-        """Plot predictions.
-
-        Parameters
-        ----------
-        y_true, y_pred : array-like, or list of arrays of shape (n_atoms, 3)
-            Energies in eV, one per structure, or forces in eV/angstrom, one block each.
-        n_atoms : array-like of int, default=None
-            Atoms of each structure: energies are divided by it. None if they are per atom
-            already.
-        quantity : {"energy", "forces"}, default="energy"
-            What the values are.
-        name : str, default=None
-            Goes before the errors in the legend.
-        ax : matplotlib Axes, default=None
-            Where to draw; on the same axes again, displays share the diagonal.
-        **kwargs : object
-            For :meth:`matplotlib.axes.Axes.scatter`.
-
-        Returns
-        -------
-        ParityDisplay
-            The display.
-        """
-        if quantity not in cls._labels:
-            raise ValueError(f"quantity is {quantity!r}, but must be one of {tuple(cls._labels)}")
-        y_true, y_pred = (_flat(values, quantity) for values in (y_true, y_pred))
-        if y_true.shape != y_pred.shape:
-            raise ValueError(
-                f"y_true has {y_true.size} values and y_pred {y_pred.size}, but they must match"
-            )
-        if n_atoms is not None:
-            n_atoms = np.asarray(n_atoms)
-            if quantity != "energy" or n_atoms.shape != y_true.shape:
-                raise ValueError(
-                    f"n_atoms has shape {n_atoms.shape}, but must have one entry per energy, and "
-                    "none for forces"
-                )
-            y_true, y_pred = y_true / n_atoms, y_pred / n_atoms
-        return cls(y_true, y_pred, quantity).plot(ax=ax, name=name, **kwargs)
-
-    def plot(self, *, ax=None, name=None, **kwargs):
-        """Draw the values and the diagonal.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw.
-        name : str, default=None
-            Goes before the errors in the legend.
-        **kwargs : object
-            For :meth:`matplotlib.axes.Axes.scatter`.
-
-        Returns
-        -------
-        ParityDisplay
-            The display itself.
-        """
-        self.ax_ = _panels(ax, 1)[0]
-        self.figure_ = self.ax_.figure
-        what, unit = self._labels[self.quantity]
-        errors = f"RMSE {1e3 * self.rmse:.3g} m{unit}, MAE {1e3 * self.mae:.3g} m{unit}"
-        label = errors if name is None else f"{name}: {errors}"
-        self.ax_.scatter(
-            self.y_true, self.y_pred, **{"s": 8, "alpha": 0.6, "label": label, **kwargs}
-        )
-        if not any(line.get_gid() == "diagonal" for line in self.ax_.lines):
-            self.ax_.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0, gid="diagonal")
-            # the line is infinite; the values decide on the limits
-            values = np.concatenate([self.y_true, self.y_pred])
-            margin = 0.05 * (np.ptp(values) or 1.0)
-            self.ax_.set(
-                xlim=(values.min() - margin, values.max() + margin),
-                ylim=(values.min() - margin, values.max() + margin),
-            )
-        self.ax_.set(xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})")
-        self.ax_.legend()
-        return self
-
-
-def _panels(ax, count, width=0.0):
-    """Axes in a row: new ones (of at least some width), or in the place of those given."""
-    import matplotlib.pyplot as plt
-
-    if ax is None:
-        size = max(4.8, 3.2 * count, width), 3.6
-        _, axes = plt.subplots(1, count, squeeze=False, figsize=size, layout="constrained")
-        return axes[0]
-    if count == 1:
-        return np.array([ax], dtype=object)
-    ax.set_axis_off()
-    places = ax.get_subplotspec().subgridspec(1, count)
-    return np.array([ax.figure.add_subplot(place) for place in places], dtype=object)
-
-
 def _axis_of(values):
     """Heights of values on an axis, labels of its ticks, and whether it is logarithmic."""
     if all(isinstance(value, numbers.Real) and not isinstance(value, bool) for value in values):
@@ -404,9 +260,3 @@ def _axis_of(values):
     labels = [str(value) for value in values]
     ticks = sorted(set(labels))
     return np.array([ticks.index(label) for label in labels], dtype=float), ticks, False
-
-
-def _flat(values, quantity):
-    if quantity == "forces":
-        return np.concatenate([np.ravel(block) for block in values]).astype(float)
-    return np.ravel(np.asarray(values, dtype=float))

@@ -1,0 +1,142 @@
+"""Predicted against true values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._panels import panels
+
+
+class ParityDisplay:
+    """Predicted against true values, with the errors in the legend.
+
+    Parameters
+    ----------
+    y_true, y_pred : ndarray of shape (n_values,)
+        What is drawn: energies per atom, or all components of all forces.
+    quantity : {"energy", "forces"}
+        What the values are.
+
+    Attributes
+    ----------
+    rmse, mae : float
+        Errors, in the unit of the values.
+    ax_ : matplotlib Axes
+        Axes of the last plot.
+    figure_ : matplotlib Figure
+        Its figure.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> from skdesc.plotting import ParityDisplay
+    >>> display = ParityDisplay.from_predictions([-2.0, -6.0], [-2.2, -6.0], n_atoms=[1, 2])
+    >>> display.ax_.get_legend().get_texts()[0].get_text()
+    'RMSE 141 meV/atom, MAE 100 meV/atom'
+    """
+
+    _labels = {"energy": ("energy", "eV/atom"), "forces": ("force", "eV/Å")}
+
+    def __init__(self, y_true, y_pred, quantity):
+        self.y_true = y_true
+        self.y_pred = y_pred
+        self.quantity = quantity
+
+    @property
+    def rmse(self):
+        """Root mean square error."""
+        return float(np.sqrt(np.mean((self.y_pred - self.y_true) ** 2)))
+
+    @property
+    def mae(self):
+        """Mean absolute error."""
+        return float(np.mean(np.abs(self.y_pred - self.y_true)))
+
+    @classmethod
+    def from_predictions(
+        cls, y_true, y_pred, *, n_atoms=None, quantity="energy", name=None, ax=None, **kwargs
+    ):
+        """Plot predictions.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like, or list of arrays of shape (n_atoms, 3)
+            Energies in eV, one per structure, or forces in eV/angstrom, one block each.
+        n_atoms : array-like of int, default=None
+            Atoms of each structure: energies are divided by it. None if they are per atom
+            already.
+        quantity : {"energy", "forces"}, default="energy"
+            What the values are.
+        name : str, default=None
+            Goes before the errors in the legend.
+        ax : matplotlib Axes, default=None
+            Where to draw; on the same axes again, displays share the diagonal.
+        **kwargs : object
+            For :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        ParityDisplay
+            The display.
+        """
+        if quantity not in cls._labels:
+            raise ValueError(f"quantity is {quantity!r}, but must be one of {tuple(cls._labels)}")
+        y_true, y_pred = (_flat(values, quantity) for values in (y_true, y_pred))
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"y_true has {y_true.size} values and y_pred {y_pred.size}, but they must match"
+            )
+        if n_atoms is not None:
+            n_atoms = np.asarray(n_atoms)
+            if quantity != "energy" or n_atoms.shape != y_true.shape:
+                raise ValueError(
+                    f"n_atoms has shape {n_atoms.shape}, but must have one entry per energy, and "
+                    "none for forces"
+                )
+            y_true, y_pred = y_true / n_atoms, y_pred / n_atoms
+        return cls(y_true, y_pred, quantity).plot(ax=ax, name=name, **kwargs)
+
+    def plot(self, *, ax=None, name=None, **kwargs):
+        """Draw the values and the diagonal.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw.
+        name : str, default=None
+            Goes before the errors in the legend.
+        **kwargs : object
+            For :meth:`matplotlib.axes.Axes.scatter`.
+
+        Returns
+        -------
+        ParityDisplay
+            The display itself.
+        """
+        self.ax_ = panels(ax, 1)[0]
+        self.figure_ = self.ax_.figure
+        what, unit = self._labels[self.quantity]
+        errors = f"RMSE {1e3 * self.rmse:.3g} m{unit}, MAE {1e3 * self.mae:.3g} m{unit}"
+        label = errors if name is None else f"{name}: {errors}"
+        self.ax_.scatter(
+            self.y_true, self.y_pred, **{"s": 8, "alpha": 0.6, "label": label, **kwargs}
+        )
+        if not any(line.get_gid() == "diagonal" for line in self.ax_.lines):
+            self.ax_.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0, gid="diagonal")
+            # the line is infinite; the values decide on the limits
+            values = np.concatenate([self.y_true, self.y_pred])
+            margin = 0.05 * (np.ptp(values) or 1.0)
+            self.ax_.set(
+                xlim=(values.min() - margin, values.max() + margin),
+                ylim=(values.min() - margin, values.max() + margin),
+            )
+        self.ax_.set(xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})")
+        self.ax_.legend()
+        return self
+
+
+def _flat(values, quantity):
+    if quantity == "forces":
+        return np.concatenate([np.ravel(block) for block in values]).astype(float)
+    return np.ravel(np.asarray(values, dtype=float))

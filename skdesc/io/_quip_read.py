@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
@@ -16,11 +15,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from ..descriptors import SOAPTransformer
 from ..gaussian_process import GAPRegressor
 from ..gaussian_process._state import set_weights
-from ._quip_packing import BASES, FACTOR, n_elements, places
-
-# from these versions on, l is weighted as it is now, and the center belongs to its species only
-_WEIGHTED_L, _OWN_SPECIES = 1423143769, 1426512068
-_LISTS = re.compile(r"""([A-Za-z_]\w*)\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s{}"']+)""")
+from ._quip_descriptor import interpret, logical, number, numbers, parse_descriptor
+from ._quip_packing import FACTOR, n_elements, places
 
 
 def read_quip_xml(path):
@@ -143,7 +139,7 @@ def _only(parent, tag, label=None):
 
 def _check_data(parameters):
     data = parameters.find("GAP_data")
-    if data is not None and _logical(data.get("do_core", "F"), "do_core"):
+    if data is not None and logical(data.get("do_core", "F"), "do_core"):
         raise ValueError('do_core="T", a core potential, is not supported')
 
 
@@ -152,9 +148,9 @@ def _atom_energies(parameters):
     data = parameters.find("GAP_data")
     if data is None:
         return lambda z: 0.0
-    table = {int(e.attrib["Z"]): _number(e.attrib["value"]) for e in data.findall("e0")}
+    table = {int(e.attrib["Z"]): number(e.attrib["value"]) for e in data.findall("e0")}
     if "e0" in data.attrib:
-        common = _number(data.get("e0"))
+        common = number(data.get("e0"))
         return lambda z: table.get(z, common)
     return lambda z: table.get(z, 0.0)
 
@@ -171,11 +167,11 @@ def _read_block(element, folder, version):
         zeta = element.findtext("theta")  # as old programs wrote it
     if zeta is None:
         raise ValueError(f"{label} has no zeta")
-    zeta, scale = _number(zeta), _number(element.attrib["signal_variance"])
+    zeta, scale = number(zeta), number(element.attrib["signal_variance"])
     if not zeta >= 1:
         raise ValueError(f"{label} has zeta={zeta:g}, but it must be at least 1")
-    keys = _parse_descriptor(element.findtext("descriptor") or "", label)
-    soap, order, centers = _interpret(keys, label, version)
+    keys = parse_descriptor(element.findtext("descriptor") or "", label)
+    soap, order, centers = interpret(keys, label, version)
     soap_keys = dict(soap)
     n, l = soap_keys["n_max"], soap_keys["l_max"]
     size = n_elements(len(order), n, l)
@@ -190,98 +186,6 @@ def _read_block(element, folder, version):
     return Block(soap, zeta, centers, scale, points, weights)
 
 
-def _parse_descriptor(text, label):
-    """Words of a descriptor's line as a dict; the last of equal keys counts."""
-    words = text.split()
-    if not words or words[0] != "soap":
-        raise ValueError(
-            f"{label} has the descriptor {words[0] if words else ''!r}, but only soap is supported"
-        )
-    rest = text.strip()[len("soap") :]
-    left = _LISTS.sub("", rest).strip()
-    if left:
-        raise ValueError(f"{label} has {left.split()[0]!r} in its descriptor, which is no "
-                         "key=value")
-    return {key: value.strip("{}\"'").strip() for key, value in _LISTS.findall(rest)}
-
-
-def _interpret(keys, label, version):
-    """Parameters of the transformer, species in the order of the channels, centers."""
-    _refuse_unsupported(keys, label)
-    basis = keys.get("radial_basis", "EQUISPACED_GAUSS")
-    names = {theirs: ours for ours, theirs in BASES.items()}
-    if basis not in names:
-        raise ValueError(f"{label} has radial_basis={basis}, which is not supported")
-    order = [int(z) for z in keys.get("species_Z", "0").split()]
-    if int(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
-        raise ValueError(f"{label} has n_species={keys.get('n_species', '1')}, but "
-                         f"species_Z={keys.get('species_Z', '0')}")
-    centers = [int(z) for z in keys.get("Z", "0").split()]
-    if order == [0]:
-        # a channel for whatever there is: with one kind of center, that of its like
-        if len(centers) > 1 or centers == [0]:
-            raise ValueError(f"{label} has species_Z=0, one channel for all elements, which is "
-                             "supported only with one element as Z")
-        order = centers
-    if centers == [0]:
-        centers = order
-    outside = sorted(set(centers) - set(order))
-    if outside:
-        raise ValueError(f"{label} has Z={outside} that are not in species_Z={order}, which is not "
-                         "supported")
-    everywhere = keys.get("central_reference_all_species", "T" if len(order) == 1 else "F")
-    everywhere = _logical(everywhere, "central_reference_all_species") or version < _OWN_SPECIES
-    if version < _WEIGHTED_L:
-        raise ValueError(f"{label} was fitted with gap_version={version}, which did not weight "
-                         "degrees l as it is done now; this is not supported")
-    if everywhere and len(order) > 1:
-        raise ValueError(f"{label} has central_reference_all_species=T (or is from a version that "
-                         "implies it), which is not supported with several species")
-    soap = {
-        "species": tuple(sorted(order)),
-        "cutoff": _number(keys["cutoff"]),
-        "cutoff_width": _number(keys.get("cutoff_transition_width", "0.5")),
-        "radial_scaling": _decay(keys, label),
-        "n_max": int(keys["n_max"]),
-        "l_max": int(keys["l_max"]),
-        "atom_sigma": _number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
-        "radial_basis": names[basis],
-        "center_weight": _number(keys.get("central_weight", "1")),
-        "normalize": _logical(keys.get("normalise", keys.get("normalize", "T")), "normalise"),
-    }
-    return tuple(soap.items()), order, centers
-
-
-def _decay(keys, label):
-    """Weight that depends on the distance; None if it does not."""
-    exponent = int(keys.get("cutoff_dexp", "0"))
-    rate = _number(keys.get("cutoff_rate", "1"))
-    if exponent == 0:
-        return None
-    if exponent < 0 or rate <= 0:
-        raise ValueError(f"{label} has cutoff_dexp={exponent} with cutoff_rate={rate:g}, but only "
-                         "positive ones are supported")
-    return rate, _number(keys.get("cutoff_scale", "1")), exponent
-
-
-def _refuse_unsupported(keys, label):
-    numbers = {"covariance_sigma0": 0, "basis_error_exponent": 10, "nu_R": 2,
-               "nu_S": 2}  # fmt: skip
-    logicals = {"average": False, "diagonal_radial": False, "coupling": True, "R_mix": False,
-                "Z_mix": False, "sym_mix": False, "Z_map": None, "K": None, "mix_shift": None}
-    for key, wanted in numbers.items():
-        if key in keys and _number(keys[key]) != wanted:
-            raise ValueError(f"{label} has {key}={keys[key]}, but only {wanted} is supported")
-    for key, wanted in logicals.items():
-        if key not in keys:
-            continue
-        if wanted is None:
-            if keys[key] not in ("", "0"):
-                raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
-        elif _logical(keys[key], key) != wanted:
-            raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
-
-
 def _read_points(element, folder, label, size):
     """Sparse points in QUIP's order, and their weights."""
     entries = element.findall("sparseX")
@@ -290,14 +194,14 @@ def _read_points(element, folder, label, size):
         raise ValueError(f"{label} has {len(entries)} elements sparseX, but n_sparseX={count}")
     entries.sort(key=lambda entry: int(entry.attrib["i"]))
     weights = np.array([
-        _number(entry.attrib["alpha"]) * _number(entry.get("sparseCutoff", "1"))
+        number(entry.attrib["alpha"]) * number(entry.get("sparseCutoff", "1"))
         for entry in entries
     ])
     name = element.get("sparseX_filename")
     if name is not None:
         values = _read_beside(folder, name, element.get("sparseX_md5sum"), label)
     else:
-        values = _numbers(" ".join(_text(entry) for entry in entries))
+        values = numbers(" ".join(_text(entry) for entry in entries))
     if values.size != count * size:
         raise ValueError(f"{label} has {values.size} values of sparse points, but {count} times "
                          f"{size} are needed; it is incomplete")
@@ -323,7 +227,7 @@ def _read_beside(folder, name, checksum, label):
     if checksum is not None and checksum.strip() != found:
         raise ValueError(f"{name} has the MD5 sum {found}, but {checksum.strip()} is expected; it "
                          "belongs to another potential or was changed")
-    return _numbers(content.decode("ascii"))
+    return numbers(content.decode("ascii"))
 
 
 def _text(entry):
@@ -373,22 +277,3 @@ def _merge(members):
     scales = {block.scale for block in members}
     scale = scales.pop() if len(scales) == 1 else 1.0
     return np.concatenate(points), np.concatenate(species), np.concatenate(weights), scale
-
-
-def _number(text):
-    value = float(text.strip().replace("D", "E").replace("d", "e"))
-    if not np.isfinite(value):
-        raise ValueError(f"it has the number {text}")
-    return value
-
-
-def _numbers(text):
-    text = text.replace("D", "E").replace("d", "e")
-    return np.array(text.split(), dtype=np.float64)
-
-
-def _logical(text, key):
-    value = text.strip().lower()
-    if value not in ("t", "f", "true", "false"):
-        raise ValueError(f"{key}={text} is neither T nor F")
-    return value in ("t", "true")

@@ -1,0 +1,127 @@
+"""The line by which QUIP describes a descriptor, and its way of writing numbers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from ._quip_packing import BASES
+
+# from these versions on, l is weighted as it is now, and the center belongs to its species only
+_WEIGHTED_L, _OWN_SPECIES = 1423143769, 1426512068
+_LISTS = re.compile(r"""([A-Za-z_]\w*)\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s{}"']+)""")
+
+
+def parse_descriptor(text, label):
+    """Words of a descriptor's line as a dict; the last of equal keys counts."""
+    words = text.split()
+    if not words or words[0] != "soap":
+        raise ValueError(
+            f"{label} has the descriptor {words[0] if words else ''!r}, but only soap is supported"
+        )
+    rest = text.strip()[len("soap") :]
+    left = _LISTS.sub("", rest).strip()
+    if left:
+        raise ValueError(f"{label} has {left.split()[0]!r} in its descriptor, which is no "
+                         "key=value")
+    return {key: value.strip("{}\"'").strip() for key, value in _LISTS.findall(rest)}
+
+
+def interpret(keys, label, version):
+    """Parameters of the transformer, species in the order of the channels, centers."""
+    _refuse_unsupported(keys, label)
+    basis = keys.get("radial_basis", "EQUISPACED_GAUSS")
+    names = {theirs: ours for ours, theirs in BASES.items()}
+    if basis not in names:
+        raise ValueError(f"{label} has radial_basis={basis}, which is not supported")
+    order = [int(z) for z in keys.get("species_Z", "0").split()]
+    if int(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
+        raise ValueError(f"{label} has n_species={keys.get('n_species', '1')}, but "
+                         f"species_Z={keys.get('species_Z', '0')}")
+    centers = [int(z) for z in keys.get("Z", "0").split()]
+    if order == [0]:
+        # a channel for whatever there is: with one kind of center, that of its like
+        if len(centers) > 1 or centers == [0]:
+            raise ValueError(f"{label} has species_Z=0, one channel for all elements, which is "
+                             "supported only with one element as Z")
+        order = centers
+    if centers == [0]:
+        centers = order
+    outside = sorted(set(centers) - set(order))
+    if outside:
+        raise ValueError(f"{label} has Z={outside} that are not in species_Z={order}, which is not "
+                         "supported")
+    everywhere = keys.get("central_reference_all_species", "T" if len(order) == 1 else "F")
+    everywhere = logical(everywhere, "central_reference_all_species") or version < _OWN_SPECIES
+    if version < _WEIGHTED_L:
+        raise ValueError(f"{label} was fitted with gap_version={version}, which did not weight "
+                         "degrees l as it is done now; this is not supported")
+    if everywhere and len(order) > 1:
+        raise ValueError(f"{label} has central_reference_all_species=T (or is from a version that "
+                         "implies it), which is not supported with several species")
+    soap = {
+        "species": tuple(sorted(order)),
+        "cutoff": number(keys["cutoff"]),
+        "cutoff_width": number(keys.get("cutoff_transition_width", "0.5")),
+        "radial_scaling": _decay(keys, label),
+        "n_max": int(keys["n_max"]),
+        "l_max": int(keys["l_max"]),
+        "atom_sigma": number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
+        "radial_basis": names[basis],
+        "center_weight": number(keys.get("central_weight", "1")),
+        "normalize": logical(keys.get("normalise", keys.get("normalize", "T")), "normalise"),
+    }
+    return tuple(soap.items()), order, centers
+
+
+def _decay(keys, label):
+    """Weight that depends on the distance; None if it does not."""
+    exponent = int(keys.get("cutoff_dexp", "0"))
+    rate = number(keys.get("cutoff_rate", "1"))
+    if exponent == 0:
+        return None
+    if exponent < 0 or rate <= 0:
+        raise ValueError(f"{label} has cutoff_dexp={exponent} with cutoff_rate={rate:g}, but only "
+                         "positive ones are supported")
+    return rate, number(keys.get("cutoff_scale", "1")), exponent
+
+
+def _refuse_unsupported(keys, label):
+    values = {"covariance_sigma0": 0, "basis_error_exponent": 10, "nu_R": 2,
+              "nu_S": 2}  # fmt: skip
+    logicals = {"average": False, "diagonal_radial": False, "coupling": True, "R_mix": False,
+                "Z_mix": False, "sym_mix": False, "Z_map": None, "K": None, "mix_shift": None}
+    for key, wanted in values.items():
+        if key in keys and number(keys[key]) != wanted:
+            raise ValueError(f"{label} has {key}={keys[key]}, but only {wanted} is supported")
+    for key, wanted in logicals.items():
+        if key not in keys:
+            continue
+        if wanted is None:
+            if keys[key] not in ("", "0"):
+                raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
+        elif logical(keys[key], key) != wanted:
+            raise ValueError(f"{label} has {key}={keys[key]}, which is not supported")
+
+
+def number(text):
+    """A finite number, in Fortran's notation or the common one."""
+    value = float(text.strip().replace("D", "E").replace("d", "e"))
+    if not np.isfinite(value):
+        raise ValueError(f"it has the number {text}")
+    return value
+
+
+def numbers(text):
+    """Array of the numbers in a text."""
+    text = text.replace("D", "E").replace("d", "e")
+    return np.array(text.split(), dtype=np.float64)
+
+
+def logical(text, key):
+    """A Fortran logical."""
+    value = text.strip().lower()
+    if value not in ("t", "f", "true", "false"):
+        raise ValueError(f"{key}={text} is neither T nor F")
+    return value in ("t", "true")

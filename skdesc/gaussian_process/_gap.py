@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, evaluate_baseline, local_baseline
 from ._environments import check_environments
+from ._folds import fit_folds
 from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
 from ._one_thread import blas_threads
@@ -152,6 +153,10 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
     True
     """
 
+    # a search may let fit_folds find these; see there
+    _self_tuning = {"optimize": "marginal_likelihood"}
+    _self_tuned = ("sigma_energy", "sigma_forces", "sigma_virials")
+
     __metadata_request__fit = dict.fromkeys(("forces", "virials", "sigmas", "config_types"), True)
     __metadata_request__partial_fit = __metadata_request__fit
     __metadata_request__predict = dict.fromkeys(
@@ -228,6 +233,30 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
                 self._model, self._training, environments, targets.energies, sigma
             )
         return self
+
+    def fit_folds(self, X, y, splits, **metadata):
+        """Models of all training parts of a cross-validation, by one pass over the data.
+
+        Each is the model of its own fit, but for the sparse points, which are chosen among all
+        structures. So is the noise, if `optimize` asks for that: then the models have it as
+        parameters, such that they need no `optimize`, and the energy scale stays what it was.
+
+        Parameters
+        ----------
+        X, y : object
+            As in :meth:`fit`, all structures.
+        splits : sequence of (train, test)
+            Index arrays, as a splitter of scikit-learn gives them. The parts should overlap
+            like folds: each pattern of membership costs a triangle of its own.
+        **metadata : object
+            Further arguments of :meth:`fit`.
+
+        Returns
+        -------
+        list of GAPRegressor
+            One for each training part.
+        """
+        return fit_folds(self, X, y, splits, metadata)
 
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.

@@ -52,6 +52,70 @@ def first_pass(regressor, environments, targets, config_types):
         return see()
     params = regressor.get_params(deep=False)
     data = joblib.hash([_content(environments), config_types])
+    points = _points_of(params, data)
+
+    # one array is hashed faster than many
+    forces = None if targets.forces is None else targets.flat_forces(environments.n_atoms)
+    # relative to the defaults, which may differ from fit to fit
+    relative = targets.sigmas / noise
+    return shared(
+        lambda: see(points),
+        "pass", data, [targets.energies, forces, targets.virials, relative],
+        {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
+        n_bytes=_n_bytes,
+    )  # fmt: skip
+
+
+def shared_blocks(regressor, environments, y, metadata, members, see):
+    """Go through data in blocks, unless an earlier cross-validation of the same search has.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Parameters.
+    environments : Environments
+        All structures: they decide on the sparse points.
+    y : array-like
+        Their energies.
+    metadata : dict
+        Further arguments of fit.
+    members : list of ndarray
+        Structures of each block.
+    see : callable
+        Called as ``see(training, members)``, lets a training absorb a block.
+
+    Returns
+    -------
+    base : Training
+        Has seen nothing.
+    blocks : list of Training
+        Each has seen a block. Not to be changed within a search.
+    """
+    config_types = metadata.get("config_types")
+
+    def pass_by(points=select_points):
+        base = Training(environments, regressor, config_types, points)
+        blocks = [base.empty() for _ in members]
+        for block, index in zip(blocks, members, strict=True):
+            see(block, index)
+        return base, blocks
+
+    # the noise of single structures is relative to parameters, and a baseline may not be hashable
+    simple = metadata.get("sigmas") is None and regressor.baseline is None
+    if not is_sharing() or not simple or not _is_repeatable(regressor):
+        return pass_by()
+    params = regressor.get_params(deep=False)
+    data = joblib.hash([_content(environments), config_types])
+    return shared(
+        lambda: pass_by(_points_of(params, data)),
+        "blocks", data, [y, metadata, members],
+        {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
+        n_bytes=lambda result: sum(_n_bytes(training) for training in result[1]),
+    )  # fmt: skip
+
+
+def _points_of(params, data):
+    """Choice of sparse points that fits with other exponents share."""
 
     def shared_points(*args, zetas, **kwargs):
         return shared(
@@ -61,16 +125,7 @@ def first_pass(regressor, environments, targets, config_types):
             n_bytes=lambda points: points.features.nbytes,
         )  # fmt: skip
 
-    # one array is hashed faster than many
-    forces = None if targets.forces is None else targets.flat_forces(environments.n_atoms)
-    # relative to the defaults, which may differ from fit to fit
-    relative = targets.sigmas / noise
-    return shared(
-        lambda: see(shared_points),
-        "pass", data, [targets.energies, forces, targets.virials, relative],
-        {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
-        n_bytes=_n_bytes,
-    )  # fmt: skip
+    return shared_points
 
 
 def _is_repeatable(regressor):

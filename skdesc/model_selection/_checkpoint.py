@@ -12,6 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from ..utils.files import replace_file
 
@@ -93,6 +94,52 @@ class Checkpoint:
         }
         with replace_file(self._path, "checkpoint") as file:
             file.write(json.dumps(content).encode("utf-8"))
+
+
+def open_checkpoint(search, evaluator):
+    """Checkpoint of a search, empty if it has no file.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        Parameters.
+    evaluator : Evaluator
+        Holds the data.
+
+    Returns
+    -------
+    Checkpoint
+        With the seed to use.
+    """
+    random_state = check_random_state(search.random_state)
+    given = isinstance(search.random_state, (int, np.integer))
+    seed = int(search.random_state if given else random_state.randint(2**31 - 1))
+    if search.checkpoint is None:
+        return Checkpoint(None, {}, seed)
+    # all that decides on the candidates and their values, but not how many there will be
+    parts = {
+        "estimator": search.estimator,
+        "spaces": [search.transformer_space, search.regressor_space],
+        "X": evaluator.X,
+        "y": evaluator.y,
+        "metadata": evaluator.fit_params,
+        "folds": evaluator.splits,
+        "scoring": [search.scoring, search.error_score, search.return_train_score],
+        "search": [
+            search.n_particles,
+            search.n_warm_up,
+            search.strategy,
+            search.stage_one_objective,
+            search.stage_two_objective,
+            search.objective,
+            search.init,
+            search.topology,
+            search.swarm,
+            search.cache_features,
+            seed if given else None,
+        ],
+    }
+    return Checkpoint(search.checkpoint, fingerprint(**parts), seed)
 
 
 def fingerprint(**parts):

@@ -12,19 +12,25 @@ from typing import Any
 
 import joblib
 import numpy as np
-import sklearn
 from ase import Atoms
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import cross_validate
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from ..structures import as_column, check_structures
 from ..utils.shared_work import forget, sharing
 from ._objectives import UnsuitableEstimatorError, compute_objective
+from ._one_pass import few_blocks, score_folds, tuned_values
+from ._steps import (
+    count_stateless_steps,
+    has_leading_steps,
+    leaves,
+    requested,
+    routing_enabled,
+    step_of,
+)
 
 # objectives that every candidate has besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
@@ -74,27 +80,32 @@ class Evaluator:
     scope: str | None = None
     main_process: int = field(default_factory=os.getpid)
 
-    def __call__(self, objective, params):
+    def __call__(self, objective, params, switch=()):
         """Evaluate a candidate.
 
         Parameters
         ----------
-        objective : {"cv", "alignment", "ridge", "loo"} or callable
+        objective : {"cv", "one_pass", "alignment", "ridge", "loo"} or callable
             What to compute.
         params : dict of str to object
             Parameters of the whole estimator.
+        switch : dict of str to object
+            Further ones, by which the last step finds some of its parameters itself.
 
         Returns
         -------
         dict
             JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
-            "feature_time"; then "folds", a list with one dict per fold, or "score".
+            "feature_time"; then "folds", a list with one dict per fold, or "score"; and
+            "tuned", the parameters that the last step has found.
         """
         evaluation = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
         try:
             with self._limited_threads(), self._shared_work():
-                estimator = self._configured(params)
-                if objective == "cv":
+                estimator = self._configured({**params, **dict(switch)})
+                if objective == "one_pass":
+                    evaluation |= self._pass_once(estimator, evaluation, bool(switch))
+                elif objective == "cv":
                     evaluation["folds"] = self._cross_validate(estimator, evaluation)
                 else:
                     evaluation["score"] = self._objective(objective, estimator, params, evaluation)
@@ -186,6 +197,24 @@ class Evaluator:
             for index in range(len(self.splits))
         ]
 
+    def _pass_once(self, estimator, counts, tunes):
+        if not few_blocks(self.splits, len(self.y)):
+            return {"folds": self._cross_validate(estimator, counts)}
+        rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
+        name, last = rest.steps[-1]
+        counts["n_models"] = 1
+        if routing_enabled():
+            scorer = check_scoring(last, scoring=self.scoring)
+            fit_params = requested(last, "fit", params)
+            score_params = requested(scorer, "score", params)
+        else:
+            fit_params = {key.removeprefix(f"{name}__"): values for key, values in params.items()}
+            score_params = {}
+        folds, model = score_folds(
+            last, Z, self.y, self.splits, self.scoring, fit_params, score_params
+        )
+        return {"folds": folds, "tuned": tuned_values(model, name) if tunes else {}}
+
     def _objective(self, objective, estimator, params, counts):
         # there are no folds here, so that even fitted transformers are applied just once
         n_steps = len(estimator.steps) - 1 if isinstance(estimator, Pipeline) else 0
@@ -193,7 +222,7 @@ class Evaluator:
         if objective == "loo":
             counts["n_models"] = 1
         if routing_enabled():
-            fit_params = _requested(rest, "fit", fit_params)
+            fit_params = requested(rest, "fit", fit_params)
         return float(compute_objective(objective, rest, Z, self.y, params, fit_params))
 
     def _apply(self, estimator, n_steps, counts):
@@ -202,7 +231,7 @@ class Evaluator:
             return estimator, self.X, self.fit_params
         leading, rest = estimator[:n_steps], estimator[n_steps:]
         if routing_enabled():
-            taken = _requested(leading, "fit_transform", self.fit_params)
+            taken = requested(leading, "fit_transform", self.fit_params)
             left = self.fit_params
         else:
             names = {name for name, _ in leading.steps}
@@ -218,7 +247,7 @@ class Evaluator:
         if not routing_enabled():
             return params
         scorer = check_scoring(estimator, scoring=self.scoring)
-        return _requested(estimator, "fit", params) | _requested(scorer, "score", params)
+        return requested(estimator, "fit", params) | requested(scorer, "score", params)
 
     def _limited_threads(self):
         if self.n_threads is None:
@@ -228,52 +257,6 @@ class Evaluator:
         # their own pace would leave it at any value
         in_main_process = os.getpid() == self.main_process
         return threadpool_limits(self.n_threads, "openmp" if in_main_process else None)
-
-
-def _requested(consumer, method, params):
-    """Metadata that a method of an estimator or scorer has requested, under the user's names."""
-    names = get_routing_for_object(consumer).consumes(method, params)
-    return {name: value for name, value in params.items() if name in names}
-
-
-def step_of(name):
-    """First component of the name of a parameter."""
-    return name.partition("__")[0]
-
-
-def has_leading_steps(estimator):
-    """Whether an estimator is a pipeline with anything before its last step."""
-    return isinstance(estimator, Pipeline) and any(
-        not _is_passthrough(step) for _, step in estimator.steps[:-1]
-    )
-
-
-def count_stateless_steps(estimator):
-    """Count the leading steps of a pipeline that learn nothing from the samples.
-
-    A step is stateless if its tag ``requires_fit`` is False, as for
-    :class:`sklearn.preprocessing.FunctionTransformer`, or if it has a true attribute
-    ``_stateless_given_parameters``. Such a step may be applied to the whole data set before
-    it is split into folds.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Anything but a Pipeline has no leading steps.
-
-    Returns
-    -------
-    int
-        The last step never counts.
-    """
-    if not isinstance(estimator, Pipeline):
-        return 0
-    count = 0
-    for _, step in estimator.steps[:-1]:
-        if not _is_stateless(step):
-            break
-        count += 1
-    return count
 
 
 def pack_structures(X, estimator):
@@ -292,7 +275,7 @@ def pack_structures(X, estimator):
     Structures or object
         `X` itself if it is anything else. Per-atom arrays that all structures have are kept.
     """
-    first = _leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
+    first = leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
     known = all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first)
     if not known or not isinstance(_first_sample(X), Atoms):
         return X
@@ -330,31 +313,3 @@ def inner_threads(n_jobs):
     """
     n_workers = joblib.effective_n_jobs(n_jobs)
     return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)
-
-
-def _is_stateless(step):
-    return all(_is_leaf_stateless(leaf) for leaf in _leaves(step))
-
-
-def _is_leaf_stateless(step):
-    if _is_passthrough(step):
-        return True
-    stateless = getattr(step, "_stateless_given_parameters", None)
-    return not get_tags(step).requires_fit if stateless is None else bool(stateless)
-
-
-def _leaves(step):
-    """Transformers inside pipelines and unions."""
-    parts = {Pipeline: "steps", FeatureUnion: "transformer_list"}.get(type(step))
-    if parts is None:
-        return [step]
-    return [leaf for _, part in getattr(step, parts) for leaf in _leaves(part)]
-
-
-def _is_passthrough(step):
-    return step is None or (isinstance(step, str) and step in ("passthrough", "drop"))
-
-
-def routing_enabled():
-    """Whether scikit-learn routes metadata by request."""
-    return sklearn.get_config()["enable_metadata_routing"]

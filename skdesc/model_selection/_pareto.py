@@ -1,5 +1,7 @@
 """Trade-offs between several costs, all to be minimised."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 
@@ -80,3 +82,33 @@ def knee_point(costs):
     span = np.ptp(costs, axis=0)
     scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
     return int(np.argmin(np.linalg.norm(scaled, axis=1)))
+
+
+@dataclass
+class Front:
+    """Best candidates of a stage: one, or the trade-offs between several metrics."""
+
+    candidates: list = field(default_factory=list)
+    scores: np.ndarray | None = None
+
+    def update(self, candidates, scores):
+        """Take a batch in; return whether the front has changed."""
+        candidates = [*self.candidates, *candidates]
+        scores = scores if self.scores is None else np.concatenate([self.scores, scores])
+        kept = np.flatnonzero(is_non_dominated(-scores))
+        changed = kept.tolist() != list(range(len(self.candidates)))
+        self.candidates, self.scores = [candidates[index] for index in kept], scores[kept]
+        return changed
+
+    @property
+    def best(self):
+        """Index of the best candidate, that at the knee if there are several metrics."""
+        return knee_point(-self.scores)
+
+    @property
+    def best_score(self):
+        """Its score, or scores; NaN before any candidate has succeeded."""
+        if not self.candidates:
+            return np.nan
+        scores = self.scores[self.best]
+        return float(scores[0]) if len(scores) == 1 else scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._evaluation import TIMES
-from ._pareto import is_non_dominated
+from ._pareto import is_non_dominated, knee_point
 
 
 def describe_failures(search):
@@ -113,3 +113,63 @@ def find_front(results, metrics):
             "look at the scorer, the targets and the folds (R2 of a single sample is NaN)"
         )
     return front, costs[front]
+
+
+def make_results(search, rows):
+    """Set the results of a search.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        Gets ``cv_results_`` and ``multimetric_``.
+    rows : list of dict
+        Cross-validated candidates, at least one of which has not failed.
+    """
+    names = metric_names(rows)
+    several = names != ["score"] or isinstance(search.scoring, (list, tuple, dict, set))
+    search.multimetric_ = several
+    kinds = ["test", "train"] if search.return_train_score else ["test"]
+    folds = list_folds(rows, search.n_splits_, names, several, search.error_score, kinds)
+    columns = ("stage", "cycle", "iteration", "particle", "feature_time")
+    search.cv_results_ = search._format_results(
+        [row["params"] for row in rows],
+        search.n_splits_,
+        folds,
+        {column: [row[column] for row in rows] for column in columns},
+    )
+
+
+def select_best(search, metrics, chooses_knee):
+    """Set the front and the best candidate of a search.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        Has its results; gets ``pareto_front_`` and ``best_*``.
+    metrics : list of str
+        What its swarms looked at.
+    chooses_knee : bool
+        Whether the best is the one at the knee of the front.
+    """
+    results = search.cv_results_
+    front, costs = find_front(results, metrics)
+    search.pareto_front_ = [
+        {
+            "params": results["params"][index],
+            "scores": dict(zip(metrics, -cost, strict=True)),
+            "index": int(index),
+        }
+        for index, cost in zip(front, costs, strict=True)
+    ]
+    if not search.refit and search.multimetric_:
+        return
+    if chooses_knee:
+        search.best_index_ = int(front[knee_point(costs)])
+        metric = metrics[0]
+    else:
+        metric = search.refit if search.multimetric_ else "score"
+        search.best_index_ = search._select_best_index(search.refit, metric, results)
+    search.best_params_ = results["params"][search.best_index_]
+    if not callable(search.refit):
+        key = f"mean_{metric}" if metric in TIMES else f"mean_test_{metric}"
+        search.best_score_ = results[key][search.best_index_]

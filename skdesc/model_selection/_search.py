@@ -10,23 +10,16 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._sklearn_compat import BaseSearchCV
-from ._checkpoint import Checkpoint, fingerprint
-from ._evaluation import (
-    TIMES,
-    Evaluator,
-    has_leading_steps,
-    inner_threads,
-    pack_structures,
-    routing_enabled,
-)
-from ._pareto import knee_point
-from ._results import describe_failures, find_front, list_folds, metric_names
+from ._checkpoint import open_checkpoint
+from ._evaluation import Evaluator, inner_threads, pack_structures
+from ._results import describe_failures, make_results, select_best
 from ._stages import StagedSearch
+from ._steps import has_leading_steps, routing_enabled
 from ._validation import check_metadata, check_settings, check_target, make_stages
 
 
@@ -65,8 +58,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     n_particles : int or pair of int, default=12
         Candidates per iteration, evaluated side by side; a pair for the first and the second
         stage.
-    n_iterations : int or pair of int, default=15
-        Iterations of each stage.
+    n_iterations : int or pair of int, default=None
+        Iterations of each stage. None stands for 15 in a single stage, and for 3 in each of
+        two: features of the first that is judged by one model each, and a second that begins
+        near its best, leave little for more.
     n_cycles : int, default=1
         How many times both stages are run in turn, each from the best so far.
     n_warm_up : int, default=0
@@ -76,12 +71,19 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         the objective of the first stage, and is skipped if that looks at features alone.
     strategy : {"two-stage", "joint"}, default="two-stage"
         "joint" searches both spaces in one stage, by cross-validation.
-    stage_one_objective : {"cv", "alignment", "ridge", "loo"} or callable, default="cv"
+    stage_one_objective : str or callable, default="auto"
         Objective of the first stage.
 
+        - "auto": "one_pass" where that is possible, else "cv".
         - "cv": the cross-validated score.
-        - "alignment": centered alignment between the kernel of the features and the targets.
-          Trains no model.
+        - "one_pass": the cross-validated score of a last step that computes it in one pass over
+          the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does: all folds
+          at the cost of one model, but for choices such as that of sparse points, which are
+          made once for all folds. Where such a step can find some of the parameters of
+          `regressor_space` itself, such as its noise, it does so for each candidate, so that
+          features are judged by a regressor that suits them; the second stage begins there.
+        - "alignment": centered alignment between the kernel of the features and the targets,
+          forces included where they are given. Trains no model.
         - "ridge": minus the leave-one-out error of a ridge regression on the features, in
           closed form and at its best regularisation, relative to the spread of the targets; for
           features with several rows per sample in kernels of first, second and fourth order.
@@ -92,6 +94,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
           fitted, features of all samples, targets, and all parameters of the candidate; the
           larger, the better.
+    stage_two_objective : {"auto", "cv", "one_pass"}, default="auto"
+        Objective of the second stage. "auto" is "one_pass" where that is possible, unless
+        `stage_one_objective` is "cv". The best three of "one_pass" (or the front, if there are
+        several objectives) are cross-validated in the end: stage 3 of the results.
     objective : str or list of str, default=None
         The metric that the swarms look at, if `scoring` has several; that of `refit` by
         default. With a list they look for trade-offs: see `pareto_front_`. Besides metrics,
@@ -154,7 +160,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Candidates that no other beats in all objectives: "params", "scores" and "index" in
         `cv_results_`.
     n_models_trained_ : int
-        Models fitted, that of `refit` included, those inside a callable objective not.
+        Models fitted, that of `refit` included, those inside a callable objective not. A
+        candidate counts as one with "loo" and "one_pass", which go through the data once, and
+        as one per fold with "cv".
     n_feature_evaluations_ : int
         How many times the steps before the last were applied to data.
 
@@ -215,11 +223,12 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         regressor_space,
         *,
         n_particles=12,
-        n_iterations=15,
+        n_iterations=None,
         n_cycles=1,
         n_warm_up=0,
         strategy="two-stage",
-        stage_one_objective="cv",
+        stage_one_objective="auto",
+        stage_two_objective="auto",
         objective=None,
         scoring=None,
         cv=None,
@@ -255,6 +264,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_warm_up = n_warm_up
         self.strategy = strategy
         self.stage_one_objective = stage_one_objective
+        self.stage_two_objective = stage_two_objective
         self.objective = objective
         self.random_state = random_state
         self.init = init
@@ -306,7 +316,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             n_threads=inner_threads(self.n_jobs),
         )
         search = StagedSearch(
-            stages, evaluator, start, settings, self._open_checkpoint(evaluator), self.n_jobs
+            stages, evaluator, start, settings, open_checkpoint(self, evaluator), self.n_jobs
         )
         search.run()
         self._collect(search, splits, scorers, settings.metrics)
@@ -367,36 +377,6 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             return
         super()._check_refit_for_multimetric(scores)
 
-    def _open_checkpoint(self, evaluator):
-        random_state = check_random_state(self.random_state)
-        given = isinstance(self.random_state, (int, np.integer))
-        seed = int(self.random_state if given else random_state.randint(2**31 - 1))
-        if self.checkpoint is None:
-            return Checkpoint(None, {}, seed)
-        # all that decides on the candidates and their values, but not how many there will be
-        parts = {
-            "estimator": self.estimator,
-            "spaces": [self.transformer_space, self.regressor_space],
-            "X": evaluator.X,
-            "y": evaluator.y,
-            "metadata": evaluator.fit_params,
-            "folds": evaluator.splits,
-            "scoring": [self.scoring, self.error_score, self.return_train_score],
-            "search": [
-                self.n_particles,
-                self.n_warm_up,
-                self.strategy,
-                self.stage_one_objective,
-                self.objective,
-                self.init,
-                self.topology,
-                self.swarm,
-                self.cache_features,
-                seed if given else None,
-            ],
-        }
-        return Checkpoint(self.checkpoint, fingerprint(**parts), seed)
-
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""
         failures = describe_failures(search)
@@ -409,49 +389,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.history_ = search.history
         self.n_models_trained_ = search.n_models
         self.n_feature_evaluations_ = search.n_features
-        self.cv_results_ = self._make_results(search.rows)
-        self._select(metrics)
+        make_results(self, search.rows)
+        select_best(self, metrics, self._is_knee_chosen())
         if failures:
             warnings.warn(failures, FitFailedWarning, stacklevel=3)
-
-    def _make_results(self, rows):
-        """Format candidates as cv_results_."""
-        names = metric_names(rows)
-        self.multimetric_ = names != ["score"] or isinstance(self.scoring, (list, tuple, dict, set))
-        kinds = ["test", "train"] if self.return_train_score else ["test"]
-        folds = list_folds(rows, self.n_splits_, names, self.multimetric_, self.error_score, kinds)
-        columns = ("stage", "cycle", "iteration", "particle", "feature_time")
-        return self._format_results(
-            [row["params"] for row in rows],
-            self.n_splits_,
-            folds,
-            {column: [row[column] for row in rows] for column in columns},
-        )
-
-    def _select(self, metrics):
-        """Set the front and the best candidate."""
-        results = self.cv_results_
-        front, costs = find_front(results, metrics)
-        self.pareto_front_ = [
-            {
-                "params": results["params"][index],
-                "scores": dict(zip(metrics, -cost, strict=True)),
-                "index": int(index),
-            }
-            for index, cost in zip(front, costs, strict=True)
-        ]
-        if not self.refit and self.multimetric_:
-            return
-        if self._is_knee_chosen():
-            self.best_index_ = int(front[knee_point(costs)])
-            metric = metrics[0]
-        else:
-            metric = self.refit if self.multimetric_ else "score"
-            self.best_index_ = self._select_best_index(self.refit, metric, results)
-        self.best_params_ = results["params"][self.best_index_]
-        if not callable(self.refit):
-            key = f"mean_{metric}" if metric in TIMES else f"mean_test_{metric}"
-            self.best_score_ = results[key][self.best_index_]
 
     def _refit(self, X, y, fit_params):
         estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))

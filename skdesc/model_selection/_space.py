@@ -27,6 +27,10 @@ class _Choice:
         index = self._index(value)
         return None if index is None else (index + 0.5) / self.n_values
 
+    def nearest(self, value):
+        numeric = [item for item in self.values if isinstance(item, numbers.Real)]
+        return min(numeric, key=lambda item: abs(item - value), default=None)
+
     def token(self, value):
         index = self._index(value)
         return _token(value) if index is None else f"#{index}"
@@ -60,6 +64,11 @@ class _Distribution:
             return float(self.distribution.cdf(value) - 0.5 * mass) if mass > 0 else None
         low, high = self.distribution.support()
         return float(self.distribution.cdf(value)) if low <= value <= high else None
+
+    def nearest(self, value):
+        """Value next to a number that may lie outside."""
+        # by position, as the ends of the support may not be among the values
+        return self.decode(float(self.distribution.cdf(value)))
 
     def token(self, value):
         return _token(value)
@@ -158,6 +167,27 @@ class SearchSpace:
             for name in self.names
             if name in params and self._dimensions[name].encode(params[name]) is not None
         }
+
+    def nearest(self, params):
+        """Values of this space next to numbers that may lie outside.
+
+        Parameters
+        ----------
+        params : dict of str to float
+            Any parameters.
+
+        Returns
+        -------
+        dict of str to object
+            Those in the space; a number inside stays exactly what it is.
+        """
+        inside = self.restrict(params)
+        near = {
+            name: self._dimensions[name].nearest(params[name])
+            for name in self.names
+            if name in params and name not in inside
+        }
+        return inside | {name: value for name, value in near.items() if value is not None}
 
     def token(self, name, value):
         """A string that is equal for equal values of the parameter `name`."""

@@ -14,9 +14,12 @@ from tqdm import tqdm
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
-from ._pareto import is_non_dominated, knee_point
+from ._pareto import Front, is_non_dominated
 from ._space import SearchSpace
 from ._swarm import ParticleSwarm, SwarmRules
+
+# how many of the best by "one_pass" are cross-validated in the end
+_N_FINALISTS = 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,12 @@ class Stage:
     n_particles: int = 1
     n_iterations: int = 1
     width: float = 1.0
+    switch: dict = field(default_factory=dict)
+
+    @property
+    def has_folds(self):
+        """Whether the objective gives all metrics of each fold."""
+        return self.objective in ("cv", "one_pass")
 
     @property
     def label(self):
@@ -50,36 +59,6 @@ class Settings:
     early_stopping: int | None
     max_time: float | None
     verbose: int
-
-
-@dataclass
-class Front:
-    """Best candidates of a stage: one, or the trade-offs between several metrics."""
-
-    candidates: list = field(default_factory=list)
-    scores: np.ndarray | None = None
-
-    def update(self, candidates, scores):
-        """Take a batch in; return whether the front has changed."""
-        candidates = [*self.candidates, *candidates]
-        scores = scores if self.scores is None else np.concatenate([self.scores, scores])
-        kept = np.flatnonzero(is_non_dominated(-scores))
-        changed = kept.tolist() != list(range(len(self.candidates)))
-        self.candidates, self.scores = [candidates[index] for index in kept], scores[kept]
-        return changed
-
-    @property
-    def best(self):
-        """Index of the best candidate, that at the knee if there are several metrics."""
-        return knee_point(-self.scores)
-
-    @property
-    def best_score(self):
-        """Its score, or scores; NaN before any candidate has succeeded."""
-        if not self.candidates:
-            return np.nan
-        scores = self.scores[self.best]
-        return float(scores[0]) if len(scores) == 1 else scores
 
 
 class StagedSearch:
@@ -125,7 +104,7 @@ class StagedSearch:
         self.n_jobs = n_jobs
         self.rows, self.history, self.stage_results, self.errors = [], [], [], []
         self.n_models = self.n_features = self.n_evaluated = 0
-        self._seen = {}
+        self._seen, self._passed = {}, []
         self._spaces = {name: stage.space for stage in stages for name in stage.space.names}
 
     def run(self):
@@ -140,10 +119,37 @@ class StagedSearch:
                 if self._run_stage(stage, self._deadline(index)) == "interrupt":
                     break
             if not self.rows:
-                # every stage, by design or for lack of time, had an objective that is no
-                # cross-validation, and the result still needs one
-                last = Stage(2, self.stages[-1].cycle, SearchSpace({}), "cv")
-                self._evaluate(last, _SharedFeatures(self.evaluator), [dict(self.current)], 0)
+                self._cross_validate_best()
+
+    def _cross_validate_best(self):
+        """Cross-validate the best candidates.
+
+        Every stage, by design or for lack of time, had an objective that is no
+        cross-validation, and the result still needs one.
+        """
+        last = self.stages[-1]
+        finalists = self._finalists() or [dict(self.current)]
+        differing = [
+            name for name in finalists[0]
+            if len({self._token(name, candidate) for candidate in finalists}) > 1
+        ]  # fmt: skip
+        self.current = finalists[0]
+        self._run_stage(
+            Stage(3, last.cycle, last.space, "cv"), np.inf, finalists, differing or last.space.names
+        )
+
+    def _finalists(self):
+        """The best of what was cross-validated by one pass, as it would be by one each."""
+        passed = [(one, scores) for one, scores in self._passed if np.isfinite(scores).all()]
+        if not passed:
+            return []
+        candidates, scores = zip(*passed, strict=True)
+        costs = -np.array(scores)
+        if costs.shape[1] == 1:
+            best = np.argsort(costs[:, 0], kind="stable")[:_N_FINALISTS]
+        else:
+            best = np.flatnonzero(is_non_dominated(costs))
+        return [candidates[index] for index in best]
 
     def _deadline(self, index):
         """Each stage may use its share of the time that is left."""
@@ -153,18 +159,15 @@ class StagedSearch:
         left = max(0.0, self._began + self.settings.max_time - now)
         return now + left / (len(self.stages) - index)
 
-    def _run_stage(self, stage, deadline):
+    def _run_stage(self, stage, deadline, finalists=(), names=None):
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.perf_counter(), self.n_models, self.n_features
-        shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
-        first, swarm = self._start(stage)
+        names = stage.space.names if names is None else names
+        shared = _SharedFeatures(self.evaluator, self.current, names)
+        first, swarm = (finalists, None) if finalists else self._start(stage)
         front, waited, iteration, stopped_by = Front(), 0, 0, "n_iterations"
         for iteration in range(stage.n_iterations if swarm else 1):
-            positions = swarm.ask() if swarm else np.zeros((1, 0))
-            candidates = [{**self.current, **stage.space.decode(row)} for row in positions]
-            if iteration == 0:
-                for candidate, exact in zip(candidates, first, strict=False):
-                    candidate.update(exact)
+            positions, candidates = self._propose(stage, swarm, [] if iteration else first)
             try:
                 evaluations = self._evaluate(stage, shared, candidates, iteration)
             except KeyboardInterrupt:
@@ -184,8 +187,7 @@ class StagedSearch:
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
         shared.forget()
-        if front.candidates:
-            self.current = dict(front.candidates[front.best])
+        self._move_to_best(stage, front)
         self.stage_results.append(
             {
                 "stage": stage.number,
@@ -201,6 +203,25 @@ class StagedSearch:
             }
         )
         return stopped_by
+
+    def _propose(self, stage, swarm, exact):
+        """Positions of a swarm and candidates there, the first of them with exact values."""
+        if swarm:
+            positions = swarm.ask()
+        else:
+            positions = np.array([stage.space.encode(seed) for seed in exact or [{}]])
+        candidates = [{**self.current, **stage.space.decode(row)} for row in positions]
+        for candidate, values in zip(candidates, exact, strict=False):
+            candidate.update(values)
+        return positions, candidates
+
+    def _move_to_best(self, stage, front):
+        """Make the best candidate the present one, with what its last step has found."""
+        if not front.candidates:
+            return
+        best = front.candidates[front.best]
+        tuned = self._seen[self._key(stage, best)].get("tuned", {})
+        self.current = {**best, **self._nearest(tuned)}
 
     def _start(self, stage):
         """Exact values of the first particles, and the swarm, if there is anything to vary."""
@@ -243,6 +264,8 @@ class StagedSearch:
             self.n_features += evaluation["n_features"]
             if evaluation["error"] is not None:
                 self.errors.append(evaluation["error"])
+            if stage.objective == "one_pass" and not stage.switch:
+                self._passed.append((candidates[particle], self._scores(stage, evaluation)))
             if stage.objective == "cv":
                 where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
                 row = {"params": candidates[particle], **where, "particle": particle}
@@ -253,22 +276,36 @@ class StagedSearch:
     def _compute(self, evaluator, stage, params):
         limit = evaluator.n_threads
         with nullcontext() if limit is None else threadpool_limits(limit):
-            return self._parallel(delayed(evaluator)(stage.objective, item) for item in params)
+            return self._parallel(
+                delayed(evaluator)(stage.objective, item, stage.switch) for item in params
+            )
 
     def _key(self, stage, candidate):
         """Equal for equal candidates, here and in a checkpoint."""
         # what looks at features alone does not depend on the regressor
         alone = isinstance(stage.objective, str) and stage.objective in FEATURE_OBJECTIVES
         names = stage.space.names if alone else sorted(candidate)
-        tokens = [self._spaces[name].token(name, candidate[name]) for name in names]
-        return json.dumps([stage.label, dict(zip(names, tokens, strict=True))])
+        tokens = {name: self._token(name, candidate) for name in names}
+        switch = [sorted(stage.switch)] if stage.switch else []
+        return json.dumps([stage.label, tokens, *switch])
+
+    def _token(self, name, candidate):
+        return self._spaces[name].token(name, candidate[name])
+
+    def _nearest(self, params):
+        """Those of the parameters that are searched, at the nearest values of their spaces."""
+        return {
+            name: self._spaces[name].nearest({name: value})[name]
+            for name, value in params.items()
+            if name in self._spaces
+        }
 
     def _scores(self, stage, evaluation):
         """Scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
             # whatever error_score says: nothing should follow what does not work
-            return np.full(len(self.settings.metrics) if stage.objective == "cv" else 1, np.nan)
-        if stage.objective != "cv":
+            return np.full(len(self.settings.metrics) if stage.has_folds else 1, np.nan)
+        if not stage.has_folds:
             return np.array([evaluation["score"]])
         return np.array([self._mean(evaluation["folds"], name) for name in self.settings.metrics])
 

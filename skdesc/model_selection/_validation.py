@@ -11,10 +11,12 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from ._evaluation import TIMES, has_leading_steps, routing_enabled, step_of
+from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
+from ._one_pass import self_tuning
 from ._space import SearchSpace
 from ._stages import Settings, Stage
+from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
 from ._swarm import PRESETS, SwarmRules
 
 _CHOICES = {
@@ -23,7 +25,8 @@ _CHOICES = {
 }
 # a swarm that searches a space again starts in a cube with edges so much shorter
 _NARROWING = 0.5
-_STAGE_ONE = ("cv", "loo", *FEATURE_OBJECTIVES)
+_STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
+_STAGE_TWO = ("auto", "cv", "one_pass")
 
 
 def check_settings(search):
@@ -52,6 +55,11 @@ def check_settings(search):
     if objective not in _STAGE_ONE and not callable(objective):
         raise ValueError(
             f"stage_one_objective is {objective!r}, but must be one of {_STAGE_ONE} or a callable"
+        )
+    if search.stage_two_objective not in _STAGE_TWO:
+        raise ValueError(
+            f"stage_two_objective is {search.stage_two_objective!r}, but must be one of "
+            f"{_STAGE_TWO}"
         )
     if search.error_score != "raise" and not isinstance(search.error_score, numbers.Real):
         raise ValueError(f"error_score is {search.error_score!r}, but must be 'raise' or a number")
@@ -97,19 +105,23 @@ def make_stages(search):
             f"{common} are in transformer_space and in regressor_space, but each parameter "
             "belongs to one; remove it from the other"
         )
-    start = _present_values(search.estimator, spaces)
+    start, switch = _present_values(search.estimator, spaces), {}
     if search.strategy == "joint" or not transformer.names or not regressor.names:
         plan = [_single_stage(search, transformer, regressor)]
     else:
         _check_division(search.estimator, transformer, regressor)
-        plan = [(1, transformer, search.stage_one_objective), (2, regressor, "cv")]
+        objectives = _resolve_objectives(search, [*transformer.names, *regressor.names])
+        plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
+        if objectives[0] == "one_pass":
+            switch = self_tuning(search.estimator, regressor.names)
     n_particles = _by_stage(search, "n_particles")
-    n_iterations = _by_stage(search, "n_iterations")
+    n_iterations = _by_stage(search, "n_iterations", (3, 3) if len(plan) == 2 else (15, 15))
     warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
     stages = [
         Stage(
             number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
-            _NARROWING ** (cycle + bool(warm_up and number == 2)),
+            _NARROWING ** (cycle + bool((warm_up or switch) and number == 2)),
+            switch if number == 1 else {},
         )
         for cycle in range(search.n_cycles)
         for number, space, objective in plan
@@ -164,6 +176,23 @@ def check_metadata(estimator, params):
         )
 
 
+def _resolve_objectives(search, names):
+    """Objectives of both stages, where "auto" is one pass if that can be."""
+    able = passes_once(search.estimator, names) and not set(_make_metrics(search)) & set(TIMES)
+    one, two = search.stage_one_objective, search.stage_two_objective
+    if not able and "one_pass" in (one, two):
+        raise ValueError(
+            "stage_one_objective or stage_two_objective is 'one_pass', but this needs a pipeline "
+            "of stateless transformers before a last step with the method fit_folds, such as "
+            "GAPRegressor, no step that is itself searched, and no time as objective; use 'cv'"
+        )
+    if two == "auto":
+        two = "one_pass" if able and one != "cv" else "cv"
+    if one == "auto":
+        one = "one_pass" if able else "cv"
+    return one, two
+
+
 def _single_stage(search, transformer, regressor):
     if not regressor.names and search.strategy == "two-stage":
         last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
@@ -174,7 +203,8 @@ def _single_stage(search, transformer, regressor):
                 f"it cannot see {unseen} in transformer_space; move them to regressor_space, or "
                 "use 'cv'"
             )
-        return 1, transformer, search.stage_one_objective
+        single = search.stage_one_objective
+        return 1, transformer, "cv" if single == "auto" else single
     if not transformer.names:
         return 2, regressor, "cv"
     merged = {**search.transformer_space, **search.regressor_space}
@@ -247,9 +277,9 @@ def _make_rules(swarm):
     return rules
 
 
-def _by_stage(search, name):
-    """Both entries of a pair, or the same number for both stages."""
-    value = getattr(search, name)
+def _by_stage(search, name, default=None):
+    """Both entries of a pair, or the same number for both stages; a default for None."""
+    value = default if getattr(search, name) is None else getattr(search, name)
     pair = list(value) if isinstance(value, (list, tuple)) else [value, value]
     if len(pair) != 2:
         raise ValueError(f"{name} is {value!r}, but must be an integer, or a pair of them")

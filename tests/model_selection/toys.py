@@ -82,3 +82,27 @@ class Picky(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return np.full(len(X), float(self.level))
+
+
+class FoldsRidge(ForcesRidge):
+    """Does a whole cross-validation at once, and finds `alpha` by itself if asked to."""
+
+    _self_tuning = {"tune": True}
+    _self_tuned = ("alpha",)
+    calls = []
+
+    def __init__(self, alpha=1e-3, need_forces=False, tune=False):
+        super().__init__(alpha, need_forces)
+        self.tune = tune
+
+    def fit_folds(self, X, y, splits, *, forces=None):
+        FoldsRidge.calls.append(self.tune)
+        alpha = self.alpha
+        if self.tune:
+            grid = np.logspace(-7, 1, 9)
+            alpha = float(min(grid, key=lambda a: np.sum(FoldsRidge(a).fit(X, y).loo_ ** 2)))
+        models = []
+        for train, _ in splits:
+            part = None if forces is None else [forces[i] for i in train]
+            models.append(FoldsRidge(alpha, self.need_forces).fit(X[train], y[train], forces=part))
+        return models

@@ -1,0 +1,121 @@
+"""What a search needs to know of the steps of a pipeline."""
+
+from __future__ import annotations
+
+import sklearn
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+
+def step_of(name):
+    """First component of the name of a parameter."""
+    return name.partition("__")[0]
+
+
+def has_leading_steps(estimator):
+    """Whether an estimator is a pipeline with anything before its last step."""
+    return isinstance(estimator, Pipeline) and any(
+        not _is_passthrough(step) for _, step in estimator.steps[:-1]
+    )
+
+
+def count_stateless_steps(estimator):
+    """Count the leading steps of a pipeline that learn nothing from the samples.
+
+    A step is stateless if its tag ``requires_fit`` is False, as for
+    :class:`sklearn.preprocessing.FunctionTransformer`, or if it has a true attribute
+    ``_stateless_given_parameters``. Such a step may be applied to the whole data set before
+    it is split into folds.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Anything but a Pipeline has no leading steps.
+
+    Returns
+    -------
+    int
+        The last step never counts.
+    """
+    if not isinstance(estimator, Pipeline):
+        return 0
+    count = 0
+    for _, step in estimator.steps[:-1]:
+        if not _is_stateless(step):
+            break
+        count += 1
+    return count
+
+
+def passes_once(estimator, names):
+    """Whether a pipeline can be cross-validated by one pass over the data.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Anything.
+    names : iterable of str
+        Parameters that are searched.
+
+    Returns
+    -------
+    bool
+        True if its last step has a method ``fit_folds``, and all others are stateless; no step
+        may be searched itself.
+    """
+    return (
+        isinstance(estimator, Pipeline)
+        and hasattr(estimator.steps[-1][1], "fit_folds")
+        and count_stateless_steps(estimator) == len(estimator.steps) - 1
+        and all("__" in name for name in names)
+    )
+
+
+def _is_stateless(step):
+    return all(_is_leaf_stateless(leaf) for leaf in leaves(step))
+
+
+def _is_leaf_stateless(step):
+    if _is_passthrough(step):
+        return True
+    stateless = getattr(step, "_stateless_given_parameters", None)
+    return not get_tags(step).requires_fit if stateless is None else bool(stateless)
+
+
+def leaves(step):
+    """Transformers inside pipelines and unions."""
+    parts = {Pipeline: "steps", FeatureUnion: "transformer_list"}.get(type(step))
+    if parts is None:
+        return [step]
+    return [leaf for _, part in getattr(step, parts) for leaf in leaves(part)]
+
+
+def _is_passthrough(step):
+    return step is None or (isinstance(step, str) and step in ("passthrough", "drop"))
+
+
+def routing_enabled():
+    """Whether scikit-learn routes metadata by request."""
+    return sklearn.get_config()["enable_metadata_routing"]
+
+
+def requested(consumer, method, params):
+    """Metadata that a method of an estimator or scorer has requested, under the user's names.
+
+    Parameters
+    ----------
+    consumer : object
+        The estimator or scorer.
+    method : str
+        Name of the method.
+    params : dict
+        All metadata.
+
+    Returns
+    -------
+    dict
+        Those requested.
+    """
+    names = get_routing_for_object(consumer).consumes(method, params)
+    return {name: value for name, value in params.items() if name in names}

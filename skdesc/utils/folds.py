@@ -1,0 +1,26 @@
+"""Folds of cross-validation, seen as sets."""
+
+import numpy as np
+
+
+def split_blocks(trains, n_samples):
+    """Largest blocks of samples of which no training part has some but not all.
+
+    Parameters
+    ----------
+    trains : sequence of index array
+        Training parts.
+    n_samples : int
+        Number of samples.
+
+    Returns
+    -------
+    list of ndarray
+        Index arrays; samples in no training part are in none.
+    """
+    membership = np.zeros((n_samples, len(trains)), dtype=bool)
+    for column, train in enumerate(trains):
+        membership[train, column] = True
+    patterns, block = np.unique(membership, axis=0, return_inverse=True)
+    block = block.reshape(-1)
+    return [np.flatnonzero(block == k) for k, pattern in enumerate(patterns) if pattern.any()]

@@ -1,0 +1,185 @@
+"""Cross-validation by one pass: what it saves, where it starts from, and how the search ends."""
+
+import numpy as np
+import pytest
+import sklearn
+from ase.build import molecule
+from model_selection.toys import FoldsRidge, ForcesRidge, PairCounts
+from scipy.stats import loguniform, uniform
+from sklearn.model_selection import KFold, RepeatedKFold, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV, extract_targets
+from skdesc.datasets import load_carbon_dimer
+from skdesc.metrics import make_forces_scorer
+
+SPACES = (
+    {"pairs__cutoff": uniform(0.5, 3), "pairs__width": uniform(0.1, 0.5)},
+    {"ridge__alpha": loguniform(1e-6, 1e-1)},
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.RandomState(0)
+    frames = []
+    for name in ("H2O", "CH4", "NH3", "C2H6") * 6:
+        atoms = molecule(name)
+        atoms.rattle(0.1, rng=rng)
+        frames.append(atoms)
+    return frames, np.array([sum(1 / (1 + a.get_all_distances().ravel() ** 2)) for a in frames])
+
+
+@pytest.fixture
+def calls():
+    FoldsRidge.calls.clear()
+    return FoldsRidge.calls
+
+
+def _search(spaces=SPACES, *, last=None, before=(), **options):
+    settings = {"n_particles": 4, "n_iterations": 3, "cv": 3, "random_state": 0, **options}
+    steps = [("pairs", PairCounts()), *before, ("ridge", last or FoldsRidge(0.5))]
+    return TwoStagePSOSearchCV(Pipeline(steps), *spaces, **settings)
+
+
+def test_both_stages_pass_once_and_the_best_are_cross_validated(data, calls):
+    search = _search().fit(*data)
+    one, two, final = search.stage_results_
+    assert [s["objective"] for s in search.stage_results_] == ["one_pass", "one_pass", "cv"]
+    assert one["n_models_trained"] == one["n_feature_evaluations"] == calls.count(True) == 12
+    assert two["n_models_trained"] == calls.count(False) <= 12
+    assert two["n_feature_evaluations"] == final["n_feature_evaluations"] == 1
+    assert final["n_models_trained"] == 3 * 3
+    assert search.n_models_trained_ == len(calls) + 9 + 1
+    assert set(search.cv_results_["stage"]) == {3}
+    assert len(search.cv_results_["params"]) == 3
+    pipeline = search.estimator.set_params(**search.best_params_)
+    assert search.best_score_ == pytest.approx(np.mean(cross_val_score(pipeline, *data, cv=3)))
+    # this step has no choices that it makes once for all folds
+    assert search.best_score_ == pytest.approx(two["best_score"])
+
+
+def test_the_second_stage_begins_where_the_step_itself_has_led(data, calls):
+    search = _search().fit(*data)
+    one = search.stage_results_[0]
+    features = PairCounts(**{k[7:]: v for k, v in one["best_params"].items()}).transform(data[0])
+    found = FoldsRidge(tune=True).fit_folds(features, data[1], [(np.arange(24), [])])[0].alpha
+    start = next(e for e in search.history_ if e["stage"] == 2)["params"][0]
+    assert start["ridge__alpha"] == pytest.approx(np.clip(found, 1e-6, 1e-1), rel=1e-6)
+    assert start["ridge__alpha"] != 0.5
+    # values outside the space are moved to its edge
+    low = loguniform(1e-4, 1e-3)
+    edge = _search((SPACES[0], {"ridge__alpha": low}), n_iterations=1).fit(*data)
+    start = next(e for e in edge.history_ if e["stage"] == 2)["params"][0]
+    assert 1e-4 * (1 - 1e-9) <= start["ridge__alpha"] <= 1e-3
+
+
+def test_nothing_is_found_that_is_not_searched(data, calls):
+    spaces = SPACES[0], {"ridge__need_forces": [False]}
+    search = _search(spaces, n_iterations=1).fit(*data)
+    assert calls
+    assert not any(calls)
+    assert search.best_estimator_[-1].alpha == 0.5
+    chosen = _search((SPACES[0], {**SPACES[1], "ridge__tune": [False]}), n_iterations=1)
+    chosen.fit(*data)
+    assert not any(calls)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stage_one_objective": "cv"},
+        {"strategy": "joint"},
+        {"last": ForcesRidge()},
+        {"before": [("scale", StandardScaler())]},
+        {"objective": ["score", "fit_time"]},
+        {"spaces": (SPACES[0], {"ridge": [FoldsRidge(0.1), FoldsRidge(1.0)]})},
+    ],
+)
+def test_where_one_pass_is_not_possible_or_not_wanted(data, calls, changes):
+    search = _search(**{"n_iterations": 1, **changes}).fit(*data)
+    assert {stage["objective"] for stage in search.stage_results_} == {"cv"}
+    assert not calls
+
+
+def test_alignment_first_and_one_pass_second(data, calls):
+    search = _search(stage_one_objective="alignment").fit(*data)
+    assert [s["objective"] for s in search.stage_results_] == ["alignment", "one_pass", "cv"]
+    assert not any(calls)
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_folds_that_overlap_much_are_cross_validated(data, calls, repeats):
+    frames, y = (values * 2 for values in (data[0], data[1].tolist()))
+    cv = RepeatedKFold(n_splits=8, n_repeats=repeats, random_state=0)
+    search = _search(cv=cv, n_iterations=1, n_particles=2).fit(frames, np.array(y))
+    assert search.stage_results_[0]["n_models_trained"] == (2 if repeats == 1 else 2 * 16)
+    assert bool(calls) == (repeats == 1)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_forces_arrive(data, calls, routing):
+    frames, y = data
+    forces = [np.zeros((len(atoms), 3)) for atoms in frames]
+    name = "forces" if routing else "ridge__forces"
+    with sklearn.config_context(enable_metadata_routing=routing):
+        search = _search(last=FoldsRidge(need_forces=True), error_score="raise")
+        search.fit(frames, y, **{name: forces})
+    assert any(calls)
+    assert np.isfinite(search.best_score_)
+
+
+def test_several_objectives_end_with_the_front(data, calls):
+    scoring = ["r2", "neg_mean_absolute_error"]
+    search = _search(scoring=scoring, objective=scoring, n_particles=5).fit(*data)
+    assert search.stage_results_[-1]["objective"] == "cv"
+    scores = np.array([list(entry["scores"].values()) for entry in search.pareto_front_])
+    assert scores.shape[1] == 2
+    assert len(search.cv_results_["params"]) >= len(scores)
+
+
+def test_failures_lose(data, calls):
+    spaces = {**SPACES[0], "pairs__width": [0.3, "broken"]}, SPACES[1]
+    with pytest.warns(sklearn.exceptions.FitFailedWarning, match="width is broken"):
+        search = _search(spaces).fit(*data)
+    assert search.best_params_["pairs__width"] == 0.3
+
+
+def test_what_is_not_possible_is_refused(data):
+    for name in ("stage_one_objective", "stage_two_objective"):
+        search = _search(last=ForcesRidge(), **{name: "one_pass"})
+        with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
+            search.fit(*data)
+    search = _search(stage_two_objective="alignment")
+    with pytest.raises(ValueError, match="stage_two_objective is 'alignment'"):
+        search.fit(*data)
+
+
+def test_potentials_by_default():
+    """The whole chain: noise is found with every descriptor, few models, forces as asked for."""
+    dimer = load_carbon_dimer()
+    frames = [dimer.frames[index] for index in dimer.train]
+    y, more = extract_targets(frames, forces=True, virials=False)
+    inner = np.arange(2, len(frames) - 1)  # nothing is to be extrapolated
+    ends = [0, 1, len(frames) - 1]
+    splits = KFold(3, shuffle=True, random_state=0).split(inner)
+    folds = [([*ends, *inner[train]], inner[test]) for train, test in splits]
+    pipeline = Pipeline([
+        ("soap", SOAPTransformer(species=["C"], n_max=4, l_max=1)),
+        ("gap", GAPRegressor(e0=dimer.isolated_energies, n_sparse=10, random_state=0)),
+    ])  # fmt: skip
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = TwoStagePSOSearchCV(
+            pipeline, {"soap__atom_sigma": uniform(0.2, 0.5), "soap__cutoff": uniform(2.5, 2.0)},
+            {"gap__sigma_energy": loguniform(1e-4, 1e-1), "gap__sigma_forces": loguniform(1e-3, 1)},
+            n_particles=3, n_iterations=2, cv=folds, random_state=0, scoring=make_forces_scorer(),
+        ).fit(frames, y, forces=more["forces"])  # fmt: skip
+    one, two, final = search.stage_results_
+    assert one["objective"] == two["objective"] == "one_pass"
+    assert search.n_models_trained_ <= 6 + 6 + 9 + 1
+    start = next(e for e in search.history_ if e["stage"] == 2)["params"][0]
+    assert start["gap__sigma_energy"] != 0.001
+    assert search.best_estimator_[-1].optimize is None
+    # sparse points apart, both are the same cross-validation
+    assert final["best_score"] == pytest.approx(two["best_score"], rel=0.3)

@@ -19,7 +19,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 
 from skdesc import SOAPTransformer, TensorReducedTransformer
@@ -123,27 +122,3 @@ plt.xlabel("first coordinate")
 plt.ylabel("second coordinate")
 plt.legend()
 plt.show()
-
-# %%
-# A map of the data
-# -----------------
-# Two principal components of the learned features, colored by the target.
-
-features = learned.transform(frames)
-places = PCA(2).fit_transform(features / features.std(axis=0))
-plt.scatter(*places.T, c=per_atom, s=8, cmap="viridis")
-plt.colorbar(label="energy, eV per atom")
-plt.xlabel("first principal component")
-plt.ylabel("second principal component")
-plt.show()
-
-# %%
-# Where chemiscope is installed, the same map can be explored with the structures beside it.
-
-try:
-    import chemiscope
-except ImportError:
-    print("chemiscope is not installed; no interactive map is written")
-else:
-    properties = {"map": places, "energy per atom": per_atom}
-    chemiscope.write_input("perovskites.json.gz", frames=frames, properties=properties)

@@ -21,7 +21,7 @@ EXPANSION = [*KERNELS, "skdesc/utils/_kernels.pxd", "skdesc/density/_expansion_c
 INVARIANT = [*EXPANSION, "skdesc/invariants/_invariant_cy.pxd"]
 EXTENSIONS = {
     "skdesc.utils._threads_cy": (True, []),
-    "skdesc.structures._cells_cy": (False, []),
+    "skdesc.structures._content_cy": (False, []),
     "skdesc.neighbors._pairs_cy": (True, [*KERNELS, "skdesc/utils/_kernels.pxd"]),
     "skdesc.density._expansion_cy": (True, EXPANSION),
     "skdesc.density._mixed_expansion_cy": (False, EXPANSION),

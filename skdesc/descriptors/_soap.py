@@ -273,7 +273,8 @@ class SOAPTransformer(StructureTransformer):
 
     def _locate(self, X):
         """Checked structures, tables, and which atoms to describe."""
-        check_is_fitted(self)
+        if not hasattr(self, "_engine"):  # what is below looks through all attributes
+            check_is_fitted(self)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         engine = self._engine_for(structures)
         return structures, engine, *find_centers(self.centers, structures)

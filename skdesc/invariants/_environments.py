@@ -19,7 +19,7 @@ BATCH_BYTES = 64e6
 
 def centers_per_batch(n_features):
     """Centers that are described in one call."""
-    return int(np.clip(BATCH_BYTES / (8 * n_features), 8, BATCH_CENTERS))
+    return min(max(int(BATCH_BYTES / (8 * n_features)), 8), BATCH_CENTERS)
 
 
 def neighborhoods(engine, structures, centers, center_offsets):
@@ -53,23 +53,34 @@ def neighborhoods(engine, structures, centers, center_offsets):
     """
     n_threads = engine.n_threads
     step = centers_per_batch(engine.invariant.n_features)
-    start = 0
-    while start < len(structures):
-        limit = structures.offsets[start] + BATCH_ATOMS
-        stop = int(structures.offsets.searchsorted(limit, side="right")) - 1
-        part = slice(start, max(start + 1, stop))
-        start = part.stop
-        batch = structures if part == slice(0, len(structures)) else structures[part]
-        first, last = center_offsets[part.start], center_offsets[part.stop]
+    for start, stop in _parts(structures.offsets):
+        part = slice(start, stop)
+        first, last = int(center_offsets[start]), int(center_offsets[stop])
         if first == last:
             continue
-        own = centers[first:last] - structures.offsets[part.start]
+        batch, own = structures, centers
+        if stop - start < len(structures):
+            batch, own = structures[part], centers[first:last] - structures.offsets[start]
         species = engine.species_index(batch.numbers)
         pairs = find_pairs(batch, engine.cutoff, own, species, n_threads)
         for k in range(0, len(own), step):
             chunk = slice(k, min(k + step, len(own)))
             rows = slice(first + chunk.start, first + chunk.stop)
             yield part, rows, batch, species, own[chunk], pairs.take(chunk)
+
+
+def _parts(offsets):
+    """Yield first and last of successive structures with about `BATCH_ATOMS` atoms."""
+    n_structures = len(offsets) - 1
+    if offsets[-1] <= BATCH_ATOMS:
+        yield 0, n_structures
+        return
+    start = 0
+    while start < n_structures:
+        stop = int(offsets.searchsorted(offsets[start] + BATCH_ATOMS, side="right")) - 1
+        stop = max(start + 1, stop)
+        yield start, stop
+        start = stop
 
 
 def describe(engine, structures, centers, center_offsets, out=None, cleared=False):

@@ -43,7 +43,7 @@ class Pairs:
     @property
     def max_neighbors(self):
         """Largest number of neighbors of a center."""
-        return int(np.diff(self.offsets).max(initial=0))
+        return int(np.maximum.reduce(self.offsets[1:] - self.offsets[:-1], initial=0))
 
     def take(self, part):
         """Pairs of a slice of the centers."""
@@ -80,13 +80,12 @@ def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
     ValueError
         If two atoms coincide, or the cutoff reaches an absurd number of images.
     """
-    n_species = int(species_index.max(initial=0)) + 1
     candidates = _candidates(structures, cutoff)
-    if candidates.counts.max(initial=0) <= MAX_DIRECT_CANDIDATES:
-        pairs = Pairs(*candidates.search(species_index, n_species, centers, n_threads))
+    if candidates.largest <= MAX_DIRECT_CANDIDATES:
+        pairs = Pairs(*candidates.search(species_index, centers, n_threads))
     else:
         pairs = _by_structure(
-            structures, cutoff, centers, species_index, n_species, candidates.counts, n_threads
+            structures, cutoff, centers, species_index, candidates.counts, n_threads
         )
     _check_distances(structures, centers, pairs)
     return pairs
@@ -104,8 +103,9 @@ def _candidates(structures, cutoff):
     return candidates
 
 
-def _by_structure(structures, cutoff, centers, species_index, n_species, n_candidates, n_threads):
+def _by_structure(structures, cutoff, centers, species_index, n_candidates, n_threads):
     """Each structure by the method that suits its size."""
+    n_species = int(species_index.max(initial=0)) + 1
     search = NeighborList(cutoff=cutoff, full_list=True, n_threads=n_threads)
     counts, parts = [], []
     for s in range(len(structures)):
@@ -114,7 +114,7 @@ def _by_structure(structures, cutoff, centers, species_index, n_species, n_candi
         species = np.ascontiguousarray(species_index[start:stop])
         if n_candidates[s] <= MAX_DIRECT_CANDIDATES:
             single = _candidates(structures[s : s + 1], cutoff)
-            offsets, neighbor, *part = single.search(species, n_species, own, n_threads)
+            offsets, neighbor, *part = single.search(species, own, n_threads)
             counts.append(np.diff(offsets))
             parts.append((neighbor + start, *part))
             continue
@@ -135,7 +135,7 @@ def _by_structure(structures, cutoff, centers, species_index, n_species, n_candi
 
 
 def _check_distances(structures, centers, pairs):
-    if pairs.distance.min(initial=np.inf) >= MIN_DISTANCE:
+    if np.minimum.reduce(pairs.distance, initial=np.inf) >= MIN_DISTANCE:
         return
     pair = int(np.argmin(pairs.distance))
     first = centers[np.searchsorted(pairs.offsets, pair, side="right") - 1]

@@ -75,12 +75,16 @@ cdef class Candidates:
     ----------
     counts : ndarray of shape (n_structures,)
         Number of candidates.
+    largest : int
+        The largest of these numbers.
     total : float
         Their sum; a float, since an absurd cutoff overflows integers.
     """
 
     cdef readonly object counts
+    cdef readonly Py_ssize_t largest
     cdef readonly double total, cutoff
+    cdef Py_ssize_t[::1] counts_
     cdef double[:, ::1] wrapped, fractional
     cdef double[:, :, ::1] bounds
     cdef const double[:, :, ::1] cells
@@ -98,7 +102,7 @@ cdef class Candidates:
         self.fractional = np.zeros((positions.shape[0], 3))
         self.bounds = np.empty((n_structures, 2, 3))
         self.counts = np.zeros(n_structures, dtype=np.intp)
-        cdef Py_ssize_t[::1] counts = self.counts
+        self.counts_ = self.counts
         for s in range(n_structures):
             _reciprocal(&cells[s, 0, 0], &periodic[s, 0], reciprocal)
             for axis in range(3):
@@ -126,18 +130,16 @@ cdef class Candidates:
                 count += product
             self.total += count
             if self.total < 9e15:
-                counts[s] = <Py_ssize_t>count
+                self.counts_[s] = <Py_ssize_t>count
+                self.largest = max(self.largest, self.counts_[s])
 
-    def search(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
-               const Py_ssize_t[::1] centers, int n_threads):
+    def search(self, const Py_ssize_t[::1] species, const Py_ssize_t[::1] centers, int n_threads):
         """Find the neighbors of some centers.
 
         Parameters
         ----------
         species : ndarray of shape (n_atoms,)
             Species index of each atom; -1: no neighbor.
-        n_species : int
-            Number of species.
         centers : ndarray of shape (n_centers,)
             Atoms, ascending.
         n_threads : int
@@ -150,21 +152,27 @@ cdef class Candidates:
         """
         cdef const skd_kernels *kernels = skd_select(NULL)
         cdef Py_ssize_t n_structures = self.offsets.shape[0] - 1, n_centers = centers.shape[0]
-        cdef Py_ssize_t s, k, total = 0, capacity = 64, largest = 0
-        cdef Py_ssize_t[::1] counts = self.counts
-        cdef Py_ssize_t[::1] starts = np.empty(n_structures + 1, dtype=np.intp)
+        cdef Py_ssize_t n_atoms = species.shape[0], n_candidates = <Py_ssize_t>self.total
+        cdef Py_ssize_t s, k, total = 0, n_species = 0, capacity = 64, largest
+        for k in range(n_atoms):
+            n_species = max(n_species, species[k] + 1)
+        cdef double[:, ::1] points = np.empty((3, max(n_candidates, 1)))
+        # one allocation for small things: NumPy's take longer than a search among few atoms
+        cdef Py_ssize_t[::1] integers = np.empty(
+            2 * n_structures + 2 * n_atoms + n_species + n_centers + n_candidates + 1,
+            dtype=np.intp)
+        cdef Py_ssize_t *starts = &integers[0]
+        cdef Py_ssize_t *ends = starts + n_structures
+        cdef Py_ssize_t *home = ends + n_structures
+        cdef Py_ssize_t *order = home + n_atoms
+        cdef Py_ssize_t *first = order + n_atoms
+        cdef Py_ssize_t *structure = first + n_species + 1
+        cdef Py_ssize_t *atoms = structure + n_centers
         for s in range(n_structures):
             starts[s] = total
-            total += counts[s]
-            largest = max(largest, counts[s])
-        starts[n_structures] = total
-        cdef double[:, ::1] points = np.empty((3, max(total, 1)))
-        cdef Py_ssize_t[::1] atoms = np.empty(max(total, 1), dtype=np.intp)
-        cdef Py_ssize_t[::1] home = np.full(species.shape[0], -1, dtype=np.intp)
-        cdef Py_ssize_t[::1] ends = np.empty(n_structures, dtype=np.intp)
-        self.fill(species, n_species, starts, points, atoms, home, ends)
+            total += self.counts_[s]
+        self.fill(species, n_species, points, starts, ends, home, order, first, atoms)
 
-        cdef Py_ssize_t[::1] structure = np.empty(max(n_centers, 1), dtype=np.intp)
         s = 0
         for k in range(n_centers):
             while self.offsets[s + 1] <= centers[k]:
@@ -172,7 +180,7 @@ cdef class Candidates:
             structure[k] = s
         offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
         cdef Py_ssize_t[::1] offsets = offsets_array
-        cdef int[:, ::1] scratch = np.empty((n_threads, largest + 24), dtype=np.intc)
+        cdef int[:, ::1] scratch = np.empty((n_threads, self.largest + 24), dtype=np.intc)
         cdef int[:, ::1] found
         # each center's neighbors are noted in a row of their own, and copied when all is known
         while n_centers:
@@ -180,7 +188,7 @@ cdef class Candidates:
             with nogil, parallel(num_threads=n_threads):
                 for k in prange(n_centers, schedule="static"):
                     offsets[k + 1] = _note(
-                        kernels, &points[0, starts[structure[k]]], total,
+                        kernels, &points[0, starts[structure[k]]], points.shape[1],
                         ends[structure[k]] - starts[structure[k]],
                         home[centers[k]] - starts[structure[k]], &self.wrapped[centers[k], 0],
                         self.cutoff * self.cutoff, &scratch[threadid(), 0], &found[k, 0], capacity,
@@ -206,26 +214,29 @@ cdef class Candidates:
                     if offsets[k + 1] > offsets[k]:
                         _copy(
                             &points[0, starts[structure[k]]], points.shape[1],
-                            &atoms[starts[structure[k]]], &self.wrapped[centers[k], 0],
+                            atoms + starts[structure[k]], &self.wrapped[centers[k], 0],
                             &found[k, 0], offsets[k + 1] - offsets[k], &neighbor[offsets[k]],
                             &displacement[offsets[k], 0], &distance[offsets[k]],
                         )
         return offsets_array, neighbor_array, displacement_array, distance_array
 
     cdef void fill(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
-                   Py_ssize_t[::1] starts, double[:, ::1] points, Py_ssize_t[::1] atoms,
-                   Py_ssize_t[::1] home, Py_ssize_t[::1] ends):
-        """List candidates by structure and species; home: the candidate that is the atom."""
+                   double[:, ::1] points, const Py_ssize_t *starts, Py_ssize_t *ends,
+                   Py_ssize_t *home, Py_ssize_t *order, Py_ssize_t *first,
+                   Py_ssize_t *atoms) noexcept nogil:
+        """List candidates by structure and species; home: the candidate that is the atom.
+
+        Room for order: (n_atoms,), for first: (n_species + 1,).
+        """
         cdef Py_ssize_t s, i, where, kind, n_atoms
         cdef int axis, a, b, c
         cdef int low[3]
         cdef int high[3]
-        cdef Py_ssize_t[::1] order = np.empty(species.shape[0], dtype=np.intp)
-        cdef Py_ssize_t[::1] first = np.empty(n_species + 1, dtype=np.intp)
-        for s in range(ends.shape[0]):
+        for s in range(self.offsets.shape[0] - 1):
             # counting sort by species
-            first[:] = 0
+            memset(first, 0, (n_species + 1) * sizeof(Py_ssize_t))
             for i in range(self.offsets[s], self.offsets[s + 1]):
+                home[i] = -1
                 if species[i] >= 0:
                     first[species[i] + 1] += 1
             for kind in range(n_species):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from ._cells_cy import first_bad_cell
+from ._content_cy import all_finite, first_bad_cell
 from ._structures import Structures
 
 
@@ -146,8 +146,7 @@ def _check_content(structures, name):
 
 
 def _check_positions(structures, name):
-    # one pass without a temporary of the same size; the slow path only names the culprit
-    if np.isfinite(structures.positions.sum()) and np.isfinite(structures.cells.sum()):
+    if all_finite(structures.positions, structures.cells):
         return
     bad = ~np.isfinite(structures.positions).all(axis=1)
     if bad.any():

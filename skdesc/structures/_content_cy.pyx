@@ -1,6 +1,32 @@
-"""Cells of many structures, checked one by one without any temporary array."""
+"""Positions and cells of many structures, checked without any temporary array."""
 
 import numpy as np
+
+
+def all_finite(const double[:, ::1] positions, const double[:, :, ::1] cells):
+    """Whether no number is infinite or NaN.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n_atoms, 3)
+        Of all atoms.
+    cells : ndarray of shape (n_structures, 3, 3)
+        Cell vectors as rows.
+
+    Returns
+    -------
+    bool
+    """
+    return ((positions.shape[0] == 0 or _finite(&positions[0, 0], 3 * positions.shape[0]))
+            and (cells.shape[0] == 0 or _finite(&cells[0, 0, 0], 9 * cells.shape[0])))
+
+
+cdef bint _finite(const double *x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t k
+    cdef int bad = 0
+    for k in range(n):
+        bad |= x[k] - x[k] != 0.0
+    return not bad
 
 
 def first_bad_cell(const double[:, :, ::1] cells, pbc):

@@ -97,7 +97,7 @@ cdef class DensityExpansion:
 
     cdef void expand(self, Environment *env, bint derivatives) noexcept nogil:
         """Coefficients of one center from its neighbors, leaving spare channels untouched."""
-        cdef Py_ssize_t j = 0, q, l
+        cdef Py_ssize_t j = 0, q
         cdef double xyz[24]
         self.group(env)
         env.ld = (env.n_present + self.n_spare) * self.n_pad
@@ -107,13 +107,11 @@ cdef class DensityExpansion:
             j += SKD_LANES
         self.evaluate_radial(env, derivatives)
         for q in range(env.n_present):
-            for l in range(self.l_max + 1):
-                self.kernels.gemm(
-                    2 * l + 1, self.n_pad, env.run[q + 1] - env.run[q],
-                    env.Y + l * l * env.ld_Y + env.run[q], env.ld_Y, 1,
-                    env.R + env.run[q] * self.width + l * self.n_pad, self.width,
-                    env.c + l * l * env.ld + q * self.n_pad, env.ld, 0,
-                )
+            self.kernels.combine(
+                <int>self.l_max, self.n_pad, env.run[q + 1] - env.run[q], env.Y + env.run[q],
+                env.ld_Y, env.R + env.run[q] * self.width, self.width, self.n_pad,
+                env.c + q * self.n_pad, env.ld, 0,
+            )
         if env.center_species >= 0 and self.center_weight != 0.0:
             self.add_center(env)
 

@@ -82,8 +82,8 @@ cdef class PowerSpectrumKernel(Invariant):
     cdef Py_ssize_t n_doubles(self) noexcept nogil:
         cdef Py_ssize_t n_m = 2 * self.expansion.l_max + 8
         cdef Py_ssize_t width = (self.expansion.n_groups + 1) * self.expansion.n_pad
-        return (3 * self.expansion.n_pad ** 2 + self.expansion.n_lm * width
-                + n_m * (width + 2 * n_m) + 64)
+        return (2 * (self.expansion.l_max + 1) * self.expansion.n_pad ** 2
+                + self.expansion.n_lm * width + 2 * n_m * n_m + 64)
 
     cdef void prepare(self, Environment *env) noexcept nogil:
         """Scale the coefficients and fill the group that is the sum of all."""
@@ -102,17 +102,11 @@ cdef class PowerSpectrumKernel(Invariant):
                                          env.c + l * l * env.ld)
 
     cdef void gram(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
-                   double *G, double *turned) noexcept nogil:
+                   double *G) noexcept nogil:
         """G[m, m'] of some groups, its rows padded to `row_of_gram(l)`."""
-        cdef Py_ssize_t m, k, n_m = 2 * l + 1, row = self.row_of_gram(l)
-        cdef Py_ssize_t width = n_groups * self.expansion.n_pad
-        cdef const double *c = env.c + l * l * env.ld + q * self.expansion.n_pad
-        for k in range(width):
-            for m in range(n_m):
-                turned[k * row + m] = c[m * env.ld + k]
-            for m in range(n_m, row):
-                turned[k * row + m] = 0.0
-        self.expansion.kernels.gemm(n_m, row, width, c, env.ld, 1, turned, row, G, row, 0)
+        cdef Py_ssize_t pad = self.expansion.n_pad
+        self.expansion.kernels.gram(2 * l + 1, n_groups * pad, env.c + l * l * env.ld + q * pad,
+                                    env.ld, G, self.row_of_gram(l))
 
     cdef Py_ssize_t row_of_gram(self, Py_ssize_t l) noexcept nogil:
         return (2 * l + 4) // 4 * 4
@@ -122,14 +116,13 @@ cdef class PowerSpectrumKernel(Invariant):
         cdef Py_ssize_t l, q, n_m = 2 * self.expansion.l_max + 8
         cdef double *G = scratch
         cdef double *other = G + n_m * n_m
-        cdef double *turned = other + n_m * n_m
         cdef double total = 0.0
         for l in range(self.expansion.l_max + 1):
             n_m = (2 * l + 1) * self.row_of_gram(l)
             if not self.symmetric:
                 # each species with the sum of all
-                self.gram(env, l, env.n_present, 1, G, turned)
-                self.gram(env, l, 0, env.n_present, other, turned)
+                self.gram(env, l, env.n_present, 1, G)
+                self.gram(env, l, 0, env.n_present, other)
                 total += self.expansion.kernels.dot(n_m, G, other)
                 self.multiply(env, l, 0, env.n_present, G, H)
                 self.multiply(env, l, env.n_present, 1, other, H)
@@ -138,7 +131,7 @@ cdef class PowerSpectrumKernel(Invariant):
             q = env.n_present if self.summed else 0
             while q < env.n_present + self.summed:
                 n_m = env.n_present if self.crossed else 1
-                self.gram(env, l, q, n_m, G, turned)
+                self.gram(env, l, q, n_m, G)
                 self.multiply(env, l, q, n_m, G, H)
                 q += n_m
                 n_m = (2 * l + 1) * self.row_of_gram(l)
@@ -201,53 +194,49 @@ cdef class PowerSpectrumKernel(Invariant):
         if self.first[a, b] >= 0:
             memset(row + self.first[a, b], 0, self.size(a, b) * sizeof(double))
 
-    cdef void product(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
-                      Py_ssize_t l, double *tile, Py_ssize_t ld_tile,
-                      bint accumulate) noexcept nogil:
-        """tile[n, n'] = sum_m x[l m, n] y[l m, n']"""
-        self.expansion.kernels.gemm(
-            self.expansion.n_max, self.expansion.n_pad, 2 * l + 1, x + l * l * ld_x, 1, ld_x,
-            y + l * l * ld_y, ld_y, tile, ld_tile, accumulate,
-        )
+    cdef void products(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
+                       double *out, bint accumulate) noexcept nogil:
+        """out[l, n, n'] = sum_m x[l m, n] y[l m, n'], with rows of n_pad."""
+        self.expansion.kernels.multiply(<int>self.expansion.l_max, self.expansion.n_max,
+                                        self.expansion.n_pad, x, ld_x, y, ld_y, out, accumulate)
 
     cdef void block(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb, double *out,
-                    double *tile) noexcept nogil:
+                    double *tiles) noexcept nogil:
         """Features of two groups that are present."""
-        cdef Py_ssize_t l, pad = self.expansion.n_pad
+        cdef Py_ssize_t pad = self.expansion.n_pad
         cdef double *c = env.c + qa * pad
         if qa != qb:
-            self.rectangle(c, env.ld, env.c + qb * pad, env.ld, out, False, tile)
-            return
-        for l in range(self.expansion.l_max + 1):
-            self.product(c, env.ld, c, env.ld, l, tile, pad, False)
-            out = self.pack(tile, l, out)
+            self.rectangle(c, env.ld, env.c + qb * pad, env.ld, out, False, tiles)
+        else:
+            self.products(c, env.ld, c, env.ld, tiles, False)
+            self.pack(tiles, out)
 
     cdef void rectangle(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
-                        double *out, bint accumulate, double *tile) noexcept nogil:
+                        double *out, bint accumulate, double *tiles) noexcept nogil:
         """Products of two groups for all l, packed."""
-        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
-        for l in range(self.expansion.l_max + 1):
-            if n_max == pad:
-                self.product(x, ld_x, y, ld_y, l, out, n_max, accumulate)
+        cdef Py_ssize_t row, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        if n_max == pad:
+            self.products(x, ld_x, y, ld_y, out, accumulate)
+            return
+        self.products(x, ld_x, y, ld_y, tiles, False)
+        for row in range((self.expansion.l_max + 1) * n_max):
+            if accumulate:
+                for k in range(n_max):
+                    out[row * n_max + k] += tiles[row * pad + k]
             else:
-                self.product(x, ld_x, y, ld_y, l, tile, pad, False)
-                for n in range(n_max):
-                    if accumulate:
-                        for k in range(n_max):
-                            out[n * n_max + k] += tile[n * pad + k]
-                    else:
-                        memcpy(out + n * n_max, tile + n * pad, n_max * sizeof(double))
-            out += n_max * n_max
+                memcpy(out + row * n_max, tiles + row * pad, n_max * sizeof(double))
 
-    cdef double *pack(self, double *tile, Py_ssize_t l, double *out) noexcept nogil:
-        """Write the upper triangle of a tile, equal pairs mended; return where it ends."""
-        cdef Py_ssize_t n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+    cdef void pack(self, double *tiles, double *out) noexcept nogil:
+        """Write the upper triangles of tiles, equal pairs mended."""
+        cdef Py_ssize_t l, n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
         cdef Py_ssize_t size = n_max * (n_max + 1) // 2
-        for n in range(n_max):
-            tile[n * pad + n] *= sqrt(0.5)
-        self.expansion.kernels.pack_upper(n_max, pad, tile, out,
-                                          (self.expansion.l_max - l) * size < SKD_LANES)
-        return out + size
+        for l in range(self.expansion.l_max + 1):
+            for n in range(n_max):
+                tiles[n * pad + n] *= sqrt(0.5)
+            self.expansion.kernels.pack_upper(n_max, pad, tiles, out,
+                                              (self.expansion.l_max - l) * size < SKD_LANES)
+            tiles += n_max * pad
+            out += size
 
     cdef void adjoint(self, Environment *env, const double *cotangent,
                       double *scratch) noexcept nogil:
@@ -296,43 +285,50 @@ cdef class PowerSpectrumKernel(Invariant):
             self.expansion.kernels.scale((2 * l + 1) * env.ld, self.factor[l],
                                          env.D + l * l * env.ld)
 
-    cdef void contract(self, Environment *env, Py_ssize_t q_from, Py_ssize_t q_to, Py_ssize_t l,
-                       const double *tile, Py_ssize_t ld_tile) noexcept nogil:
-        """D[l m, q_to, n'] += sum_n c[l m, q_from, n] tile[n, n']"""
-        cdef Py_ssize_t pad = self.expansion.n_pad
-        self.expansion.kernels.gemm(2 * l + 1, pad, self.expansion.n_max,
-                                    env.c + l * l * env.ld + q_from * pad, env.ld, 1, tile,
-                                    ld_tile, env.D + l * l * env.ld + q_to * pad, env.ld, 1)
+    cdef void contract(self, Environment *env, Py_ssize_t q_from, Py_ssize_t q_to,
+                       const double *tiles) noexcept nogil:
+        """D[l m, q_to, n'] += sum_n c[l m, q_from, n] tiles[l, n, n']"""
+        cdef Py_ssize_t n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        self.expansion.kernels.combine(
+            <int>self.expansion.l_max, pad, n_max, env.c + q_from * pad, env.ld, tiles, pad,
+            n_max * pad, env.D + q_to * pad, env.ld, 1,
+        )
 
     cdef void block_adjoint(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb,
-                            const double *w, double *tile) noexcept nogil:
+                            const double *w, double *tiles) noexcept nogil:
         cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
-        cdef double *turned = tile + pad * pad
-        memset(tile, 0, 2 * pad * pad * sizeof(double))
-        for l in range(self.expansion.l_max + 1):
+        cdef Py_ssize_t size = (self.expansion.l_max + 1) * n_max * pad
+        cdef double *turned = tiles + size
+        cdef const double *of_degree = w
+        memset(turned, 0, size * sizeof(double))
+        for _ in range(self.expansion.l_max + 1):
             for n in range(n_max):
                 for k in range(n_max):
-                    turned[k * pad + n] = w[n * n_max + k]
-            if n_max == pad:
-                self.contract(env, qa, qb, l, w, pad)
-            else:
-                for n in range(n_max):
-                    memcpy(tile + n * pad, w + n * n_max, n_max * sizeof(double))
-                self.contract(env, qa, qb, l, tile, pad)
-            self.contract(env, qb, qa, l, turned, pad)
-            w += n_max * n_max
+                    turned[k * pad + n] = of_degree[n * n_max + k]
+            turned += n_max * pad
+            of_degree += n_max * n_max
+        self.contract(env, qb, qa, tiles + size)
+        if n_max == pad:
+            self.contract(env, qa, qb, w)
+            return
+        memset(tiles, 0, size * sizeof(double))
+        for n in range((self.expansion.l_max + 1) * n_max):
+            memcpy(tiles + n * pad, w + n * n_max, n_max * sizeof(double))
+        self.contract(env, qa, qb, tiles)
 
     cdef void diagonal_adjoint(self, Environment *env, Py_ssize_t q, const double *w,
-                               double *tile) noexcept nogil:
+                               double *tiles) noexcept nogil:
         cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
-        memset(tile, 0, pad * pad * sizeof(double))
-        for l in range(self.expansion.l_max + 1):
+        cdef double *tile = tiles
+        memset(tiles, 0, (self.expansion.l_max + 1) * n_max * pad * sizeof(double))
+        for _ in range(self.expansion.l_max + 1):
             for n in range(n_max):
                 tile[n * pad + n] = sqrt(2.0) * w[0]
                 for k in range(n + 1, n_max):
                     tile[n * pad + k] = tile[k * pad + n] = w[k - n]
                 w += n_max - n
-            self.contract(env, q, q, l, tile, pad)
+            tile += n_max * pad
+        self.contract(env, q, q, tiles)
 
     cdef void linearize(self, Environment *env, double *scratch) noexcept nogil:
         cdef double squared
@@ -378,16 +374,14 @@ cdef class PowerSpectrumKernel(Invariant):
                                          dc + l * l * pad)
 
     cdef void diagonal_tangent(self, const double *dc, const double *c, Py_ssize_t ld,
-                               double *out, bint accumulate, double *tile) noexcept nogil:
-        cdef Py_ssize_t l, k, n = self.expansion.n_max, pad = self.expansion.n_pad
-        cdef double *row = tile + pad * pad + 8 if accumulate else out
-        for l in range(self.expansion.l_max + 1):
-            self.product(dc, pad, c, ld, l, tile, pad, False)
-            self.product(c, ld, dc, pad, l, tile, pad, True)
-            if accumulate:
-                self.pack(tile, l, row)
-                for k in range(n * (n + 1) // 2):
-                    out[k] += row[k]
-                out += n * (n + 1) // 2
-            else:
-                row = self.pack(tile, l, row)
+                               double *out, bint accumulate, double *tiles) noexcept nogil:
+        cdef Py_ssize_t k, n_l = self.expansion.l_max + 1, n = self.expansion.n_max
+        cdef double *packed = tiles + n_l * n * self.expansion.n_pad
+        self.products(dc, self.expansion.n_pad, c, ld, tiles, False)
+        self.products(c, ld, dc, self.expansion.n_pad, tiles, True)
+        if not accumulate:
+            self.pack(tiles, out)
+            return
+        self.pack(tiles, packed)
+        for k in range(n_l * n * (n + 1) // 2):
+            out[k] += packed[k]

@@ -5,6 +5,14 @@ cdef extern from "kernels.h" nogil:
         void (*gemm)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t depth, const double *A,
                      Py_ssize_t row_step, Py_ssize_t k_step, const double *B, Py_ssize_t ldb,
                      double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
+        void (*combine)(int l_max, Py_ssize_t cols, Py_ssize_t depth, const double *A,
+                        Py_ssize_t lda, const double *B, Py_ssize_t ldb, Py_ssize_t b_step,
+                        double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
+        void (*multiply)(int l_max, Py_ssize_t n_max, Py_ssize_t n_pad, const double *x,
+                         Py_ssize_t ldx, const double *y, Py_ssize_t ldy, double *out,
+                         int accumulate) noexcept nogil
+        void (*gram)(Py_ssize_t rows, Py_ssize_t cols, const double *c, Py_ssize_t ldc,
+                     double *G, Py_ssize_t ldg) noexcept nogil
         void (*spline)(Py_ssize_t width, const double *knots, double t, double inv_step,
                        double *value, double *derivative) noexcept nogil
         void (*harmonics)(int l_max, const double *norms, const double *xyz, int gradients,

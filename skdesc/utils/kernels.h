@@ -36,6 +36,16 @@ typedef struct {
     void (*gemm)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth, const double *A,
                  ptrdiff_t row_step, ptrdiff_t k_step, const double *B, ptrdiff_t ldb, double *C,
                  ptrdiff_t ldc, int accumulate);
+    /* C[lm, 0:cols] (+)= sum_k A[lm, k] * B_l[k, 0:cols], B_l = B + l * b_step; cols % 4 == 0. */
+    void (*combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A, ptrdiff_t lda,
+                    const double *B, ptrdiff_t ldb, ptrdiff_t b_step, double *C, ptrdiff_t ldc,
+                    int accumulate);
+    /* out[l, n, 0:n_pad] (+)= sum_m x[lm, n] * y[lm, 0:n_pad], n < n_max; n_pad % 4 == 0. */
+    void (*multiply)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *x, ptrdiff_t ldx,
+                     const double *y, ptrdiff_t ldy, double *out, int accumulate);
+    /* G[a, b] = sum_k c[a, k] * c[b, k], k < cols; entries of G from b = rows to ldg are 0. */
+    void (*gram)(ptrdiff_t rows, ptrdiff_t cols, const double *c, ptrdiff_t ldc, double *G,
+                 ptrdiff_t ldg);
     /* out[0:width] = radial functions at t in one interval of the spline; derivative likewise,
        unless NULL. width % 8 == 0. */
     void (*spline)(ptrdiff_t width, const double *knots, double t, double inv_step, double *value,

@@ -50,9 +50,11 @@ SKD_INLINE void SKD_NAME(gemm_strided)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t
                                        const double *A, const ptrdiff_t row_step,
                                        const ptrdiff_t k_step, const double *B, ptrdiff_t ldb,
                                        double *C, ptrdiff_t ldc, int accumulate) {
-    const ptrdiff_t n_pieces = (rows + 7) / 8;
-    for (ptrdiff_t piece = 0, row = 0; piece < n_pieces; piece++) {
-        const ptrdiff_t height = (rows - row) / (n_pieces - piece);
+    ptrdiff_t n_pieces = (rows + 7) / 8;
+    for (ptrdiff_t row = 0; n_pieces > 0; n_pieces--) {
+        const ptrdiff_t left = rows - row;
+        /* a division would take longer than a small product */
+        const ptrdiff_t height = n_pieces == 1 ? left : n_pieces == 2 ? left / 2 : left / n_pieces;
         const double *a = A + row * row_step;
         double *c = C + row * ldc;
         ptrdiff_t col = 0;
@@ -76,6 +78,64 @@ static void SKD_NAME(gemm)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth, cons
         SKD_NAME(gemm_strided)(rows, cols, depth, A, 1, k_step, B, ldb, C, ldc, accumulate);
     else
         SKD_NAME(gemm_strided)(rows, cols, depth, A, row_step, 1, B, ldb, C, ldc, accumulate);
+}
+
+/* The same for the rows of every degree l, in one call since each is small. */
+static void SKD_NAME(combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A,
+                              ptrdiff_t lda, const double *B, ptrdiff_t ldb, ptrdiff_t b_step,
+                              double *C, ptrdiff_t ldc, int accumulate) {
+    for (int l = 0; l <= l_max; l++) {
+        SKD_NAME(gemm_strided)(2 * l + 1, cols, depth, A, lda, 1, B, ldb, C, ldc, accumulate);
+        A += (2 * l + 1) * lda;
+        B += b_step;
+        C += (2 * l + 1) * ldc;
+    }
+}
+
+static void SKD_NAME(multiply)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *x,
+                               ptrdiff_t ldx, const double *y, ptrdiff_t ldy, double *out,
+                               int accumulate) {
+    for (int l = 0; l <= l_max; l++) {
+        SKD_NAME(gemm_strided)(n_max, n_pad, 2 * l + 1, x, 1, ldx, y, ldy, out, n_pad,
+                               accumulate);
+        x += (2 * l + 1) * ldx;
+        y += (2 * l + 1) * ldy;
+        out += n_max * n_pad;
+    }
+}
+
+SKD_INLINE double SKD_NAME(sum)(V x) {
+#if SKD_W == 8
+    return _mm512_reduce_add_pd((__m512d)x);
+#else
+    double total = x[0];
+    for (int lane = 1; lane < SKD_W; lane++) total += x[lane];
+    return total;
+#endif
+}
+
+/* Four rows at a time share what is loaded of another one. */
+static void SKD_NAME(gram)(ptrdiff_t rows, ptrdiff_t cols, const double *c, ptrdiff_t ldc,
+                           double *G, ptrdiff_t ldg) {
+    for (ptrdiff_t a = 0; a < rows; a++) {
+        const double *first = c + a * ldc;
+        for (ptrdiff_t b = a; b < rows; b += 4) {
+            const double *other[4];
+            double totals[4] = {0, 0, 0, 0};
+            V sums[4] = {{0}, {0}, {0}, {0}};
+            ptrdiff_t k = 0;
+            for (int i = 0; i < 4; i++) other[i] = c + (b + i < rows ? b + i : rows - 1) * ldc;
+            for (; k + SKD_W <= cols; k += SKD_W) {
+                const V x = *(const V *)(first + k);
+                for (int i = 0; i < 4; i++) sums[i] += x * *(const V *)(other[i] + k);
+            }
+            for (; k < cols; k++)
+                for (int i = 0; i < 4; i++) totals[i] += first[k] * other[i][k];
+            for (int i = 0; i < 4 && b + i < rows; i++)
+                G[a * ldg + b + i] = G[(b + i) * ldg + a] = totals[i] + SKD_NAME(sum)(sums[i]);
+        }
+        for (ptrdiff_t b = rows; b < ldg; b++) G[a * ldg + b] = 0.0;
+    }
 }
 
 /* Quintic Hermite interpolation: a knot holds f, h f', h^2 f'' of every radial function. */
@@ -313,9 +373,7 @@ static double SKD_NAME(dot)(ptrdiff_t n, const double *x, const double *y) {
             sums[part] += *(const V *)(x + k + part * SKD_W) * *(const V *)(y + k + part * SKD_W);
     double total = 0;
     for (; k < n; k++) total += x[k] * y[k];
-    sums[0] += sums[1] + sums[2] + sums[3];
-    for (int lane = 0; lane < SKD_W; lane++) total += sums[0][lane];
-    return total;
+    return total + SKD_NAME(sum)(sums[0] + sums[1] + sums[2] + sums[3]);
 }
 
 static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y, const double *z,
@@ -352,6 +410,9 @@ static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
 #define SKD_STRING2(x) #x
 #define SKD_STRING(x) SKD_STRING2(x)
     .gemm = SKD_NAME(gemm),
+    .combine = SKD_NAME(combine),
+    .multiply = SKD_NAME(multiply),
+    .gram = SKD_NAME(gram),
     .spline = SKD_NAME(spline),
     .harmonics = SKD_NAME(harmonics),
     .pull_back = SKD_NAME(pull_back),

@@ -59,7 +59,7 @@ class Engine:
         self.cutoff = float(parameters["cutoff"])
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
-        self.spare_memory = SpareMemory()
+        self.spare_rows, self.spare_derivatives = SpareMemory(), SpareMemory()
         self._build()
 
     def _make_spline(self):

@@ -205,7 +205,7 @@ class SOAPTransformer(StructureTransformer):
         self._check_memory(structures, len(centers))
         if self.pooling is None:
             shape = (len(centers), self.n_features_out_)
-            values, cleared = engine.spare_memory.take(shape, self.dtype)
+            values, cleared = engine.spare_rows.take(shape, self.dtype)
             if values.dtype == np.float64:
                 for _ in engine.describe(structures, centers, offsets, values, cleared):
                     pass

@@ -160,7 +160,7 @@ class _ByJacobian:
             n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
             # every pair is a block of its own: images of one atom differ in their strain
             arena = Arena(expansion.groups_of(species[part.neighbor]), invariant.columns)
-            arena.allocate()
+            arena.data = np.zeros(arena.size)
             along = np.zeros((n_pairs, 3))
             n_extra = _environments_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
             _environments_cy.Neighborhoods(

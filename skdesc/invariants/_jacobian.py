@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..utils.memory import check_fits_memory
@@ -45,17 +47,22 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     atom, center, group = (np.concatenate(parts) for parts in (atom, center, group))
     arena = Arena(group, invariant.columns)
     n_centers, n_features = len(centers), invariant.n_features
-    n_own = n_centers * n_features * (12 if strain else 3)
+    n_strain = n_centers if strain else 0
+    shapes = [(n_centers, 3, n_features), (n_strain, 3, 3, n_features)]
+    sizes = [arena.size, *map(math.prod, shapes)]
     check_fits_memory(
-        8 * (arena.size + n_own),
+        8 * sum(sizes),
         f"the derivatives of {n_centers} centers and {n_features} features by {count} neighbors",
         "take AtomicFeatures.vjp, which forms no Jacobian, or fewer structures or features",
     )
-    arena.allocate()
-    along = np.zeros((count, 3))
-    own_values, own_along = np.zeros((n_centers, 3, n_features)), np.zeros((n_centers, 3))
-    n_strain = n_centers if strain else 0
-    strain_values = np.zeros((n_strain, 3, 3, n_features))
+    memory, cleared = engine.spare_derivatives.take((sum(sizes),))
+    if not cleared:
+        memory.fill(0.0)
+    arena.data, *rest = np.split(memory, np.cumsum(sizes[:-1]))
+    own_values, strain_values = (
+        part.reshape(shape) for part, shape in zip(rest, shapes, strict=True)
+    )
+    along, own_along = np.zeros((count, 3)), np.zeros((n_centers, 3))
     strain_along = np.zeros((n_strain, 3, 3))
     for rows, species, own, pairs, block, offsets, blocks in batches:
         extra = _environments_cy.n_extra_of_jacobian(
@@ -77,7 +84,7 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
 
 
 class Arena:
-    """One allocation for the rows of all blocks, those of a group side by side.
+    """Where in one array the rows of all blocks are, those of a group side by side.
 
     Parameters
     ----------
@@ -85,6 +92,11 @@ class Arena:
         Group of each block.
     columns : list of ndarray
         Features of each group.
+
+    Attributes
+    ----------
+    data : ndarray of shape (size,)
+        Set by the user of this class.
     """
 
     def __init__(self, group, columns):
@@ -101,10 +113,6 @@ class Arena:
     def size(self):
         """Number of entries."""
         return int(self.starts[-1])
-
-    def allocate(self):
-        """Make the array, of zeros."""
-        self.data = np.zeros(self.size)
 
     def members(self, g):
         """Blocks of a group."""

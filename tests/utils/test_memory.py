@@ -65,7 +65,7 @@ def test_what_was_there_before_does_not_matter(transformer):
     transformer.fit(frames)
     expected = transformer.transform(frames)
     shape = expected.values.shape
-    dirty, _ = transformer._engine.spare_memory.take(shape, transformer.dtype)
+    dirty, _ = transformer._engine.spare_rows.take(shape, transformer.dtype)
     where = address(dirty)
     dirty[:] = np.nan
     del dirty

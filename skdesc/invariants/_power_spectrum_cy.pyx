@@ -296,7 +296,7 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void block_adjoint(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb,
                             const double *w, double *tiles) noexcept nogil:
-        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
         cdef Py_ssize_t size = (self.expansion.l_max + 1) * n_max * pad
         cdef double *turned = tiles + size
         cdef const double *of_degree = w
@@ -318,7 +318,7 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void diagonal_adjoint(self, Environment *env, Py_ssize_t q, const double *w,
                                double *tiles) noexcept nogil:
-        cdef Py_ssize_t l, n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
         cdef double *tile = tiles
         memset(tiles, 0, (self.expansion.l_max + 1) * n_max * pad * sizeof(double))
         for _ in range(self.expansion.l_max + 1):

@@ -52,7 +52,7 @@ def test_estimates_of_memory(transformer, frames, parameters):
     assert soap.memory_estimate(more) - estimate <= 3 * output + 20e6
     positions = 200 * sum(map(len, frames))  # the structures themselves, as arrays
     batch = soap._engine.batch_bytes(soap._locate(more)[0], soap.pooling)
-    assert taken_by_more < 4 * output + 8 * positions + batch
+    assert taken_by_more < 4 * output + 8 * positions + 1.05 * batch
 
 
 @pytest.mark.parametrize("pooling", [None, "mean"])

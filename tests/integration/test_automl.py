@@ -49,6 +49,7 @@ def optuna_search(**options):
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.filterwarnings("ignore:.*optuna.terminator:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The OptunaSearchCV or classes:DeprecationWarning")  # 1.6
 class TestOptuna:
     @pytest.mark.parametrize("container", CONTAINERS)
     def test_search_of_any_container(self, container):

@@ -123,6 +123,7 @@ def test_memory_does_not_grow_with_the_data(pipeline):
     # what a long session has left must not delay the collection of cycles
     gc.collect()
     gc.freeze()
+    gc.collect()  # which counts anew what is left
     with dask.config.set(scheduler="synchronous"):
         for count in (1, 3, 24):  # the first is for what is imported on the way
             parts = [dask.delayed(shaken_methanol)(seed, 12) for seed in range(count)]

@@ -51,9 +51,11 @@ def test_sending_two_thousand_molecules():
     with joblib.parallel_config("loky"), joblib.Parallel(n_jobs=2) as parallel:
         parallel(joblib.delayed(len)([]) for _ in range(4))  # start the workers
         per_task = []
-        for _ in range(5):
+        for _ in range(12):  # other programs delay what goes through pipes
             start = time.perf_counter()
             counts = parallel(joblib.delayed(len)(structures) for _ in range(20))
             per_task.append((time.perf_counter() - start) / 20)
             assert counts == [2000] * 20
+            if min(per_task) < 0.010:
+                break
     assert min(per_task) < 0.010

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import FeatureUnion, Pipeline
 from tqdm import tqdm
 
+from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
 from ..gaussian_process import GAPRegressor
 from ..io import load, read_quip_xml, save, write_quip_xml
 from ..io._quip_packing import BASES
@@ -80,7 +82,10 @@ def tune(args):
         random_state=args.seed,
         verbose=0 if args.quiet else 1,
     )
-    with config_context(enable_metadata_routing=True):
+    with config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        # swarms visit the worst of settings; the fit of the best warns of its own
+        for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
+            warnings.simplefilter("ignore", category)
         search.fit(frames[some], y[some], **chosen)
     unit = "eV/A" if score == "forces" else "eV/atom"
     progress.say(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.data import chemical_symbols
@@ -62,14 +63,8 @@ def mixing_problem(transformer, frames, y, forces=None, alpha=1e-3):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("with_forces", [False, True])
-@pytest.mark.parametrize("changes", VARIANTS)
-def test_gradient_by_the_parameters(changes, with_forces):
-    frames, y = alloys(12)
-    transformer = TensorReducedTransformer(**{**SMALL, **changes}).fit(frames)
-    problem = mixing_problem(
-        transformer, frames, y, partial_forces(frames) if with_forces else None
-    )
+def assert_gradient(problem):
+    """Central differences of the loss, in one direction."""
     x = problem.start(np.random.default_rng(1))
     problem.choose_alpha(x)
     direction = np.random.default_rng(2).normal(size=x.shape)
@@ -78,6 +73,30 @@ def test_gradient_by_the_parameters(changes, with_forces):
         gradient @ direction, lambda x: problem.loss_and_gradient(x)[0],
         lambda step: x + step * direction, [2e-3, 1e-3],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("with_forces", [False, True])
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_gradient_by_the_parameters(changes, with_forces):
+    frames, y = alloys(12)
+    transformer = TensorReducedTransformer(**{**SMALL, **changes}).fit(frames)
+    problem = mixing_problem(
+        transformer, frames, y, partial_forces(frames) if with_forces else None
+    )
+    assert_gradient(problem)
+
+
+@pytest.mark.parametrize("center_weight", [0.0, 1.0])
+def test_gradient_with_lone_and_unknown_atoms(center_weight):
+    frames, y = alloys(12)
+    places = [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]]
+    frames += [Atoms("Cu"), Atoms("Fe2", positions=places), Atoms("FeCu", positions=places)]
+    y = np.append(y, [0.0, 0.0, 0.0])
+    transformer = TensorReducedTransformer(
+        ELEMENTS, **SMALL, handle_unknown="ignore", center_weight=center_weight
+    ).fit(frames)
+    problem = mixing_problem(transformer, frames, y, partial_forces(frames))
+    assert_gradient(problem)
 
 
 def test_stored_coefficients_give_the_features():

@@ -1,13 +1,14 @@
 """Energies and forces of sparse Gaussian processes on full, random and learned descriptors.
 
 python tests/benchmarks/bench_tensor_reduced_forces.py [--train 150] [--test 100] [--sparse 50]
-    [--seeds 3]
+    [--seeds 3] [--only WORD ...]
 
 Alloys of Mo, Nb, Ta and W, of ``skdesc.datasets.fetch_monbtaw``. Every descriptor gets the same
 structures and as many sparse points per element, with the same noise and zeta. Learned weights are
 those of a decomposition, from energies alone or from energies and forces. A seed chooses
 structures and weights; root mean square errors of the test set are medians over seeds, with the
 least and the largest. Seconds are those of learning weights and of the whole fit, of one thread.
+--only takes candidates that have one of the words in their name.
 """
 
 import argparse
@@ -76,11 +77,13 @@ class Data:
         )  # fmt: skip
 
 
-def report(n_train, n_test, n_sparse, n_seeds):
+def report(n_train, n_test, n_sparse, n_seeds, words):
     results, sizes = {}, {}
     for seed in range(n_seeds):
         data = Data(seed, n_train, n_test)
         for label, transformer, learn_forces in candidates(seed):
+            if words and not any(word in label for word in words):
+                continue
             row = data.errors(transformer, learn_forces, n_sparse)
             results.setdefault(label, []).append(row)
             sizes[label] = transformer.n_features_out_
@@ -102,5 +105,6 @@ if __name__ == "__main__":
     parser.add_argument("--test", type=int, default=100)
     parser.add_argument("--sparse", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
-    report(arguments.train, arguments.test, arguments.sparse, arguments.seeds)
+    report(arguments.train, arguments.test, arguments.sparse, arguments.seeds, arguments.only)

@@ -33,6 +33,7 @@ from sklearn.utils import check_random_state
 from . import __version__
 from .gaussian_process import GAPRegressor
 from .gaussian_process._environments import check_environments
+from .gaussian_process._one_thread import threads
 from .gaussian_process._parameters import check_parameters
 from .gaussian_process._training import Training
 from .model_selection._evaluation import count_stateless_steps
@@ -318,7 +319,7 @@ def _start(pipeline, samples):
         kinds = [kind for _, part in samples for kind in part]
     leading, regressor = pipeline[:-1], pipeline[-1]
     environments = check_environments(leading.fit_transform(frames), regressor, reset=True)
-    with regressor._threads():
+    with threads(regressor.n_jobs):
         training = Training(environments, regressor, kinds)
     return leading, regressor, training
 

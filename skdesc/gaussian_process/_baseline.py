@@ -55,6 +55,29 @@ def evaluate_baseline(baseline, structures, *, forces=False, virials=False):
     )
 
 
+def without_baseline(baseline, structures, targets):
+    """Targets from which a calculator's results are subtracted.
+
+    Parameters
+    ----------
+    baseline : ase.calculators.calculator.Calculator
+        The calculator.
+    structures : Structures
+        The structures.
+    targets : Targets
+        Their energies, forces and virials.
+
+    Returns
+    -------
+    Targets
+        What is left to learn.
+    """
+    return targets.without(*evaluate_baseline(
+        baseline, structures, forces=targets.forces is not None,
+        virials=targets.virials is not None,
+    ))  # fmt: skip
+
+
 def add_baseline(baseline, structures, energies, forces, virials):
     """Add a calculator's results to predictions.
 

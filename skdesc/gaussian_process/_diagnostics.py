@@ -17,14 +17,14 @@ _CORRELATED = 0.7
 _FACTOR = 20.0
 
 
-def warn_of_rounding(posterior, stacklevel=6):
+def warn_of_rounding(posterior, stacklevel=5):
     """Warn if rounding errors of predicted energies are not far below the noise.
 
     Parameters
     ----------
     posterior : Posterior
         The fit.
-    stacklevel : int, default=6
+    stacklevel : int, default=5
         Where the user is.
     """
     # covariances of unit vectors are at most 1, so that this bounds the terms of an energy
@@ -40,7 +40,7 @@ def warn_of_rounding(posterior, stacklevel=6):
         )
 
 
-def warn_of_virials(posterior, data, triangles, stacklevel=6):
+def warn_of_virials(posterior, data, triangles, stacklevel=5):
     """Warn if virials have another sign or unit than energies and forces imply.
 
     Parameters
@@ -51,7 +51,7 @@ def warn_of_virials(posterior, data, triangles, stacklevel=6):
         Numbers of rows.
     triangles : dict of str to ndarray
         All targets.
-    stacklevel : int, default=6
+    stacklevel : int, default=5
         Where the user is.
     """
     if "virials" not in triangles or "forces" not in triangles:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import numpy as np
 from ase.data import chemical_symbols
-from joblib import cpu_count, effective_n_jobs
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils.html import FittedCaption, listing
-from ._baseline import add_baseline, evaluate_baseline, local_baseline
+from ._baseline import add_baseline, local_baseline, without_baseline
 from ._environments import check_environments
 from ._folds import fit_folds
 from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
-from ._one_thread import blas_threads
+from ._one_thread import threads
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model
 from ._sharing import first_pass
-from ._state import pack, unpack
+from ._state import attributes, pack, unpack
 from ._targets import check_targets
 from ._training import check_elements, estimate_bytes
 
@@ -224,14 +221,10 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             The fitted regressor.
         """
         self._training = None
-        environments, targets = self._fit_more(X, y, forces, virials, sigmas, config_types)
-        # the noise that was refined, times what is given for each structure
-        sigma = targets.sigmas[:, 0] * np.sqrt(environments.n_atoms)
-        sigma *= self.sigma_energy_ / self.sigma_energy
-        with self._threads():
-            self.loo_ = leave_one_out(
-                self._model, self._training, environments, targets.energies, sigma
-            )
+        seen = self._see(None, X, y, forces, virials, sigmas, config_types)
+        self._solve(seen[-1])
+        with threads(self.n_jobs):
+            self.loo_ = leave_one_out(self._model, *seen, self.sigma_energy)
         return self
 
     def fit_folds(self, X, y, splits, **metadata):
@@ -274,10 +267,9 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        self._training = getattr(self, "_training", None)
-        self._fit_more(X, y, forces, virials, sigmas, config_types)
-        if hasattr(self, "loo_"):
-            del self.loo_
+        training = getattr(self, "_training", None)
+        self._solve(self._see(training, X, y, forces, virials, sigmas, config_types)[-1])
+        vars(self).pop("loo_", None)
         return self
 
     def predict(self, X, return_std=False, return_forces=False, return_virials=False):
@@ -307,23 +299,14 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             -dE/d(strain) = -volume * stress, in eV.
         """
         environments = self._check_predict(X)
-        wants_gradient = return_forces or return_virials
-        if wants_gradient:
-            environments.require_structures()
-        std, forces, virials = None, None, None
-        with self._threads():
-            energies, g = self._model.energies(environments, gradient=wants_gradient)
-            if return_std:
-                std = self._model.std(environments)
-            if wants_gradient:
-                gradient, strain = environments.features.vjp(g)
-                offsets = environments.structures.offsets
-                forces = np.split(-gradient, offsets[1:-1]) if return_forces else None
-                virials = -0.5 * (strain + strain.swapaxes(1, 2)) if return_virials else None
-        if self._baseline is not None:
-            energies, forces, virials = add_baseline(
-                self._baseline, environments.structures, energies, forces, virials
+        with threads(self.n_jobs):
+            predicted = self._model.energies_and_derivatives(
+                environments, forces=return_forces, virials=return_virials
             )
+            std = self._model.std(environments) if return_std else None
+        if self._baseline is not None:
+            predicted = add_baseline(self._baseline, environments.structures, *predicted)
+        energies, forces, virials = predicted
         result = [part for part in (energies, std, forces, virials) if part is not None]
         return tuple(result) if len(result) > 1 else result[0]
 
@@ -345,7 +328,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         """
         environments = self._check_predict(X)
         environments.require_structures()
-        with self._threads():
+        with threads(self.n_jobs):
             return forces_std(self._model, environments)
 
     def predict_local_energies(self, X, return_std=False):
@@ -367,7 +350,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         """
         environments = self._check_predict(X)
         single = environments.as_single_environments()
-        with self._threads():
+        with threads(self.n_jobs):
             energies = self._model.local_energies(single)
             std = self._model.std(single) if return_std else None
         if self._baseline is not None:
@@ -394,58 +377,32 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         environments = check_environments(X, GAPRegressor(), reset=True)
         return estimate_bytes(environments, self, forces, virials)
 
-    def _fit_more(self, X, y, forces, virials, sigmas, config_types):
-        """Check, see the data, solve."""
-        environments, targets, training = self._see(
-            self._training, X, y, forces, virials, sigmas, config_types
-        )
-        self._solve(training)
-        return environments, targets
-
-    def _see(
-        self, training, X, y, forces=None, virials=None, sigmas=None, config_types=None
-    ):  # fmt: skip
+    def _see(self, training, X, y, forces=None, virials=None, sigmas=None, config_types=None):
         """Check data, and let a training absorb them, a new one if it is None."""
         check_parameters(self)
         environments = check_environments(X, self, reset=training is None)
-        noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
+        noise = self._noise()
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         if self.baseline is not None:
-            wanted = {"forces": forces is not None, "virials": virials is not None}
-            base = evaluate_baseline(self.baseline, environments.structures, **wanted)
-            targets = targets.without(*base)
-        with self._threads():
+            targets = without_baseline(self.baseline, environments.structures, targets)
+        with threads(self.n_jobs):
             if training is None:
                 training = first_pass(self, environments, targets, config_types)
             else:
-                noise = dict(zip(KINDS, noise, strict=True))
                 training.absorb(environments, targets, noise, self.memory_limit)
         return environments, targets, training
 
     def _solve(self, training):
         """Become the model that a training leads to."""
-        noise = (self.sigma_energy, self.sigma_forces, self.sigma_virials)
-        noise = dict(zip(KINDS, noise, strict=True))
-        optimize = self.optimize is not None
-        with self._threads():
-            e0, posterior = training.solve(self.energy_scale, noise, optimize=optimize)
+        with threads(self.n_jobs):
+            optimize = self.optimize is not None
+            e0, posterior = training.solve(self.energy_scale, self._noise(), optimize=optimize)
         self._training, self._baseline = training, self.baseline
         self._model = Model(training.elements, e0, training.points, posterior)
-        self._set_attributes(training, e0, posterior)
+        vars(self).update(attributes(self._model))
 
-    def _set_attributes(self, training, e0, posterior):
-        self.elements_ = training.elements
-        self.e0_ = {chemical_symbols[z]: float(e) for z, e in zip(self.elements_, e0, strict=True)}
-        scales = posterior.energy_scales
-        self.energy_scale_ = scales if len(scales) > 1 else float(scales[0])
-        self.sigma_energy_, self.sigma_forces_, self.sigma_virials_ = posterior.sigmas.values()
-        self.sparse_features_ = training.points.features
-        self.sparse_species_ = training.points.species
-        self.sparse_blocks_ = training.points.block
-        self.weights_ = posterior.weights / training.prior.of_points(scales) ** 2
-        self.log_marginal_likelihood_ = posterior.log_marginal_likelihood
-        self.condition_number_ = posterior.condition_number()
-        self.jitter_ = training.prior.jitter
+    def _noise(self):
+        return {kind: getattr(self, f"sigma_{kind}") for kind in KINDS}
 
     def _caption(self):
         counts = dict(zip(*np.unique(self.sparse_species_, return_counts=True), strict=True))
@@ -469,10 +426,3 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         super().__setstate__(state)
         if "_model" in state:
             self._model, self._training = unpack(state["_model"])
-
-    def _threads(self):
-        if self.n_jobs is None:
-            return nullcontext()
-        # on a cluster, the number of jobs is that of all machines together
-        n_threads = min(effective_n_jobs(self.n_jobs), cpu_count())
-        return blas_threads(n_threads)

@@ -8,28 +8,31 @@ from scipy.linalg import solve_triangular
 from ._posterior import Posterior, factorize
 
 
-def leave_one_out(model, training, environments, energies, sigmas):
+def leave_one_out(model, environments, targets, training, sigma_energy):
     """Leave-one-out residuals of energies, in closed form.
 
     Parameters
     ----------
     model : Model
         The fit.
-    training : Training
-        What it has seen: nothing but these structures.
     environments : Environments
         The structures.
-    energies : ndarray of shape (n_structures,)
-        Their energies.
-    sigmas : ndarray of shape (n_structures,)
-        Noise of the energies.
+    targets : Targets
+        Their energies, and noise of these before any refinement.
+    training : Training
+        What the model has seen: nothing but these structures.
+    sigma_energy : float
+        Default of the noise of energies before any refinement.
 
     Returns
     -------
     ndarray of shape (n_structures,)
         Energy minus prediction, in eV.
     """
-    residual = energies - environments.composition(model.elements) @ model.e0
+    # the noise that was refined, times what is given for each structure
+    sigmas = targets.sigmas[:, 0] * np.sqrt(environments.n_atoms)
+    sigmas *= model.posterior.sigmas["energy"] / sigma_energy
+    residual = targets.energies - environments.composition(model.elements) @ model.e0
     batches = model.energy_rows_in_batches(environments, training.batch_bytes)
     if len(residual) <= len(model.points):
         rows = np.concatenate([rows for _, _, rows in batches])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from functools import lru_cache
 
+from joblib import cpu_count, effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
 
@@ -28,6 +30,25 @@ def blas_threads(n_threads):
         Resets the limit when it is left.
     """
     return _controller().limit(limits=n_threads, user_api="blas")
+
+
+def threads(n_jobs):
+    """Context that limits BLAS as a parameter `n_jobs` says.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None leaves everything as it is.
+
+    Returns
+    -------
+    context manager
+        Resets the limit when it is left.
+    """
+    if n_jobs is None:
+        return nullcontext()
+    # on a cluster, the number of jobs is that of all machines together
+    return blas_threads(min(effective_n_jobs(n_jobs), cpu_count()))
 
 
 class _OneThread:

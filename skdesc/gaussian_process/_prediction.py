@@ -54,6 +54,34 @@ class Model:
         energies[np.diff(environments.offsets) == 0] = 0.0
         return energies + environments.composition(self.elements) @ self.e0, g
 
+    def energies_and_derivatives(self, environments, *, forces=False, virials=False):
+        """Energies of structures, and forces and virials on demand.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        forces, virials : bool, default=False
+            Whether to return these as well.
+
+        Returns
+        -------
+        energies : ndarray of shape (n_structures,)
+            Total energies, in eV.
+        forces : list of ndarray of shape (n_atoms, 3) or None
+            In eV/angstrom.
+        virials : ndarray of shape (n_structures, 3, 3) or None
+            -dE/d(strain), in eV.
+        """
+        if not (forces or virials):
+            return self.energies(environments)[0], None, None
+        environments.require_structures()
+        energies, g = self.energies(environments, gradient=True)
+        gradient, strain = environments.features.vjp(g)
+        split = np.split(-gradient, environments.structures.offsets[1:-1])
+        symmetric = -0.5 * (strain + strain.swapaxes(1, 2))
+        return energies, split if forces else None, symmetric if virials else None
+
     def local_energies(self, environments):
         """Energies of environments, those of single atoms included.
 

@@ -41,6 +41,42 @@ class Weights:
         return self.half(rows)
 
 
+def attributes(model):
+    """What a fitted regressor shows of its model.
+
+    Parameters
+    ----------
+    model : Model
+        The fit.
+
+    Returns
+    -------
+    dict of str to object
+        Attributes of :class:`~skdesc.GAPRegressor`; those that weights alone do not determine
+        are left out if there is no posterior.
+    """
+    points, posterior = model.points, model.posterior
+    e0 = zip(model.elements, model.e0, strict=True)
+    scales = posterior.energy_scales
+    shown = {
+        "elements_": model.elements,
+        "e0_": {chemical_symbols[z]: float(energy) for z, energy in e0},
+        "energy_scale_": scales if len(scales) > 1 else float(scales[0]),
+        "sparse_features_": points.features,
+        "sparse_species_": points.species,
+        "sparse_blocks_": points.block,
+        "weights_": posterior.weights / scales[points.block] ** 2,
+    }
+    if isinstance(posterior, Weights):
+        return shown
+    return shown | {
+        **{f"sigma_{kind}_": sigma for kind, sigma in posterior.sigmas.items()},
+        "log_marginal_likelihood_": posterior.log_marginal_likelihood,
+        "condition_number_": posterior.condition_number(),
+        "jitter_": posterior.prior.jitter,
+    }
+
+
 def pack(model, training):
     """Plain data of a fit.
 
@@ -153,13 +189,9 @@ def set_weights(regressor, elements, e0, blocks, zetas):
     state = {"elements": elements, "e0": e0, "features": features, "species": species,
              "block": block, "columns": columns, "zetas": zetas, "weights": weights}
     regressor._model, regressor._training = unpack(state)
+    regressor._model.posterior.energy_scales = scales
     regressor._baseline = None
-    regressor.elements_ = elements
-    regressor.e0_ = {chemical_symbols[z]: float(e) for z, e in zip(elements, e0, strict=True)}
-    regressor.energy_scale_ = scales if len(scales) > 1 else float(scales[0])
-    regressor.sparse_features_, regressor.sparse_species_ = features, species
-    regressor.sparse_blocks_ = block
-    regressor.weights_ = weights / scales[block] ** 2
+    vars(regressor).update(attributes(regressor._model))
     regressor.n_features_in_ = features.shape[1]
 
 

@@ -94,7 +94,7 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
         Energies.
     forces, virials, sigmas, config_types : object
         As passed to fit.
-    defaults : tuple of float
+    defaults : dict of str to float
         Noise of energies per atom, of forces and of virials.
 
     Returns
@@ -138,7 +138,7 @@ def _check_virials(virials, n_structures):
 
 
 def _check_sigmas(sigmas, config_types, n_structures, defaults):
-    result = np.tile(np.asarray(defaults, dtype=np.float64), (n_structures, 1))
+    result = np.tile(np.array(list(defaults.values()), dtype=np.float64), (n_structures, 1))
     if sigmas is None:
         return result
     if isinstance(sigmas, Mapping):

@@ -27,13 +27,13 @@ y_test, targets_test = extract_targets(test, virials=False)
 soap = SOAPTransformer(cutoff=4.0, cutoff_width=1.0, n_max=6, l_max=4, atom_sigma=0.4)
 X, X_test = soap.fit_transform(pool), soap.transform(test)
 
-START, BATCH, ROUNDS, SEEDS = 8, 8, 5, 5
+START, BATCH, ROUNDS, SEEDS = 8, 8, 4, 5
 
 
 def fit(index):
     """A potential from some structures of the pool."""
     gap = GAPRegressor(
-        n_sparse=200, e0=data.isolated_energies, sigma_energy=0.01, sigma_forces=0.2
+        n_sparse=500, e0=data.isolated_energies, sigma_energy=0.01, sigma_forces=0.2
     )
     return gap.fit(X[index], y[index], forces=[targets["forces"][i] for i in index])
 

@@ -11,9 +11,10 @@ from ._posterior import Posterior
 
 # rounding errors above this part of the noise are worth a warning
 _VISIBLE = 0.1
-# virials are compared with what energies and forces imply if they are as correlated as this,
-# and are suspicious if they differ by more than this factor
-_CORRELATED = 0.7
+# virials are compared with what energies and forces imply if this is as many standard deviations
+# from zero, and are suspicious if they are as correlated as this but differ by more than the factor
+_CERTAIN = 2.0
+_CORRELATED = 0.5
 _FACTOR = 20.0
 
 
@@ -43,6 +44,9 @@ def warn_of_rounding(posterior, stacklevel=5):
 def warn_of_virials(posterior, data, triangles, stacklevel=5):
     """Warn if virials have another sign or unit than energies and forces imply.
 
+    Energies alone do, too, if there are enough structures that differ by little but their
+    strain: the posterior without virials says how well it knows them.
+
     Parameters
     ----------
     posterior : Posterior
@@ -54,15 +58,16 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
     stacklevel : int, default=5
         Where the user is.
     """
-    if "virials" not in triangles or "forces" not in triangles:
+    if "virials" not in triangles:
         return
     others = {kind: T for kind, T in triangles.items() if kind != "virials"}
     without = Posterior(posterior.prior, data, others, posterior.energy_scales, posterior.sigmas)
-    given = triangles["virials"][:, -1]
-    implied = triangles["virials"][:, :-1] @ without.weights
+    rows, given = triangles["virials"][:, :-1], triangles["virials"][:, -1]
+    implied = rows @ without.weights
     lengths = np.linalg.norm(given), np.linalg.norm(implied)
     noise = posterior.sigmas["virials"] * np.sqrt(posterior.n_rows["virials"])
-    if lengths[0] == 0.0 or lengths[1] < noise:
+    doubt = max(noise, _CERTAIN * np.linalg.norm(without.half(rows)))
+    if lengths[0] == 0.0 or lengths[1] < doubt:
         return  # nothing to compare, or too little to be sure of
     cosine = given @ implied / (lengths[0] * lengths[1])
     ratio = lengths[0] / lengths[1]

@@ -15,7 +15,6 @@ import lzma
 import resource
 import time
 import warnings
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -205,18 +204,20 @@ def fit(pipeline, frames):
         best = score()
         print(f"score on {n_judges} structures held back: {best:.3f}")
         names = ["sigma_forces", "sigma_energy"] if "forces" in targets else ["sigma_energy"]
-        for name, factor in product(names, (1 / 3, 3.0)):
-            improves = True
-            while improves and len(spare):
-                before = getattr(gap, name)
-                gap.set_params(**{name: factor * before})
-                learn(spare[:1])
-                spare, found = spare[1:], score()
-                print(f"    {name} = {factor * before:.3g}: {found:.3f}")
-                improves = found > best
-                best = max(best, found)
-                if not improves:
-                    gap.set_params(**{name: before})
+        for name in names:
+            start = getattr(gap, name)
+            for factor in (1 / 3, 3.0):
+                improves = getattr(gap, name) == start  # the other way has not helped
+                while improves and len(spare):
+                    before = getattr(gap, name)
+                    gap.set_params(**{name: factor * before})
+                    learn(spare[:1])
+                    spare, found = spare[1:], score()
+                    print(f"    {name} = {factor * before:.3g}: {found:.3f}")
+                    improves = found > best
+                    best = max(best, found)
+                    if not improves:
+                        gap.set_params(**{name: before})
         learn(np.concatenate([judges, spare]))
 
 

@@ -221,6 +221,14 @@ class TestUnluckyData:
             gap.fit(features, targets[0])
 
 
+@pytest.fixture(scope="module")
+def many(toy):
+    """Descriptors, energies and virials of some more structures."""
+    frames = make_frames(60, seed=3)
+    y, derivatives = reference(frames)
+    return toy.transform(frames), y, derivatives["virials"]
+
+
 class TestVirialsOfAnotherKind:
     @pytest.mark.parametrize("factor", [-1.0, 0.006, 160.0])
     def test_wrong_sign_or_unit(self, features, targets, factor):
@@ -229,6 +237,19 @@ class TestVirialsOfAnotherKind:
         gap = GAPRegressor()
         with pytest.warns(SuspiciousTargetsWarning, match=r"virials are about .* -dE/d\(strain\)"):
             gap.fit(features, y, forces=derivatives["forces"], virials=virials)
+
+    @pytest.mark.parametrize("factor", [-1.0, 160.0])
+    def test_without_forces(self, many, factor):
+        X, y, virials = many
+        with pytest.warns(SuspiciousTargetsWarning, match="virials are about"):
+            GAPRegressor(n_sparse=50).fit(X, y, virials=factor * virials)
+
+    def test_no_false_alarm_without_forces(self, many):
+        X, y, virials = many
+        GAPRegressor(n_sparse=50).fit(X, y, virials=virials)
+        for start in range(0, 60, 3):  # too few energies to be sure of anything
+            part = slice(start, start + 3)
+            GAPRegressor(n_sparse=50).fit(X[part], y[part], virials=virials[part])
 
     def test_no_false_alarm(self, features, targets):
         GAPRegressor(n_sparse=3).fit(features, targets[0], **targets[1])

@@ -121,6 +121,11 @@ class SOAPTransformer(StructureTransformer):
     TypeError
         If `X` is no sequence of Atoms.
 
+    Notes
+    -----
+    Memory of features that nobody refers to any more, one block of at most 256 MB, is kept for
+    the next :meth:`transform`: writing to fresh memory can take longer than computing.
+
     References
     ----------
     .. [1] A. P. Bartók, R. Kondor, G. Csányi, Phys. Rev. B 87, 184115 (2013).

@@ -203,20 +203,21 @@ SKD_INLINE void SKD_NAME(harmonics_block)(int l_max, const double *norms, const 
                     *(V *)(minus + 3 * ld) = polar * s;
                 }
                 /* advance the column m + 1 from l - 1 to l */
-                const double k = l;
                 V next;
                 if (l <= m)
                     next = zero;
                 else if (l == m + 1)
                     next = zero + q_mm * (2 * m + 1);
-                else
-                    next = ((2 * k - 1) * z * right - (k + m) * right_below) *
-                           reciprocal[l - m - 1];
+                else {
+                    const double factor = reciprocal[l - m - 1];
+                    next = ((2 * l - 1) * factor * z) * right - ((l + m) * factor) * right_below;
+                }
                 right_below = right;
                 right = next;
             }
-            const double k = l + 1;
-            const V next = ((2 * k - 1) * z * q - (k + m - 1) * q_below) * reciprocal[l + 1 - m];
+            /* one operation after the other in q alone: the recursion is a chain of these */
+            const double factor = reciprocal[l + 1 - m];
+            const V next = ((2 * l + 1) * factor * z) * q - ((l + m) * factor) * q_below;
             q_below = q;
             q = next;
         }

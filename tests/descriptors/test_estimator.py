@@ -6,48 +6,19 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from helpers.systems import shaken_molecules
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_checks
 
 from skdesc import GAPRegressor, SOAPTransformer, TensorReducedTransformer
 
 SMALL = {"n_max": 3, "l_max": 2, "cutoff": 3.0}
 
 
-def molecules(count=16, seed=0):
-    rng = np.random.default_rng(seed)
-    names = ["H2O", "CH4", "NH3", "CH3OH"]
-    frames = [molecule(names[k % 4]) for k in range(count)]
-    for atoms in frames:
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-    return frames, np.array([-3.0 * len(atoms) for atoms in frames]) + rng.normal(0, 0.1, count)
-
-
-# scikit-learn runs next to nothing on transformers of other things than arrays by itself
-CHECKS = [
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_estimator_cloneable",
-    "check_estimator_repr",
-    "check_estimator_tags_renamed",
-    "check_get_params_invariance",
-    "check_mixin_order",
-    "check_no_attributes_set_in_init",
-    "check_parameters_default_constructible",
-    "check_set_params",
-    "check_valid_tag_types",
-]
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_checks_of_scikit_learn_without_arrays(name):
-    getattr(estimator_checks, name)("SOAPTransformer", SOAPTransformer())
-
-
 def test_clone_and_pickle():
-    frames, _ = molecules()
+    frames, _ = shaken_molecules()
     soap = SOAPTransformer(**SMALL, species=["H", "C", "N", "O"], n_jobs=1)
     assert clone(soap).get_params() == soap.get_params()
     fitted = soap.fit(frames)
@@ -61,7 +32,7 @@ def test_clone_and_pickle():
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_searches_and_folds(n_jobs):
-    frames, y = molecules()
+    frames, y = shaken_molecules()
     species = ["H", "C", "N", "O"]
     pipe = make_pipeline(SOAPTransformer(**SMALL, species=species), GAPRegressor(n_sparse=10))
     search = GridSearchCV(
@@ -75,7 +46,7 @@ def test_searches_and_folds(n_jobs):
 
 
 def test_output_as_a_data_frame():
-    frames, _ = molecules()
+    frames, _ = shaken_molecules()
     soap = SOAPTransformer(**SMALL, pooling="mean").set_output(transform="pandas")
     table = soap.fit_transform(frames)
     assert list(table.columns) == list(soap.get_feature_names_out())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from helpers.systems import shaken_molecules
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold
@@ -20,17 +21,8 @@ def test_battery_of_checks():
     check_atoms_transformer(TensorReducedTransformer(**SMALL))
 
 
-def molecules(count=24, seed=0):
-    rng = np.random.default_rng(seed)
-    names = ["H2O", "CH4", "NH3", "CH3OH"]
-    frames = [molecule(names[k % 4]) for k in range(count)]
-    for atoms in frames:
-        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-    return frames, np.array([-3.0 * len(atoms) for atoms in frames]) + rng.normal(0, 0.1, count)
-
-
 def test_in_pipelines_and_searches():
-    frames, y = molecules()
+    frames, y = shaken_molecules(24)
     reduced = TensorReducedTransformer(**SMALL, species=["H", "C", "N", "O"])
     pipe = make_pipeline(reduced, GAPRegressor(n_sparse=10))
     search = GridSearchCV(
@@ -44,7 +36,7 @@ def test_in_pipelines_and_searches():
 
 
 def test_forces_of_a_potential_are_its_derivatives():
-    frames, y = molecules()
+    frames, y = shaken_molecules(24)
     reduced = TensorReducedTransformer(**SMALL, correlation_order=3)
     model = make_pipeline(reduced, GAPRegressor(n_sparse=20)).fit(frames, y)
     atoms = frames[3]
@@ -61,7 +53,7 @@ def test_forces_of_a_potential_are_its_derivatives():
 
 
 def test_saved_and_loaded(tmp_path):
-    frames, y = molecules()
+    frames, y = shaken_molecules(24)
     model = make_pipeline(TensorReducedTransformer(n_channels=4), GAPRegressor(n_sparse=9))
     model.fit(frames, y)
     save(model, tmp_path / "model.skd")

@@ -36,3 +36,12 @@ def zoo():
     """A list with one of each kind."""
     ethanol = molecule("CH3CH2OH")
     return [distorted_gaas(), ethanol, skewed_slab(), chain(), wire(), molecule("H2O")]
+
+
+def shaken_molecules(count=16):
+    """Molecules of H, C, N and O, and energies that are nearly those of free atoms."""
+    rng = np.random.default_rng(0)
+    frames = [molecule(["H2O", "CH4", "NH3", "CH3OH"][k % 4]) for k in range(count)]
+    for atoms in frames:
+        atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+    return frames, np.array([-3.0 * len(atoms) for atoms in frames]) + rng.normal(0, 0.1, count)

@@ -117,10 +117,12 @@ def attribute_of(name):
 
 
 def own_members(name):
-    """A public object and, of a class, the public methods and properties it defines itself."""
+    """A public object and, of a class, the public methods and properties that are ours."""
     yield f"skdesc.{name}"
     content = attribute_of(name)
-    for member, value in vars(content).items() if isinstance(content, type) else ():
+    ours = [base for base in getattr(content, "__mro__", ())
+            if base.__module__.startswith("skdesc.")]  # fmt: skip
+    for member, value in {k: v for base in reversed(ours) for k, v in vars(base).items()}.items():
         generated = re.fullmatch(r"_.*|set_\w+_request", member)
         if hasattr(value, "__get__") and not generated:
             yield f"skdesc.{name}.{member}"

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..features import AtomicFeatures
 from ..invariants import COMPRESSIONS
-from ..structures import check_structures
-from ..utils.memory import check_fits_memory
-from ._base import StructureTransformer, is_pooled
-from ._centers import check_centers, find_centers
+from ._density_transformer import DensityTransformer
 from ._engine import SOAPEngine
-from ._parameters import (
-    check_choice,
-    check_density_parameters,
-    check_flag,
-    check_species,
-    element_names,
-)
-from ._pooling import pool, pull_back_pooled
+from ._parameters import check_choice, check_species, element_names
 
 
-class SOAPTransformer(StructureTransformer):
+class SOAPTransformer(DensityTransformer):
     r"""Smooth overlap of atomic positions: the power spectrum of neighbor densities.
 
     Around each center, every neighbor is smeared into a Gaussian, weighted by a smooth cutoff
@@ -144,8 +132,6 @@ class SOAPTransformer(StructureTransformer):
     (2, 312)
     """
 
-    _unknown_choices = ("error", "ignore")
-
     _memory_remedy = "lower n_max or l_max, use compression"
 
     def __init__(
@@ -186,147 +172,8 @@ class SOAPTransformer(StructureTransformer):
         SOAPTransformer
             The fitted transformer.
         """
-        parameters = self._check_parameters()
-        structures = check_structures(X, extra_arrays=self._extra_arrays)
-        self._learn_species(structures)
-        self._engine = self._make_engine(parameters)
-        self.n_features_out_ = self._engine.layout.n_features
+        self._fit(X)
         return self
-
-    def transform(self, X):
-        """Describe structures.
-
-        Parameters
-        ----------
-        X : sequence of ase.Atoms
-            The structures.
-
-        Returns
-        -------
-        AtomicFeatures or ndarray of shape (n_structures, n_features)
-            One row per atom, or per structure with `pooling`.
-        """
-        structures, engine, centers, offsets = self._locate(X)
-        self._check_memory(structures, len(centers))
-        if self.pooling is None:
-            shape = (len(centers), self.n_features_out_)
-            values, cleared = engine.spare_rows.take(shape, self.dtype)
-            if values.dtype == np.float64:
-                for _ in engine.describe(structures, centers, offsets, values, cleared):
-                    pass
-            else:
-                for rows, part in engine.describe(structures, centers, offsets):
-                    values[rows] = part
-            return AtomicFeatures(values, structures, centers, offsets, engine)
-        pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
-        pool(self.pooling, engine, structures, centers, offsets, pooled)
-        return pooled
-
-    def pooled_vjp(self, X, g):
-        """Contract the derivatives of pooled features with a cotangent.
-
-        Parameters
-        ----------
-        X : sequence of ase.Atoms
-            The structures.
-        g : array-like of shape (n_structures, n_features)
-            Derivative of a scalar function E of the pooled features, dE/d(feature), such as the
-            coefficients of a linear model, repeated for every structure.
-
-        Returns
-        -------
-        gradient : ndarray of shape (n_atoms, 3)
-            dE/dr for every atom of all structures; the forces are its negative.
-        strain_gradient : ndarray of shape (n_structures, 3, 3)
-            dE/d(strain), each structure's own; the virial is its negative.
-        """
-        if self.pooling is None:
-            raise ValueError("pooled_vjp needs pooling='mean', 'sum' or 'inner', but pooling is "
-                             "None; use AtomicFeatures.vjp")
-        structures, engine, centers, offsets = self._locate(X)
-        g = np.asarray(g, dtype=np.float64)
-        shape = (len(structures), self.n_features_out_)
-        if g.shape != shape:
-            raise ValueError(f"g has shape {g.shape}, but the pooled features have shape {shape}; "
-                             "give dE/d(feature) for every structure and feature")
-        if not np.isfinite(g).all():
-            raise ValueError("g has NaN or infinite entries; all must be finite")
-        return pull_back_pooled(self.pooling, engine, structures, centers, offsets, g)
-
-    def memory_estimate(self, X):
-        """Estimate the peak memory of :meth:`transform`, beside `X`, without computing anything.
-
-        Parameters
-        ----------
-        X : sequence of ase.Atoms
-            The structures.
-
-        Returns
-        -------
-        int
-            In bytes: the output, and what batches need. The second part does not grow with the
-            number of structures.
-        """
-        structures, engine, centers, _ = self._locate(X)
-        output = self._output_bytes(structures, len(centers))
-        return output + engine.batch_bytes(structures, self.pooling)
-
-    @property
-    def _extra_arrays(self):
-        """Names of the per-atom arrays that structures must have."""
-        return (self.centers,) if isinstance(self.centers, str) else ()
-
-    def _locate(self, X):
-        """Checked structures, tables, and which atoms to describe."""
-        if not hasattr(self, "_engine"):  # what is below looks through all attributes
-            check_is_fitted(self)
-        structures = check_structures(X, extra_arrays=self._extra_arrays)
-        engine = self._engine_for(structures)
-        return structures, engine, *find_centers(self.centers, structures)
-
-    def _output_bytes(self, structures, n_centers):
-        n_rows = n_centers if self.pooling is None else len(structures)
-        return n_rows * self.n_features_out_ * np.dtype(self.dtype).itemsize
-
-    def _check_memory(self, structures, n_centers):
-        needed = self._output_bytes(structures, n_centers)
-        check_fits_memory(
-            needed,
-            f"{needed / (self.n_features_out_ * np.dtype(self.dtype).itemsize):.0f} rows of "
-            f"{self.n_features_out_} features in {self.dtype}",
-            self._memory_remedy + ", fewer centers, dtype='float32' or pooling, or transform "
-            "fewer structures at a time; memory_estimate(X) tells what is needed",
-        )
-
-    @available_if(is_pooled)
-    def get_feature_names_out(self, input_features=None):
-        """Names of the pooled features: both channels (element and n) and l.
-
-        Without pooling, :meth:`get_atomic_feature_names` gives the same names; scikit-learn
-        takes the output of whatever has this method for a plain array.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of str objects
-            One name per feature.
-        """
-        return self.get_atomic_feature_names()
-
-    def get_atomic_feature_names(self):
-        """Names of the features, with pooling or without: both channels (element and n) and l.
-
-        Returns
-        -------
-        ndarray of str objects
-            One name per feature.
-        """
-        check_is_fitted(self)
-        return self._engine.layout.names()
 
     def feature_slice(self, first, second):
         """Features that belong to a pair of elements.
@@ -353,20 +200,6 @@ class SOAPTransformer(StructureTransformer):
         """Build the tables for `species_`."""
         return SOAPEngine(self.species_, parameters)
 
-    def _engine_for(self, structures):
-        """Tables for structures that may have further elements."""
-        self._check_species(structures)
-        return self._engine
-
     def _check_parameters(self):
-        """Check every parameter and return them as the engine takes them."""
-        check_density_parameters(self)
         check_choice("compression", self.compression, COMPRESSIONS)
-        check_choice("pooling", self.pooling, (None, "mean", "sum", "inner"))
-        check_centers(self.centers)
-        check_choice("handle_unknown", self.handle_unknown, self._unknown_choices)
-        check_choice("dtype", self.dtype, ("float64", "float32"))
-        check_flag("normalize", self.normalize)
-        names = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
-                 "radial_scaling", "center_weight", "compression", "normalize", "n_jobs")
-        return {name: getattr(self, name) for name in names}
+        return {**super()._check_parameters(), "compression": self.compression}

@@ -11,9 +11,9 @@ from ..density import MixedExpansion
 from ..invariants import TensorReduced
 from ..structures import check_structures
 from . import _learned_mixing, _mixing_weights
+from ._density_transformer import DensityTransformer
 from ._engine import Engine
 from ._mixing_problem import MixingProblem
-from ._soap import SOAPTransformer
 
 MAX_ORDER = 4
 
@@ -37,7 +37,7 @@ class TensorReducedEngine(Engine):
         self.invariant = self.layout.kernel(self.expansion, p["normalize"])
 
 
-class TensorReducedTransformer(SOAPTransformer):
+class TensorReducedTransformer(DensityTransformer):
     r"""Tensor-reduced density representation: its size does not depend on the elements.
 
     The density coefficients of :class:`SOAPTransformer` are mixed into `n_channels` channels,
@@ -181,7 +181,6 @@ class TensorReducedTransformer(SOAPTransformer):
 
     __metadata_request__fit = {"forces": True}
 
-    compression = None  # not a parameter: all of this is compression
     _unknown_choices = ("error", "ignore", "draw")
 
     _memory_remedy = "lower n_channels, correlation_order or l_max"
@@ -244,11 +243,12 @@ class TensorReducedTransformer(SOAPTransformer):
             The fitted transformer.
         """
         if not isinstance(self.weights, str) or self.weights != "learned":
-            return super().fit(X)
+            self._fit(X)
+            return self
         options = _learned_mixing.check_options(self.learning)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         y, forces = _learned_mixing.check_targets(y, forces, structures)
-        super().fit(structures)
+        self._fit(structures)
         self._learn(structures, y, forces, options)
         return self
 
@@ -311,24 +311,6 @@ class TensorReducedTransformer(SOAPTransformer):
         axis = 2 if parameters["weights_per_l"] else 1
         joined = np.concatenate([self.mixing_weights_, drawn], axis=axis).take(order, axis=axis)
         return TensorReducedEngine(species[order], {**parameters, "mixing_weights": joined})
-
-    def feature_slice(self, first, second):
-        """Not there: every feature mixes elements.
-
-        Parameters
-        ----------
-        first, second : int or str
-            Elements.
-
-        Raises
-        ------
-        AttributeError
-            Always.
-        """
-        raise AttributeError(
-            "features of TensorReducedTransformer mix elements and have no slices for pairs of "
-            "them; see get_feature_names_out"
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

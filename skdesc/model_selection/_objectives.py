@@ -9,6 +9,7 @@ from sklearn.base import is_classifier
 # powers of dot products that are tried, and how many rows represent all others
 _EXPONENTS = (1, 2, 4)
 _N_REFERENCES = 300
+_N_REFERENCES_WITH_FORCES = 60
 
 
 class UnsuitableEstimatorError(TypeError):
@@ -38,6 +39,11 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
     float
         The score.
     """
+    if objective == "alignment" and hasattr(Z, "gradient_rows"):
+        # named by the step with metadata routing disabled
+        forces = [value for name, value in fit_params.items() if name.split("__")[-1] == "forces"]
+        if forces and forces[0] is not None:
+            return alignment_with_forces(Z, y, forces[0])
     if objective in FEATURE_OBJECTIVES:
         return FEATURE_OBJECTIVES[objective](Z, y, classes=is_classifier(estimator))
     if objective == "loo":
@@ -75,6 +81,48 @@ def kernel_target_alignment(Z, y, *, classes=False):
     gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
     norm = np.linalg.norm(gram) * np.linalg.norm(targets.T @ targets)
     return float(np.sum((rows.T @ targets) ** 2) / norm) if norm > 0 else 0.0
+
+
+def alignment_with_forces(Z, y, forces):
+    """Alignment between the kernel of features and targets that include forces.
+
+    The kernel is that of structures in :func:`ridge_score`, and its derivatives by the positions
+    are the kernel of forces. Energies per row and forces each have the same share in the
+    alignment, whatever their units and numbers; only energies are centered.
+
+    Parameters
+    ----------
+    Z : container of ragged features
+        It has the method ``gradient_rows``, as :class:`~skdesc.AtomicFeatures`.
+    y : array-like of shape (n_samples,)
+        Energies.
+    forces : sequence of array-like of shape (n_atoms, 3)
+        Forces of each sample; None or NaN leaves them out.
+
+    Returns
+    -------
+    float
+        Between 0 and 1, of the best order of the kernel.
+    """
+    ragged = _Ragged(Z)
+    energies = ragged.targets(_columns(y))[:, 0]
+    energies = energies - energies.mean()
+    flat = np.concatenate([
+        np.full(3 * n, np.nan) if block is None else np.ravel(block).astype(np.float64)
+        for block, n in zip(forces, Z.n_atoms, strict=True)
+    ])  # fmt: skip
+    known = np.isfinite(flat)
+    shares = [np.linalg.norm(energies) or 1.0, np.linalg.norm(flat[known]) or 1.0]
+    target = np.concatenate([energies / shares[0], flat[known] / shares[1]])
+    best = 0.0
+    for exponent in _EXPONENTS:
+        of_energies, of_forces = ragged.rows_with_forces(exponent)
+        of_energies = of_energies - of_energies.mean(axis=0)
+        rows = np.concatenate([of_energies / shares[0], of_forces[known] / shares[1]])
+        norm = np.linalg.norm(rows.T @ rows) * (target @ target)
+        if norm > 0:
+            best = max(best, float(np.sum((rows.T @ target) ** 2) / norm))
+    return best
 
 
 def ridge_score(Z, y, *, classes=False):
@@ -189,6 +237,7 @@ class _Ragged:
     """Rows of many samples, at unit length, each row with a label."""
 
     def __init__(self, Z):
+        self._Z = Z
         self._counts = np.diff(Z.offsets)
         n_samples, n_rows = len(self._counts), len(Z.values)
         norms = np.linalg.norm(Z.values, axis=1, keepdims=True)
@@ -218,18 +267,41 @@ class _Ragged:
         The kernel is the mean, over pairs of rows with the same label, of a power of their
         dot product; rows spread evenly over all represent it.
         """
-        labels = np.zeros(len(self._unit)) if self._labels is None else self._labels
-        step = max(1, -(-len(labels) // _N_REFERENCES))
-        blocks = []
+        blocks = [
+            self._membership[:, members] @ ((self._unit[members] @ references.T) ** exponent @ half)
+            for members, references, half in self._references(self._unit, exponent, _N_REFERENCES)
+        ]
+        return np.hstack(blocks) / self._per_row
+
+    def rows_with_forces(self, exponent):
+        """Such features of samples, and minus their derivatives by the positions of all atoms.
+
+        The derivatives are those of sums over rows, not of means, and rows are as they are: a
+        normalised descriptor has unit rows, and knows the derivatives of these.
+        """
+        of_samples, of_forces = [], []
+        for block in range(len(self._Z.blocks)):
+            part = self._Z.block(block)
+            groups = self._references(part.values, exponent, _N_REFERENCES_WITH_FORCES)
+            for members, references, half in groups:
+                dot = part.values[members] @ references.T
+                of_samples.append(self._membership[:, members] @ (dot**exponent @ half))
+                slope = np.zeros((len(part.values), len(references)))
+                slope[members] = exponent * dot ** (exponent - 1)
+                gradient, _ = part.gradient_rows(references, slope)
+                of_forces.append(-gradient.reshape(-1, len(references)) @ half)
+        return np.hstack(of_samples) / self._per_row, np.hstack(of_forces)
+
+    def _references(self, rows, exponent, n_references):
+        """For each label its rows, some of them, and what whitens kernels with these."""
+        labels = np.zeros(len(rows)) if self._labels is None else self._labels
+        step = max(1, -(-len(labels) // n_references))
         for label in np.unique(labels):
             members = np.flatnonzero(labels == label)
-            references = self._unit[members[::step]]
+            references = rows[members[::step]]
             spectrum, basis = np.linalg.eigh((references @ references.T) ** exponent)
             kept = spectrum > 1e-10 * spectrum.max()
-            whitened = basis[:, kept] / np.sqrt(spectrum[kept])
-            covariances = (self._unit[members] @ references.T) ** exponent
-            blocks.append(self._membership[:, members] @ (covariances @ whitened))
-        return np.hstack(blocks) / self._per_row
+            yield members, references, basis[:, kept] / np.sqrt(spectrum[kept])
 
 
 def _one_hot(y):

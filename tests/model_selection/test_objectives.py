@@ -2,13 +2,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.toy_data import SPECIES, make_frames, reference
+from helpers.toy_descriptor import ToyDescriptor
 from model_selection.toys import ForcesRidge
 from scipy import sparse
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
+from skdesc import GAPRegressor
+from skdesc.gaussian_process._environments import check_environments
+from skdesc.gaussian_process._rows import all_rows
+from skdesc.gaussian_process._sparse_points import select_points
 from skdesc.model_selection._objectives import (
+    alignment_with_forces,
+    compute_objective,
     kernel_target_alignment,
     leave_one_out_error,
     ridge_score,
@@ -110,3 +118,54 @@ def test_ridge_score_of_what_tells_nothing():
     assert ridge_score(y[:, np.newaxis], np.ones(10)) == 0.0
     Z, counts = _ragged(np.random.RandomState(1), with_species=True)
     assert -3 < ridge_score(Z, counts * 1.0 + np.arange(12)) < 0
+
+
+@pytest.fixture(scope="module")
+def potential():
+    frames = make_frames(8)
+    return ToyDescriptor(SPECIES).transform(frames), *reference(frames)
+
+
+def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential):
+    Z, y, more = potential
+    forces = [None if index == 3 else block.copy() for index, block in enumerate(more["forces"])]
+    forces[0][0, 1] = np.nan
+    counts = np.diff(Z.offsets)
+    parts = np.split(Z.species, Z.offsets[1:-1])
+    numbers = np.array([[np.sum(species == z) for z in SPECIES] for species in parts])
+    energies = (y - numbers @ np.linalg.lstsq(numbers, y)[0]) / counts
+    energies -= energies.mean()
+    flat = np.concatenate([np.full(3 * n, np.nan) if f is None else f.ravel()
+                           for f, n in zip(forces, Z.n_atoms, strict=True)])  # fmt: skip
+    known = np.isfinite(flat)
+    flat = flat[known]
+    scale = 1 / np.r_[np.full(len(y), np.linalg.norm(energies)),
+                      np.full(len(flat), np.linalg.norm(flat))]  # fmt: skip
+    found = []
+    for zeta in (1, 2, 4):
+        points = {z: Z.values[Z.species == z] for z in SPECIES}
+        environments = check_environments(Z, GAPRegressor(), reset=True)
+        points = select_points(environments, points, 1, zetas=[zeta])
+        of_energies, of_forces, _ = all_rows(environments, points, zeta)
+        of_energies = of_energies / counts[:, None]
+        of_energies -= of_energies.mean(axis=0)
+        rows = np.concatenate([of_energies, of_forces[known]]) * scale[:, None]
+        same = points.species[:, None] == points.species
+        covariances = np.where(same, (points.features @ points.features.T) ** zeta, 0.0)
+        K = rows @ np.linalg.pinv(covariances, rcond=1e-10, hermitian=True) @ rows.T
+        target = np.r_[energies, flat] * scale
+        found.append(target @ K @ target / (np.linalg.norm(K) * (target @ target)))
+    assert alignment_with_forces(Z, y, forces) == pytest.approx(max(found), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["forces", "gap__forces"])
+def test_alignment_takes_forces_where_they_are_given(potential, name):
+    Z, y, more = potential
+
+    def score(forces):
+        return compute_objective("alignment", Ridge(), Z, y, {}, {name: forces})
+
+    assert score(more["forces"]) == alignment_with_forces(Z, y, more["forces"])
+    assert score(None) == kernel_target_alignment(Z, y)
+    shuffled = [np.random.RandomState(0).permutation(block) for block in more["forces"]]
+    assert score(shuffled) < score(more["forces"])

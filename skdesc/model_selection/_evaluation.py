@@ -30,6 +30,7 @@ from ._steps import (
     requested,
     routing_enabled,
     step_of,
+    unwrapped,
 )
 
 # objectives that every candidate has besides its scores; the smaller, the better
@@ -96,10 +97,12 @@ class Evaluator:
         -------
         dict
             JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
-            "feature_time"; then "folds", a list with one dict per fold, or "score"; and
+            "feature_time", and "model_time", the seconds in fits and scores; then "folds", a
+            list with one dict per fold, or "score"; and
             "tuned", the parameters that the last step has found.
         """
-        evaluation = {"error": None, "n_models": 0, "n_features": 0, "feature_time": 0.0}
+        evaluation = {"error": None, "n_models": 0, "n_features": 0}
+        evaluation |= {"feature_time": 0.0, "model_time": 0.0}
         try:
             with self._limited_threads(), self._shared_work():
                 estimator = self._configured({**params, **dict(switch)})
@@ -179,6 +182,8 @@ class Evaluator:
     def _cross_validate(self, estimator, counts):
         n_steps = count_stateless_steps(estimator) if self.cache_features else 0
         rest, Z, params = self._apply(estimator, n_steps, counts)
+        if n_steps or self.frozen:
+            rest, params = unwrapped(rest, params)
         counts["n_models"] = len(self.splits)
         if has_leading_steps(rest):
             counts["n_features"] += len(self.splits) * (2 + self.return_train_score)
@@ -192,6 +197,7 @@ class Evaluator:
             error_score=self.error_score,
             return_train_score=self.return_train_score,
         )
+        counts["model_time"] = float(sum(result[name].sum() for name in TIMES))
         return [
             {key: float(values[index]) for key, values in result.items()}
             for index in range(len(self.splits))
@@ -201,18 +207,19 @@ class Evaluator:
         if not few_blocks(self.splits, len(self.y)):
             return {"folds": self._cross_validate(estimator, counts)}
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
-        name, last = rest.steps[-1]
+        name = rest.steps[-1][0]
+        last, fit_params = unwrapped(rest, params)
         counts["n_models"] = 1
+        score_params = {}
         if routing_enabled():
-            scorer = check_scoring(last, scoring=self.scoring)
             fit_params = requested(last, "fit", params)
+            scorer = check_scoring(last, scoring=self.scoring)
             score_params = requested(scorer, "score", params)
-        else:
-            fit_params = {key.removeprefix(f"{name}__"): values for key, values in params.items()}
-            score_params = {}
+        start = time.perf_counter()
         folds, model = score_folds(
             last, Z, self.y, self.splits, self.scoring, fit_params, score_params
         )
+        counts["model_time"] = time.perf_counter() - start
         return {"folds": folds, "tuned": tuned_values(model, name) if tunes else {}}
 
     def _objective(self, objective, estimator, params, counts):
@@ -223,7 +230,10 @@ class Evaluator:
             counts["n_models"] = 1
         if routing_enabled():
             fit_params = requested(rest, "fit", fit_params)
-        return float(compute_objective(objective, rest, Z, self.y, params, fit_params))
+        start = time.perf_counter()
+        score = float(compute_objective(objective, rest, Z, self.y, params, fit_params))
+        counts["model_time"] = time.perf_counter() - start
+        return score
 
     def _apply(self, estimator, n_steps, counts):
         """Apply leading steps; return the other steps, the features, what metadata is left."""

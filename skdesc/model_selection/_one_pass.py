@@ -10,17 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.pipeline import Pipeline
 
 from ..utils.folds import split_blocks
 
 # each block that no training part cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
-
-
-def last_step(estimator):
-    """Last step of a pipeline, or the estimator itself."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def few_blocks(splits, n_samples):
@@ -68,7 +62,7 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params):
     Parameters
     ----------
     estimator : estimator
-        The last step, as a pipeline of its own or not; not fitted.
+        The last step, not fitted.
     Z, y : object
         Features and targets of all samples.
     splits : list of (train, test)
@@ -86,7 +80,7 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params):
         The first of the fitted models.
     """
     scorer = check_scoring(estimator, scoring=scoring)
-    models = last_step(estimator).fit_folds(Z, y, splits, **fit_params)
+    models = estimator.fit_folds(Z, y, splits, **fit_params)
     folds = []
     for model, (_, test) in zip(models, splits, strict=True):
         some = {name: _take(values, test) for name, values in score_params.items()}

@@ -105,7 +105,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     scoring : str, callable, list, tuple or dict, default=None
         As in :class:`~sklearn.model_selection.GridSearchCV`. Scorers are called as
         ``scorer(rest, Z, y)``, where `Z` are the features after the stateless leading steps
-        and `rest` the steps that follow, see Notes.
+        and `rest` the steps that follow (not as a pipeline, if that is one only), see Notes.
     cv : int, cross-validation generator or iterable, default=None
         Folds, the same for all candidates.
     refit : bool, str or callable, default=True
@@ -153,7 +153,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         As in :class:`~sklearn.model_selection.GridSearchCV`. Of several objectives the knee
         of the front is the best candidate.
     stage_results_ : list of dict
-        What each stage has found, why it stopped, and what it cost.
+        What each stage has found, why it stopped, and what it cost; "work_time" are the seconds
+        in features, fits and scores, of all workers together.
     history_ : list of dict
         Positions in the unit cube, parameters and scores of all particles, by iteration.
     pareto_front_ : list of dict

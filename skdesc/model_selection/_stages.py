@@ -104,7 +104,7 @@ class StagedSearch:
         self.n_jobs = n_jobs
         self.rows, self.history, self.stage_results, self.errors = [], [], [], []
         self.n_models = self.n_features = self.n_evaluated = 0
-        self._seen, self._passed = {}, []
+        self._seen, self._passed, self._busy = {}, [], 0.0
         self._spaces = {name: stage.space for stage in stages for name in stage.space.names}
 
     def run(self):
@@ -162,6 +162,7 @@ class StagedSearch:
     def _run_stage(self, stage, deadline, finalists=(), names=None):
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.perf_counter(), self.n_models, self.n_features
+        busy = self._busy
         names = stage.space.names if names is None else names
         shared = _SharedFeatures(self.evaluator, self.current, names)
         first, swarm = (finalists, None) if finalists else self._start(stage)
@@ -200,6 +201,7 @@ class StagedSearch:
                 "n_models_trained": self.n_models - models,
                 "n_feature_evaluations": self.n_features - features,
                 "time": time.perf_counter() - began,
+                "work_time": self._busy + shared.time - busy,
             }
         )
         return stopped_by
@@ -262,6 +264,8 @@ class StagedSearch:
             self.n_evaluated += 1
             self.n_models += evaluation["n_models"]
             self.n_features += evaluation["n_features"]
+            # a checkpoint of an earlier version may lack the second
+            self._busy += evaluation["feature_time"] + evaluation.get("model_time", 0.0)
             if evaluation["error"] is not None:
                 self.errors.append(evaluation["error"])
             if stage.objective == "one_pass" and not stage.switch:
@@ -348,7 +352,7 @@ class _SharedFeatures:
         self._source, self._params = evaluator, params
         self._n_steps = evaluator.count_frozen_steps(params, names) if names else 0
         self._count = int(self._n_steps > 0)
-        self._frozen = None
+        self._frozen, self.time = None, 0.0
 
     def evaluator(self):
         """The evaluator."""
@@ -356,7 +360,9 @@ class _SharedFeatures:
             return self._source
         if self._frozen is None:
             try:
+                start = time.perf_counter()
                 self._frozen = self._source.freeze(self._params, self._n_steps)
+                self.time = time.perf_counter() - start
             except Exception:
                 if self._source.error_score == "raise":
                     raise

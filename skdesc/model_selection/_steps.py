@@ -72,6 +72,33 @@ def passes_once(estimator, names):
     )
 
 
+def unwrapped(estimator, params):
+    """Last step of a pipeline that has no other, which spares the routing through a pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any other is left as it is.
+    params : dict
+        Metadata.
+
+    Returns
+    -------
+    estimator : estimator
+        The step.
+    params : dict
+        Metadata under the names that it expects.
+    """
+    if not isinstance(estimator, Pipeline) or len(estimator.steps) != 1:
+        return estimator, params
+    name, last = estimator.steps[0]
+    if _is_passthrough(last):
+        return estimator, params
+    if not routing_enabled():
+        params = {key.removeprefix(f"{name}__"): values for key, values in params.items()}
+    return last, params
+
+
 def _is_stateless(step):
     return all(_is_leaf_stateless(leaf) for leaf in leaves(step))
 

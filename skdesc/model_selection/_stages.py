@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -18,8 +18,8 @@ from ._pareto import Front, is_non_dominated
 from ._space import SearchSpace
 from ._swarm import ParticleSwarm, SwarmRules
 
-# how many of the best by "one_pass" are cross-validated in the end
-_N_FINALISTS = 3
+# how many of the best of a stage by "one_pass" are cross-validated at its end
+_N_FINALISTS = 4
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class StagedSearch:
         self.n_jobs = n_jobs
         self.rows, self.history, self.stage_results, self.errors = [], [], [], []
         self.n_models = self.n_features = self.n_evaluated = 0
-        self._seen, self._passed, self._busy = {}, [], 0.0
+        self._seen, self._busy = {}, 0.0
         self._spaces = {name: stage.space for stage in stages for name in stage.space.names}
 
     def run(self):
@@ -119,37 +119,10 @@ class StagedSearch:
                 if self._run_stage(stage, self._deadline(index)) == "interrupt":
                     break
             if not self.rows:
-                self._cross_validate_best()
-
-    def _cross_validate_best(self):
-        """Cross-validate the best candidates.
-
-        Every stage, by design or for lack of time, had an objective that is no
-        cross-validation, and the result still needs one.
-        """
-        last = self.stages[-1]
-        finalists = self._finalists() or [dict(self.current)]
-        differing = [
-            name for name in finalists[0]
-            if len({self._token(name, candidate) for candidate in finalists}) > 1
-        ]  # fmt: skip
-        self.current = finalists[0]
-        self._run_stage(
-            Stage(3, last.cycle, last.space, "cv"), np.inf, finalists, differing or last.space.names
-        )
-
-    def _finalists(self):
-        """The best of what was cross-validated by one pass, as it would be by one each."""
-        passed = [(one, scores) for one, scores in self._passed if np.isfinite(scores).all()]
-        if not passed:
-            return []
-        candidates, scores = zip(*passed, strict=True)
-        costs = -np.array(scores)
-        if costs.shape[1] == 1:
-            best = np.argsort(costs[:, 0], kind="stable")[:_N_FINALISTS]
-        else:
-            best = np.flatnonzero(is_non_dominated(costs))
-        return [candidates[index] for index in best]
+                # every stage, by design or for lack of time, had an objective that is no
+                # cross-validation, and the result still needs one
+                last = Stage(2, self.stages[-1].cycle, SearchSpace({}), "cv")
+                self._evaluate(last, _SharedFeatures(self.evaluator), [dict(self.current)], 0)
 
     def _deadline(self, index):
         """Each stage may use its share of the time that is left."""
@@ -159,13 +132,12 @@ class StagedSearch:
         left = max(0.0, self._began + self.settings.max_time - now)
         return now + left / (len(self.stages) - index)
 
-    def _run_stage(self, stage, deadline, finalists=(), names=None):
+    def _run_stage(self, stage, deadline):
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.perf_counter(), self.n_models, self.n_features
-        busy = self._busy
-        names = stage.space.names if names is None else names
-        shared = _SharedFeatures(self.evaluator, self.current, names)
-        first, swarm = (finalists, None) if finalists else self._start(stage)
+        busy, ranking = self._busy, []
+        shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
+        first, swarm = self._start(stage)
         front, waited, iteration, stopped_by = Front(), 0, 0, "n_iterations"
         for iteration in range(stage.n_iterations if swarm else 1):
             positions, candidates = self._propose(stage, swarm, [] if iteration else first)
@@ -177,6 +149,7 @@ class StagedSearch:
                 stopped_by = "interrupt"
                 break
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
+            ranking += zip(candidates, scores, strict=True)
             waited = 0 if front.update(candidates, scores) else waited + 1
             self._record(stage, iteration, positions, candidates, scores, front)
             if waited == self.settings.early_stopping:
@@ -187,8 +160,13 @@ class StagedSearch:
                 break
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
-        shared.forget()
         self._move_to_best(stage, front)
+        if stage.objective == "one_pass" and stopped_by != "interrupt":
+            try:
+                front = self._play_off(stage, shared, ranking, iteration + 1) or front
+            except KeyboardInterrupt:
+                stopped_by = "interrupt"
+        shared.forget()
         self.stage_results.append(
             {
                 "stage": stage.number,
@@ -206,24 +184,53 @@ class StagedSearch:
         )
         return stopped_by
 
+    def _play_off(self, stage, shared, ranking, iteration):
+        """Cross-validate the best of a stage by one fit per fold, and move to the best of these.
+
+        What all folds share when they are done in one pass favors some candidates.
+        """
+        ranking = [(one, row) for one, row in ranking if np.isfinite(row).all()]
+        valid = {self._key(stage, one): (one, row) for one, row in ranking}
+        if not valid:
+            return None
+        candidates, scores = zip(*valid.values(), strict=True)
+        costs = -np.array(scores)
+        if costs.shape[1] == 1:
+            chosen = np.argsort(costs[:, 0], kind="stable")[:_N_FINALISTS]
+        else:
+            chosen = np.flatnonzero(is_non_dominated(costs))
+        finalists = [self._with_tuned(stage, candidates[index]) for index in chosen]
+        stage = replace(stage, objective="cv", switch={})
+        evaluations = self._evaluate(stage, shared, finalists, iteration)
+        scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
+        front = Front()
+        front.update(finalists, scores)
+        positions = np.array([stage.space.encode(one) for one in finalists])
+        self._record(stage, iteration, positions, finalists, scores, front)
+        self._move_to_best(stage, front)
+        return front if front.candidates else None
+
     def _propose(self, stage, swarm, exact):
         """Positions of a swarm and candidates there, the first of them with exact values."""
-        if swarm:
-            positions = swarm.ask()
-        else:
-            positions = np.array([stage.space.encode(seed) for seed in exact or [{}]])
+        positions = swarm.ask() if swarm else np.zeros((1, 0))
         candidates = [{**self.current, **stage.space.decode(row)} for row in positions]
         for candidate, values in zip(candidates, exact, strict=False):
             candidate.update(values)
         return positions, candidates
 
     def _move_to_best(self, stage, front):
-        """Make the best candidate the present one, with what its last step has found."""
-        if not front.candidates:
-            return
-        best = front.candidates[front.best]
-        tuned = self._seen[self._key(stage, best)].get("tuned", {})
-        self.current = {**best, **self._nearest(tuned)}
+        if front.candidates:
+            self.current = self._with_tuned(stage, front.candidates[front.best])
+
+    def _with_tuned(self, stage, candidate):
+        """A candidate with what its last step has found, at the nearest values of the spaces."""
+        tuned = self._seen[self._key(stage, candidate)].get("tuned", {})
+        near = {
+            name: self._spaces[name].nearest({name: value})[name]
+            for name, value in tuned.items()
+            if name in self._spaces
+        }
+        return {**candidate, **near}
 
     def _start(self, stage):
         """Exact values of the first particles, and the swarm, if there is anything to vary."""
@@ -268,8 +275,6 @@ class StagedSearch:
             self._busy += evaluation["feature_time"] + evaluation.get("model_time", 0.0)
             if evaluation["error"] is not None:
                 self.errors.append(evaluation["error"])
-            if stage.objective == "one_pass" and not stage.switch:
-                self._passed.append((candidates[particle], self._scores(stage, evaluation)))
             if stage.objective == "cv":
                 where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
                 row = {"params": candidates[particle], **where, "particle": particle}
@@ -296,14 +301,6 @@ class StagedSearch:
     def _token(self, name, candidate):
         return self._spaces[name].token(name, candidate[name])
 
-    def _nearest(self, params):
-        """Those of the parameters that are searched, at the nearest values of their spaces."""
-        return {
-            name: self._spaces[name].nearest({name: value})[name]
-            for name, value in params.items()
-            if name in self._spaces
-        }
-
     def _scores(self, stage, evaluation):
         """Scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
@@ -329,6 +326,7 @@ class StagedSearch:
                 "stage": stage.number,
                 "cycle": stage.cycle,
                 "iteration": iteration,
+                "objective": stage.label,
                 "positions": positions,
                 "params": candidates,
                 "scores": scores[:, 0] if scores.shape[1] == 1 else scores,

@@ -1,9 +1,9 @@
 """Cross-validation by one pass over the data.
 
-What a fit needs of the data are triangles, and triangles of different structures can be
-combined. So the data pass by once, in blocks that no training part cuts, and the model of each
-training part follows from the triangles of its blocks. It is the model of its own fit but for
-the sparse points, which are chosen among all structures.
+What a fit needs of the data are triangles. Those of different structures can be combined, and
+columns of a triangle can be left out. So the data pass by once, in blocks that no training part
+cuts, with the sparse points of all training parts as columns; the model of each part follows from
+the triangles of its blocks and its own points. It is the model of a fit to that part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ..utils.folds import split_blocks
 from ._environments import check_environments
 from ._parameters import check_parameters
 from ._posterior import KINDS
-from ._sharing import shared_blocks
+from ._sharing import select_shared, shared_blocks
+from ._sparse_points import union
+from ._training import Training
 
 
 def fit_folds(regressor, X, y, splits, metadata):
@@ -38,45 +40,79 @@ def fit_folds(regressor, X, y, splits, metadata):
     list of GAPRegressor
         One per training part.
     """
-    check_parameters(regressor)
-    environments = check_environments(X, regressor, reset=True)
-    members = split_blocks([train for train, _ in splits], len(environments))
-
-    def see(training, index):
-        some = {name: _take(values, index) for name, values in metadata.items()}
-        regressor._see(training, _take(X, index), np.asarray(y)[index], **some)
-
-    base, blocks = shared_blocks(regressor, environments, y, metadata, members, see)
-    if regressor.optimize is not None:
-        regressor = _tuned(regressor, base, blocks)
+    trains, members, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
     firsts = [index[0] for index in members]
-    return [
-        _merged(regressor, base, [blocks[k] for k in np.flatnonzero(np.isin(firsts, train))])
-        for train, _ in splits
-    ]
+    models = []
+    for train, part, mine in zip(trains, parts, columns, strict=True):
+        inside = [blocks[k] for k in np.flatnonzero(np.isin(firsts, train))]
+        models.append(_merged(regressor, part, mine, inside))
+    return models
 
 
-def _tuned(regressor, base, blocks):
-    """The regressor with the noise that makes the data most probable.
+def find_noise(regressor, X, y, splits, metadata):
+    """Noise that makes all data most probable, by the same pass.
 
     The energy scale stays what it is: predictions depend on its ratio to the noise alone (if
     there are several, on their ratios to one another too, which are then not refined).
+
+    Parameters
+    ----------
+    regressor, X, y, splits, metadata : object
+        As for :func:`fit_folds`. The sparse points are those of the first training part.
+
+    Returns
+    -------
+    dict of str to float
+        Parameters of the regressor.
     """
-    refined = _merged(regressor, base, blocks)
-    regressor = copy(regressor)
-    regressor.optimize = None
-    plain = _merged(regressor, base, blocks)
+    _, _, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
+    plain, refined = copy(regressor), copy(regressor)
+    plain.optimize, refined.optimize = None, "marginal_likelihood"
+    plain, refined = (_merged(one, parts[0], columns[0], blocks) for one in (plain, refined))
     ratio = np.exp(np.mean(np.log(plain.energy_scale_) - np.log(refined.energy_scale_)))
-    for kind in KINDS:
-        setattr(regressor, f"sigma_{kind}", float(getattr(refined, f"sigma_{kind}_") * ratio))
-    return regressor
+    names = [f"sigma_{kind}" for kind in KINDS]
+    return {name: float(getattr(refined, f"{name}_") * ratio) for name in names}
 
 
-def _merged(regressor, base, blocks):
-    """Model of several blocks."""
-    training = base.empty()
+def _pass_by(regressor, X, y, splits, metadata):
+    """Training parts, blocks of structures, and what is known of both after the pass."""
+    check_parameters(regressor)
+    environments = check_environments(X, regressor, reset=True)
+    trains = [np.asarray(train) for train, _ in splits]
+    members = split_blocks(trains, len(environments))
+
+    def pass_by():
+        parts = [_part(regressor, X, train, metadata) for train in trains]
+        points, columns = union([part.points for part in parts])
+        base = copy(parts[0])
+        base.points, base.elements = points, environments.elements()
+        base = base.empty()
+        blocks = [base.empty() for _ in members]
+        for block, index in zip(blocks, members, strict=True):
+            some = {name: _take(values, index) for name, values in metadata.items()}
+            regressor._see(block, _take(X, index), np.asarray(y)[index], **some)
+        return parts, columns, blocks
+
+    parts, columns, blocks = shared_blocks(regressor, environments, y, metadata, trains, pass_by)
+    return trains, members, parts, columns, blocks
+
+
+def _part(regressor, X, train, metadata):
+    """Sparse points of a training part, of which nothing else is seen yet."""
+    environments = check_environments(_take(X, train), regressor, reset=False)
+    config_types = _take(metadata.get("config_types"), train)
+    return Training(
+        environments, regressor, config_types, select_shared(regressor, environments, config_types)
+    )
+
+
+def _merged(regressor, part, columns, blocks):
+    """Model of several blocks, with some of the sparse points."""
+    training = blocks[0].empty()
     for block in blocks:
         training.merge(block)
+    training.points, training.prior = part.points, part.prior
+    training.data = training.data.with_points(columns)
     model = copy(regressor)
     model._solve(training)
     return model

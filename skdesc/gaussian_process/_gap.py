@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, local_baseline, without_baseline
 from ._environments import check_environments
-from ._folds import fit_folds
+from ._folds import find_noise, fit_folds
 from ._forces_std import forces_std
 from ._leave_one_out import leave_one_out
 from ._one_thread import threads
@@ -150,10 +150,6 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
     True
     """
 
-    # a search may let fit_folds find these; see there
-    _self_tuning = {"optimize": "marginal_likelihood"}
-    _self_tuned = ("sigma_energy", "sigma_forces", "sigma_virials")
-
     __metadata_request__fit = dict.fromkeys(("forces", "virials", "sigmas", "config_types"), True)
     __metadata_request__partial_fit = __metadata_request__fit
     __metadata_request__predict = dict.fromkeys(
@@ -230,9 +226,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
     def fit_folds(self, X, y, splits, **metadata):
         """Models of all training parts of a cross-validation, by one pass over the data.
 
-        Each is the model of its own fit, but for the sparse points, which are chosen among all
-        structures. So is the noise, if `optimize` asks for that: then the models have it as
-        parameters, such that they need no `optimize`, and the energy scale stays what it was.
+        Each is the model of a fit to its training part.
 
         Parameters
         ----------
@@ -250,6 +244,15 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             One for each training part.
         """
         return fit_folds(self, X, y, splits, metadata)
+
+    def _findable(self, searched):
+        """Parameters that a search need not search itself, but for these."""
+        fixed = self.optimize is not None or "optimize" in searched
+        return () if fixed else tuple(f"sigma_{kind}" for kind in KINDS)
+
+    def _find(self, X, y, splits, **metadata):
+        """Good values of these, by the pass over the data that `fit_folds` makes."""
+        return find_noise(self, X, y, splits, metadata)
 
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.

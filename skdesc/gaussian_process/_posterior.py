@@ -209,6 +209,18 @@ class Data:
                 self.triangles[kind].merge(triangle)
             self.log_noise[kind] += other.log_noise[kind]
 
+    def with_points(self, index):
+        """The same data with some of the columns of sparse points, in the order of an index."""
+        other = Data(len(index), self.n_elements, log_noise=dict(self.log_noise))
+        for kind, triangle in self.triangles.items():
+            R = triangle.R
+            last = R[:, self.n_points :]
+            other.triangles[kind] = Triangle(len(index) + last.shape[1])
+            with one_thread:
+                other.triangles[kind].fold(R[:, index], last, np.ones(len(R)))
+            other.triangles[kind].n_rows = triangle.n_rows
+        return other
+
     def __sizeof__(self):
         return object.__sizeof__(self) + sum(map(getsizeof, self.triangles.values()))
 

@@ -52,7 +52,7 @@ def first_pass(regressor, environments, targets, config_types):
         return see()
     params = regressor.get_params(deep=False)
     data = joblib.hash([_content(environments), config_types])
-    points = _points_of(params, data)
+    points = select_shared(regressor, environments, config_types, data)
 
     # one array is hashed faster than many
     forces = None if targets.forces is None else targets.flat_forces(environments.n_atoms)
@@ -66,7 +66,7 @@ def first_pass(regressor, environments, targets, config_types):
     )  # fmt: skip
 
 
-def shared_blocks(regressor, environments, y, metadata, members, see):
+def shared_blocks(regressor, environments, y, metadata, trains, pass_by):
     """Go through data in blocks, unless an earlier cross-validation of the same search has.
 
     Parameters
@@ -74,58 +74,69 @@ def shared_blocks(regressor, environments, y, metadata, members, see):
     regressor : GAPRegressor
         Parameters.
     environments : Environments
-        All structures: they decide on the sparse points.
+        All structures.
     y : array-like
         Their energies.
     metadata : dict
         Further arguments of fit.
-    members : list of ndarray
-        Structures of each block.
-    see : callable
-        Called as ``see(training, members)``, lets a training absorb a block.
+    trains : list of ndarray
+        The training parts.
+    pass_by : callable
+        Called without arguments.
 
     Returns
     -------
-    base : Training
-        Has seen nothing.
+    parts : list of Training
+        Know the sparse points of each part.
+    columns : list of ndarray
+        Where these are among those of all parts.
     blocks : list of Training
         Each has seen a block. Not to be changed within a search.
     """
-    config_types = metadata.get("config_types")
-
-    def pass_by(points=select_points):
-        base = Training(environments, regressor, config_types, points)
-        blocks = [base.empty() for _ in members]
-        for block, index in zip(blocks, members, strict=True):
-            see(block, index)
-        return base, blocks
-
     # the noise of single structures is relative to parameters, and a baseline may not be hashable
     simple = metadata.get("sigmas") is None and regressor.baseline is None
     if not is_sharing() or not simple or not _is_repeatable(regressor):
         return pass_by()
     params = regressor.get_params(deep=False)
-    data = joblib.hash([_content(environments), config_types])
     return shared(
-        lambda: pass_by(_points_of(params, data)),
-        "blocks", data, [y, metadata, members],
+        pass_by, "blocks", joblib.hash(_content(environments)), [y, metadata, trains],
         {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
-        n_bytes=lambda result: sum(_n_bytes(training) for training in result[1]),
+        n_bytes=lambda result: sum(_n_bytes(training) for training in result[2]),
     )  # fmt: skip
 
 
-def _points_of(params, data):
-    """Choice of sparse points that fits with other exponents share."""
+def select_shared(regressor, environments, config_types, data=None):
+    """Choice of sparse points that fits of the same search with other exponents share.
 
-    def shared_points(*args, zetas, **kwargs):
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Parameters.
+    environments : Environments
+        The structures.
+    config_types : sequence or None
+        Kinds of the structures.
+    data : str, default=None
+        Hash of both.
+
+    Returns
+    -------
+    callable
+        In place of :func:`select_points`.
+    """
+    if not is_sharing() or not _is_repeatable(regressor):
+        return select_points
+    data = data or joblib.hash([_content(environments), config_types])
+
+    def choose(*args, zetas, **kwargs):
         return shared(
             lambda: select_points(*args, zetas=zetas, **kwargs),
             "points", data, [zeta == 1 for zeta in zetas],
-            [params[name] for name in ("n_sparse", "sparse_method", "random_state")],
+            [getattr(regressor, name) for name in ("n_sparse", "sparse_method", "random_state")],
             n_bytes=lambda points: points.features.nbytes,
         )  # fmt: skip
 
-    return shared_points
+    return choose
 
 
 def _is_repeatable(regressor):

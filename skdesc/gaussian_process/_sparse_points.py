@@ -179,6 +179,38 @@ def _assemble(parts, blocks):
     return SparsePoints(features, species, np.repeat([part[2] for part in parts], counts), blocks)
 
 
+def union(several):
+    """All sparse points of several choices, each once.
+
+    Parameters
+    ----------
+    several : list of SparsePoints
+        The choices.
+
+    Returns
+    -------
+    points : SparsePoints
+        The points.
+    columns : list of ndarray of int
+        Where among these the points of each choice are.
+    """
+    index, rows = {}, []
+    names = [
+        list(zip(points.block, points.species, map(bytes, points.features), strict=True))
+        for points in several
+    ]
+    for points, mine in zip(several, names, strict=True):
+        for row, name in enumerate(mine):
+            if name not in index:
+                index[name] = len(rows)
+                rows.append((points.features[row], points.species[row], points.block[row]))
+    features, species, block = (np.array(values) for values in zip(*rows, strict=True))
+    order = np.lexsort([species, block])
+    place = np.argsort(order)
+    everything = SparsePoints(features[order], species[order], block[order], several[0].columns)
+    return everything, [place[[index[name] for name in mine]] for mine in names]
+
+
 def one_per_block(name, value, n_blocks):
     """Value of each block, from one for all or a list of one for each.
 

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from ..structures import as_column, check_structures
 from ..utils.shared_work import forget, sharing
 from ._objectives import UnsuitableEstimatorError, compute_objective
-from ._one_pass import few_blocks, score_folds, tuned_values
+from ._one_pass import few_blocks, score_folds
 from ._steps import (
     count_stateless_steps,
     has_leading_steps,
@@ -81,7 +81,7 @@ class Evaluator:
     scope: str | None = None
     main_process: int = field(default_factory=os.getpid)
 
-    def __call__(self, objective, params, switch=()):
+    def __call__(self, objective, params, found_in=None):
         """Evaluate a candidate.
 
         Parameters
@@ -90,24 +90,24 @@ class Evaluator:
             What to compute.
         params : dict of str to object
             Parameters of the whole estimator.
-        switch : dict of str to object
-            Further ones, by which the last step finds some of its parameters itself.
+        found_in : SearchSpace or None
+            Space of those of the parameters that the last step finds itself.
 
         Returns
         -------
         dict
             JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
             "feature_time", and "model_time", the seconds in fits and scores; then "folds", a
-            list with one dict per fold, or "score"; and
-            "tuned", the parameters that the last step has found.
+            list with one dict per fold, or "score"; and "found", the parameters that the last
+            step has found.
         """
         evaluation = {"error": None, "n_models": 0, "n_features": 0}
         evaluation |= {"feature_time": 0.0, "model_time": 0.0}
         try:
             with self._limited_threads(), self._shared_work():
-                estimator = self._configured({**params, **dict(switch)})
+                estimator = self._configured(params)
                 if objective == "one_pass":
-                    evaluation |= self._pass_once(estimator, evaluation, bool(switch))
+                    evaluation["folds"] = self._pass_once(estimator, evaluation, found_in)
                 elif objective == "cv":
                     evaluation["folds"] = self._cross_validate(estimator, evaluation)
                 else:
@@ -203,24 +203,33 @@ class Evaluator:
             for index in range(len(self.splits))
         ]
 
-    def _pass_once(self, estimator, counts, tunes):
+    def _pass_once(self, estimator, counts, found_in):
         if not few_blocks(self.splits, len(self.y)):
-            return {"folds": self._cross_validate(estimator, counts)}
+            return self._cross_validate(estimator, counts)
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
-        name = rest.steps[-1][0]
+        step = rest.steps[-1][0]
         last, fit_params = unwrapped(rest, params)
-        counts["n_models"] = 1
-        score_params = {}
+        counts["n_models"], score_params = 1, {}
         if routing_enabled():
             fit_params = requested(last, "fit", params)
             scorer = check_scoring(last, scoring=self.scoring)
             score_params = requested(scorer, "score", params)
-        start = time.perf_counter()
-        folds, model = score_folds(
-            last, Z, self.y, self.splits, self.scoring, fit_params, score_params
-        )
-        counts["model_time"] = time.perf_counter() - start
-        return {"folds": folds, "tuned": tuned_values(model, name) if tunes else {}}
+        start, scope = time.perf_counter(), self.scope or uuid.uuid4().hex
+        try:
+            with sharing(scope):
+                if found_in is not None:
+                    found = last._find(Z, self.y, self.splits, **fit_params)
+                    found = found_in.nearest({f"{step}__{key}": v for key, v in found.items()})
+                    last.set_params(**{key.split("__")[-1]: v for key, v in found.items()})
+                    counts["found"] = found
+                return score_folds(
+                    last, Z, self.y, self.splits, self.scoring, fit_params, score_params,
+                    self.return_train_score,
+                )  # fmt: skip
+        finally:
+            counts["model_time"] = time.perf_counter() - start
+            if self.scope is None:
+                forget(scope)
 
     def _objective(self, objective, estimator, params, counts):
         # there are no folds here, so that even fitted transformers are applied just once

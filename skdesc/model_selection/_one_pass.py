@@ -1,12 +1,14 @@
 """Cross-validation of candidates whose last step knows how to do it in one pass over the data.
 
-Such a step has the method ``fit_folds(X, y, splits, **metadata)``, which returns the models of all
-training parts. It may also find good values of some of its parameters by itself: then its class
-has ``_self_tuning``, the parameters that make it do so, and ``_self_tuned``, the names of those
-that it finds; the models have the values as parameters.
+Such a step has the method ``fit_folds(X, y, splits, **metadata)``, which returns the models that
+fits to the training parts would give. It may also find good values of some of its parameters by
+the same pass: then ``_findable(searched)`` are their names, given those of its parameters that
+are searched, and ``_find(X, y, splits, **metadata)`` a dict of values.
 """
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 from sklearn.metrics import check_scoring
@@ -35,28 +37,28 @@ def few_blocks(splits, n_samples):
     return len(split_blocks([train for train, _ in splits], n_samples)) <= _MAX_BLOCKS
 
 
-def self_tuning(estimator, names):
-    """Parameters that make the last step of a pipeline find others of its parameters by itself.
+def findable(estimator, names):
+    """Parameters of a pipeline that are searched, and that its last step can find itself.
 
     Parameters
     ----------
     estimator : Pipeline
         The pipeline.
     names : iterable of str
-        Parameters that are searched.
+        Parameters of the last step that are searched.
 
     Returns
     -------
-    dict of str to object
-        Empty if the step can't, or if nothing that it would find is searched.
+    list of str
+        May be empty.
     """
-    name, last = estimator.steps[-1]
-    found = {f"{name}__{parameter}" for parameter in getattr(last, "_self_tuned", ())}
-    switch = {f"{name}__{key}": value for key, value in getattr(last, "_self_tuning", {}).items()}
-    return switch if found & set(names) and not switch.keys() & set(names) else {}
+    step, last = estimator.steps[-1]
+    searched = [name.removeprefix(f"{step}__") for name in names]
+    found = getattr(last, "_findable", lambda _: ())(searched)
+    return [f"{step}__{name}" for name in found if name in searched]
 
 
-def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params):
+def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, train_scores=False):
     """Fit and score all folds.
 
     Parameters
@@ -71,42 +73,33 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params):
         As for :func:`sklearn.model_selection.cross_validate`.
     fit_params, score_params : dict
         Metadata, by the names of arguments of the last step's fit and of the scorers.
+    train_scores : bool, default=False
+        Whether to score the training parts too.
 
     Returns
     -------
-    folds : list of dict
-        Scores by fold, named as by ``cross_validate``.
-    model : estimator
-        The first of the fitted models.
+    list of dict
+        Scores and times by fold, named as by ``cross_validate``; each has its share of the time
+        to fit.
     """
     scorer = check_scoring(estimator, scoring=scoring)
+    start = time.perf_counter()
     models = estimator.fit_folds(Z, y, splits, **fit_params)
+    fit_time = (time.perf_counter() - start) / len(splits)
     folds = []
-    for model, (_, test) in zip(models, splits, strict=True):
-        some = {name: _take(values, test) for name, values in score_params.items()}
-        scores = scorer(model, Z[test], np.asarray(y)[test], **some)
-        if not isinstance(scores, dict):
-            scores = {"score": scores}
-        folds.append({f"test_{name}": float(score) for name, score in scores.items()})
-    return folds, models[0]
-
-
-def tuned_values(model, name):
-    """Values that a model has found for its parameters.
-
-    Parameters
-    ----------
-    model : estimator
-        From :func:`score_folds`.
-    name : str
-        Name of its step.
-
-    Returns
-    -------
-    dict of str to float
-        By the names of parameters of the pipeline.
-    """
-    return {f"{name}__{key}": getattr(model, key) for key in model._self_tuned}
+    for model, (train, test) in zip(models, splits, strict=True):
+        fold = {"fit_time": fit_time}
+        for kind, part in {"test": test, "train": train}.items():
+            if kind == "train" and not train_scores:
+                continue
+            some = {name: _take(values, part) for name, values in score_params.items()}
+            start = time.perf_counter()
+            scores = scorer(model, Z[part], np.asarray(y)[part], **some)
+            fold.setdefault("score_time", time.perf_counter() - start)
+            scores = scores if isinstance(scores, dict) else {"score": scores}
+            fold |= {f"{kind}_{name}": float(score) for name, score in scores.items()}
+        folds.append(fold)
+    return folds
 
 
 def _take(values, index):

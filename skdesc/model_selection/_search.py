@@ -77,11 +77,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         - "auto": "one_pass" where that is possible, else "cv".
         - "cv": the cross-validated score.
         - "one_pass": the cross-validated score of a last step that computes it in one pass over
-          the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does: all folds
-          at the cost of one model, but for choices such as that of sparse points, which are
-          made once for all folds. Where such a step can find some of the parameters of
-          `regressor_space` itself, such as its noise, it does so for each candidate, so that
-          features are judged by a regressor that suits them; the second stage begins there.
+          the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does. Where such
+          a step can find some of the parameters of `regressor_space` itself, such as its noise,
+          it does so for each candidate, so that features are judged by a regressor that suits
+          them; the second stage begins there.
         - "alignment": centered alignment between the kernel of the features and the targets,
           forces included where they are given. Trains no model.
         - "ridge": minus the leave-one-out error of a ridge regression on the features, in
@@ -96,8 +95,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
           larger, the better.
     stage_two_objective : {"auto", "cv", "one_pass"}, default="auto"
         Objective of the second stage. "auto" is "one_pass" where that is possible, unless
-        `stage_one_objective` is "cv". The best three of "one_pass" (or the front, if there are
-        several objectives) are cross-validated in the end: stage 3 of the results.
+        `stage_one_objective` is "cv". Both give the same scores.
     objective : str or list of str, default=None
         The metric that the swarms look at, if `scoring` has several; that of `refit` by
         default. With a list they look for trade-offs: see `pareto_front_`. Besides metrics,
@@ -161,9 +159,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Candidates that no other beats in all objectives: "params", "scores" and "index" in
         `cv_results_`.
     n_models_trained_ : int
-        Models fitted, that of `refit` included, those inside a callable objective not. A
-        candidate counts as one with "loo" and "one_pass", which go through the data once, and
-        as one per fold with "cv".
+        Models fitted, that of `refit` included, those inside a callable objective not. What
+        counts is to go through the data: a candidate is one model by "loo" and "one_pass", and
+        one for each fold by "cv".
     n_feature_evaluations_ : int
         How many times the steps before the last were applied to data.
 

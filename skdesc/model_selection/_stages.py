@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -14,12 +14,9 @@ from tqdm import tqdm
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
-from ._pareto import Front, is_non_dominated
+from ._pareto import Front
 from ._space import SearchSpace
 from ._swarm import ParticleSwarm, SwarmRules
-
-# how many of the best of a stage by "one_pass" are cross-validated at its end
-_N_FINALISTS = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Stage:
     n_particles: int = 1
     n_iterations: int = 1
     width: float = 1.0
-    switch: dict = field(default_factory=dict)
+    found_in: SearchSpace | None = None
 
     @property
     def has_folds(self):
@@ -135,7 +132,7 @@ class StagedSearch:
     def _run_stage(self, stage, deadline):
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.perf_counter(), self.n_models, self.n_features
-        busy, ranking = self._busy, []
+        busy = self._busy
         shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
         first, swarm = self._start(stage)
         front, waited, iteration, stopped_by = Front(), 0, 0, "n_iterations"
@@ -149,7 +146,6 @@ class StagedSearch:
                 stopped_by = "interrupt"
                 break
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
-            ranking += zip(candidates, scores, strict=True)
             waited = 0 if front.update(candidates, scores) else waited + 1
             self._record(stage, iteration, positions, candidates, scores, front)
             if waited == self.settings.early_stopping:
@@ -161,11 +157,6 @@ class StagedSearch:
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
         self._move_to_best(stage, front)
-        if stage.objective == "one_pass" and stopped_by != "interrupt":
-            try:
-                front = self._play_off(stage, shared, ranking, iteration + 1) or front
-            except KeyboardInterrupt:
-                stopped_by = "interrupt"
         shared.forget()
         self.stage_results.append(
             {
@@ -184,32 +175,6 @@ class StagedSearch:
         )
         return stopped_by
 
-    def _play_off(self, stage, shared, ranking, iteration):
-        """Cross-validate the best of a stage by one fit per fold, and move to the best of these.
-
-        What all folds share when they are done in one pass favors some candidates.
-        """
-        ranking = [(one, row) for one, row in ranking if np.isfinite(row).all()]
-        valid = {self._key(stage, one): (one, row) for one, row in ranking}
-        if not valid:
-            return None
-        candidates, scores = zip(*valid.values(), strict=True)
-        costs = -np.array(scores)
-        if costs.shape[1] == 1:
-            chosen = np.argsort(costs[:, 0], kind="stable")[:_N_FINALISTS]
-        else:
-            chosen = np.flatnonzero(is_non_dominated(costs))
-        finalists = [self._with_tuned(stage, candidates[index]) for index in chosen]
-        stage = replace(stage, objective="cv", switch={})
-        evaluations = self._evaluate(stage, shared, finalists, iteration)
-        scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
-        front = Front()
-        front.update(finalists, scores)
-        positions = np.array([stage.space.encode(one) for one in finalists])
-        self._record(stage, iteration, positions, finalists, scores, front)
-        self._move_to_best(stage, front)
-        return front if front.candidates else None
-
     def _propose(self, stage, swarm, exact):
         """Positions of a swarm and candidates there, the first of them with exact values."""
         positions = swarm.ask() if swarm else np.zeros((1, 0))
@@ -220,17 +185,8 @@ class StagedSearch:
 
     def _move_to_best(self, stage, front):
         if front.candidates:
-            self.current = self._with_tuned(stage, front.candidates[front.best])
-
-    def _with_tuned(self, stage, candidate):
-        """A candidate with what its last step has found, at the nearest values of the spaces."""
-        tuned = self._seen[self._key(stage, candidate)].get("tuned", {})
-        near = {
-            name: self._spaces[name].nearest({name: value})[name]
-            for name, value in tuned.items()
-            if name in self._spaces
-        }
-        return {**candidate, **near}
+            best = front.candidates[front.best]
+            self.current = {**best, **self._seen[self._key(stage, best)].get("found", {})}
 
     def _start(self, stage):
         """Exact values of the first particles, and the swarm, if there is anything to vary."""
@@ -275,9 +231,13 @@ class StagedSearch:
             self._busy += evaluation["feature_time"] + evaluation.get("model_time", 0.0)
             if evaluation["error"] is not None:
                 self.errors.append(evaluation["error"])
-            if stage.objective == "cv":
+            if stage.has_folds:
                 where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
-                row = {"params": candidates[particle], **where, "particle": particle}
+                params = {**candidates[particle], **evaluation.get("found", {})}
+                if stage.found_in:
+                    # the second stage begins with what the first has found
+                    self._seen[self._key(replace(stage, found_in=None), params)] = evaluation
+                row = {"params": params, **where, "particle": particle}
                 self.rows.append({**row, **evaluation})
         self._bar.update(len(candidates))
         return [self._seen[key] for key in keys]
@@ -286,7 +246,7 @@ class StagedSearch:
         limit = evaluator.n_threads
         with nullcontext() if limit is None else threadpool_limits(limit):
             return self._parallel(
-                delayed(evaluator)(stage.objective, item, stage.switch) for item in params
+                delayed(evaluator)(stage.objective, item, stage.found_in) for item in params
             )
 
     def _key(self, stage, candidate):
@@ -295,8 +255,8 @@ class StagedSearch:
         alone = isinstance(stage.objective, str) and stage.objective in FEATURE_OBJECTIVES
         names = stage.space.names if alone else sorted(candidate)
         tokens = {name: self._token(name, candidate) for name in names}
-        switch = [sorted(stage.switch)] if stage.switch else []
-        return json.dumps([stage.label, tokens, *switch])
+        found = [stage.found_in.names] if stage.found_in else []
+        return json.dumps([stage.label, tokens, *found])
 
     def _token(self, name, candidate):
         return self._spaces[name].token(name, candidate[name])

@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
-from ._one_pass import self_tuning
+from ._one_pass import findable
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
@@ -105,7 +105,7 @@ def make_stages(search):
             f"{common} are in transformer_space and in regressor_space, but each parameter "
             "belongs to one; remove it from the other"
         )
-    start, switch = _present_values(search.estimator, spaces), {}
+    start, found_in = _present_values(search.estimator, spaces), None
     if search.strategy == "joint" or not transformer.names or not regressor.names:
         plan = [_single_stage(search, transformer, regressor)]
     else:
@@ -113,15 +113,16 @@ def make_stages(search):
         objectives = _resolve_objectives(search, [*transformer.names, *regressor.names])
         plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
         if objectives[0] == "one_pass":
-            switch = self_tuning(search.estimator, regressor.names)
+            found = findable(search.estimator, regressor.names)
+            found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None
     n_particles = _by_stage(search, "n_particles")
     n_iterations = _by_stage(search, "n_iterations", (3, 3) if len(plan) == 2 else (15, 15))
     warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
     stages = [
         Stage(
             number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
-            _NARROWING ** (cycle + bool((warm_up or switch) and number == 2)),
-            switch if number == 1 else {},
+            _NARROWING ** (cycle + bool((warm_up or found_in) and number == 2)),
+            found_in if number == 1 else None,
         )
         for cycle in range(search.n_cycles)
         for number, space, objective in plan

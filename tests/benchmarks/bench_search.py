@@ -205,27 +205,13 @@ def run_swarm(problem, seed, **options):
         scoring=problem.scoring, cv=problem.folds, refit=False, random_state=seed, **options,
     )  # fmt: skip
     search.fit(*problem.train[:2], **problem.metadata)
-    objectives = {
-        (stage["stage"], stage["cycle"]): stage["objective"] for stage in search.stage_results_
-    }
     trace, best = Trace(), np.nan
     for entry in search.history_:
-        if objectives[entry["stage"], entry["cycle"]] == "cv":
+        if entry["objective"] in ("cv", "one_pass"):
             best = np.fmax(best, np.fmax.reduce(entry["scores"]))
         trace.add(entry["n_models_trained"], entry["n_feature_evaluations"], entry["time"], best)
-    return trace, search.best_params_, _useful_time(search)
-
-
-def _useful_time(search):
-    """Share of the time of cross-validating stages that is spent in features and models."""
-    results, useful, total = search.cv_results_, 0.0, 0.0
-    for stage in search.stage_results_:
-        if stage["objective"] == "cv":
-            mine = (results["stage"] == stage["stage"]) & (results["cycle"] == stage["cycle"])
-            folds = results["mean_fit_time"] + results["mean_score_time"]
-            useful += (search.n_splits_ * folds + results["feature_time"])[mine].sum()
-            total += stage["time"]
-    return useful / total
+    spent = [[stage["work_time"], stage["time"]] for stage in search.stage_results_]
+    return trace, search.best_params_, np.divide(*np.sum(spent, axis=0))
 
 
 def _evaluate(problem, candidates, n_candidates):

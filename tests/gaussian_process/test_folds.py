@@ -7,7 +7,7 @@ from helpers.toy_descriptor import ToyDescriptor
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process import _sharing
+from skdesc.gaussian_process import _folds
 from skdesc.utils.folds import split_blocks
 from skdesc.utils.shared_work import forget, sharing
 
@@ -18,12 +18,6 @@ def data():
     return ToyDescriptor(SPECIES).transform(frames), *reference(frames)
 
 
-def _points(X):
-    """Sparse points that do not depend on the structures of a fit."""
-    rows = {z: np.flatnonzero(X.species == z)[:4] for z in SPECIES}
-    return {z: X.values[index] for z, index in rows.items()}
-
-
 def _part(values, index):
     if isinstance(values, list):
         return [values[i] for i in index]
@@ -32,14 +26,14 @@ def _part(values, index):
 
 @pytest.mark.parametrize("kinds", [(), ("forces",), ("forces", "virials")])
 @pytest.mark.parametrize("cv", [KFold(3), ShuffleSplit(2, test_size=0.4, random_state=0)])
-@pytest.mark.parametrize("zeta", [1, 3])
-def test_models_are_those_of_fits_to_the_training_parts(data, kinds, cv, zeta):
+@pytest.mark.parametrize(("zeta", "method"), [(1, "cur"), (3, "cur"), (2, "fps")])
+def test_models_are_those_of_fits_to_the_training_parts(data, kinds, cv, zeta, method):
     X, y, more = data
     more = {kind: more[kind] for kind in kinds}
     sigmas = np.full((len(y), 3), np.nan)
     sigmas[::3, 0] = 0.02
     more["sigmas"] = sigmas
-    gap = GAPRegressor(zeta=zeta, sparse_method=_points(X), sigma_energy=0.01)
+    gap = GAPRegressor(zeta=zeta, n_sparse=5, sparse_method=method, sigma_energy=0.01)
     splits = list(cv.split(y))
     models = gap.fit_folds(X, y, splits, **more)
     assert len(models) == len(splits)
@@ -47,6 +41,7 @@ def test_models_are_those_of_fits_to_the_training_parts(data, kinds, cv, zeta):
         own = GAPRegressor(**gap.get_params()).fit(
             X[train], y[train], **{name: _part(values, train) for name, values in more.items()}
         )
+        np.testing.assert_array_equal(model.sparse_features_, own.sparse_features_)
         assert model.e0_ == pytest.approx(own.e0_)
         assert model.energy_scale_ == pytest.approx(own.energy_scale_)
         assert model.log_marginal_likelihood_ == pytest.approx(own.log_marginal_likelihood_)
@@ -64,7 +59,7 @@ def test_plain_arrays_and_a_sequence_of_them():
     X = rng.normal(size=(30, 4))
     y = np.sin(X).sum(axis=1)
     splits = list(KFold(3).split(X))
-    gap = GAPRegressor(zeta=2, sparse_method=X[:10] / np.linalg.norm(X[:10], axis=1)[:, None])
+    gap = GAPRegressor(zeta=2, n_sparse=10)
     for rows in (X, list(X[:, None, :])):
         for model, (train, test) in zip(gap.fit_folds(rows, y, splits), splits, strict=True):
             own = GAPRegressor(**gap.get_params()).fit(_part(rows, train), y[train])
@@ -75,40 +70,42 @@ def test_plain_arrays_and_a_sequence_of_them():
 @pytest.mark.parametrize("energy_scale", ["auto", 2.0])
 def test_noise_is_that_of_all_structures(data, energy_scale):
     X, y, more = data
-    gap = GAPRegressor(energy_scale=energy_scale, n_sparse=6, optimize="marginal_likelihood")
-    whole = GAPRegressor(**gap.get_params()).fit(X, y, **more)
-    models = gap.fit_folds(X, y, list(KFold(3).split(y)), **more)
-    noise = ("sigma_energy", "sigma_forces", "sigma_virials")
-    found = {name: getattr(models[0], name) for name in noise}
+    gap = GAPRegressor(energy_scale=energy_scale, n_sparse=6)
+    splits = list(KFold(3).split(y))
+    found = gap._find(X, y, splits, **more)
     # a fit with this noise predicts what the refined one does: the ratio to the scale is the same
-    params = {**gap.get_params(), **found, "optimize": None}
-    plain = GAPRegressor(**params).fit(X, y, **more)
+    first = gap.fit_folds(X, y, splits, **more)[0]
+    points = {z: first.sparse_features_[first.sparse_species_ == z] for z in SPECIES}
+    changes = {"optimize": "marginal_likelihood"}, found
+    whole, plain = (
+        GAPRegressor(**{**gap.get_params(), **one, "sparse_method": points}).fit(X, y, **more)
+        for one in changes
+    )
     np.testing.assert_allclose(plain.predict(X), whole.predict(X), atol=1e-6)
     ratio = plain.energy_scale_ / whole.energy_scale_
-    for name in noise:
-        assert found[name] == pytest.approx(getattr(whole, f"{name}_") * ratio)
-    for model in models:
-        assert model.optimize is None
-        assert {name: getattr(model, name) for name in noise} == found
-    assert gap.get_params() == {**params, **{name: gap.get_params()[name] for name in noise},
-                                "optimize": "marginal_likelihood"}  # fmt: skip
+    for name, value in found.items():
+        assert value == pytest.approx(getattr(whole, f"{name}_") * ratio)
+    assert gap._findable(["sigma_energy"]) == tuple(found)
+    assert gap._findable(["sigma_energy", "optimize"]) == ()
+    assert whole._findable(["sigma_energy"]) == ()
 
 
 def test_one_pass_serves_all_noise(data, monkeypatch):
     X, y, more = data
     count = []
 
-    class Counted(_sharing.Training):
+    class Counted(_folds.Training):
         def absorb(self, environments, *args):
             count.extend(range(len(environments)))
             super().absorb(environments, *args)
 
-    monkeypatch.setattr(_sharing, "Training", Counted)
+    monkeypatch.setattr(_folds, "Training", Counted)
     splits = list(KFold(3).split(y))
     with sharing("search"):
         for sigma in (0.001, 0.01):
             gap = GAPRegressor(n_sparse=6, sigma_energy=sigma)
             models = gap.fit_folds(X, y, splits, **more)
+        gap._find(X, y, splits, **more)
     assert len(count) == len(y)
     forget("search")
     alone = gap.fit_folds(X, y, splits, **more)

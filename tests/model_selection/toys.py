@@ -87,22 +87,21 @@ class Picky(RegressorMixin, BaseEstimator):
 class FoldsRidge(ForcesRidge):
     """Does a whole cross-validation at once, and finds `alpha` by itself if asked to."""
 
-    _self_tuning = {"tune": True}
-    _self_tuned = ("alpha",)
     calls = []
 
-    def __init__(self, alpha=1e-3, need_forces=False, tune=False):
-        super().__init__(alpha, need_forces)
-        self.tune = tune
-
     def fit_folds(self, X, y, splits, *, forces=None):
-        FoldsRidge.calls.append(self.tune)
-        alpha = self.alpha
-        if self.tune:
-            grid = np.logspace(-7, 1, 9)
-            alpha = float(min(grid, key=lambda a: np.sum(FoldsRidge(a).fit(X, y).loo_ ** 2)))
+        FoldsRidge.calls.append("fit")
         models = []
         for train, _ in splits:
             part = None if forces is None else [forces[i] for i in train]
-            models.append(FoldsRidge(alpha, self.need_forces).fit(X[train], y[train], forces=part))
+            models.append(FoldsRidge(**self.get_params()).fit(X[train], y[train], forces=part))
         return models
+
+    def _findable(self, searched):
+        return () if "need_forces" in searched else ("alpha",)
+
+    def _find(self, X, y, splits, *, forces=None):
+        FoldsRidge.calls.append("find")
+        grid = np.logspace(-7, 1, 9)
+        errors = [np.sum(ForcesRidge(alpha).fit(X, y, forces=forces).loo_ ** 2) for alpha in grid]
+        return {"alpha": float(grid[np.argmin(errors)])}

@@ -16,7 +16,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # module: (uses OpenMP, further files whose change asks for a rebuild)
-KERNELS = ["skdesc/utils/kernels.h", "skdesc/utils/kernels_body.h"]
+KERNELS = [
+    f"skdesc/utils/{name}.h" for name in ("kernels", "kernels_body", "kernels_products")
+]
 EXPANSION = [*KERNELS, "skdesc/utils/_kernels.pxd", "skdesc/density/_expansion_cy.pxd"]
 INVARIANT = [*EXPANSION, "skdesc/invariants/_invariant_cy.pxd"]
 EXTENSIONS = {
@@ -31,6 +33,7 @@ EXTENSIONS = {
     "skdesc.invariants._power_spectrum_cy": (False, INVARIANT),
     "skdesc.invariants._environments_cy": (True, INVARIANT),
     "skdesc.invariants._inner_cy": (False, INVARIANT),
+    "skdesc.invariants._scatter_cy": (False, []),
 }
 
 DEBUG = bool(os.environ.get("SKDESC_DEBUG_CYTHON"))

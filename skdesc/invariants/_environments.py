@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..neighbors import find_pairs
-from . import _environments_cy
+from . import _environments_cy, _scatter_cy
 
 BATCH_ATOMS = 512
 """Atoms whose neighbors are held at a time; their pairs stay in the processor's cache."""
@@ -150,7 +150,7 @@ def pull_back(engine, structures, centers, center_offsets, cotangents):
             np.ascontiguousarray(cotangents[rows], dtype=np.float64), pair_gradients
         )
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
-        _environments_cy.scatter(
+        _scatter_cy.scatter(
             pairs.offsets, pairs.neighbor, pairs.displacement, own,
             batch.structure_index[own], pair_gradients, gradient[atoms], strain_gradient[part],
         )  # fmt: skip

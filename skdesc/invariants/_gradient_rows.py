@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from . import _environments_cy
+from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 from ._jacobian import Arena
 
@@ -61,7 +61,7 @@ def gradient_rows(engine, features, Q, weights):
         values = np.asarray(features.values[used[rows]], dtype=np.float64)
         for k, result in contraction(pairs, species, own, values):
             mine = slice(pairs.offsets[k], pairs.offsets[k + 1])
-            _environments_cy.scatter_rows(
+            _scatter_cy.scatter_rows(
                 result, pairs.neighbor[mine], own[k], pairs.displacement[mine],
                 np.ascontiguousarray(weights[used[rows.start + k]], dtype=np.float64),
                 gradient[atoms], strain_gradient[structure[k]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import _environments_cy, _inner_cy
+from . import _environments_cy, _inner_cy, _scatter_cy
 from ._environments import neighborhoods
 
 
@@ -91,7 +91,7 @@ def pull_back_means(engine, structures, centers, center_offsets, cotangents):
             _environments_cy.Neighborhoods(
                 engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
             ).pull_back_coefficients(slopes, index, pair_gradients)
-            _environments_cy.scatter(
+            _scatter_cy.scatter(
                 pairs.offsets, pairs.neighbor, pairs.displacement, own, index, pair_gradients,
                 gradient[atoms], strain_gradient[part],
             )  # fmt: skip

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..utils.memory import check_fits_memory
-from . import _environments_cy
+from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 
 
@@ -35,7 +35,7 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     for part, rows, _, species, own, pairs in neighborhoods(
         engine, structures, centers, center_offsets
     ):
-        block, offsets, atoms = _environments_cy.number_blocks(
+        block, offsets, atoms = _scatter_cy.number_blocks(
             pairs.offsets, pairs.neighbor, len(species)
         )
         blocks = slice(count, count + len(atoms))

@@ -6,9 +6,11 @@ from scipy.stats import loguniform, randint
 from sklearn.datasets import make_regression
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
-from skdesc import TwoStagePSOSearchCV
+from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV
+from skdesc.datasets import load_carbon_dimer
 from skdesc.plotting import ParityDisplay, SearchDisplay
 
 mpl.use("agg")
@@ -170,3 +172,36 @@ def test_bad_parity_options(arguments, options, match):
 def test_matplotlib_is_imported_when_drawing():
     code = "import sys, skdesc.plotting; assert 'matplotlib' not in sys.modules"
     run_python(code)
+
+
+@pytest.fixture(scope="module")
+def one_pass():
+    """Few of its candidates are cross-validated."""
+    data = load_carbon_dimer()
+    pipeline = make_pipeline(SOAPTransformer(["C"]), GAPRegressor(n_sparse=10))
+    return TwoStagePSOSearchCV(
+        pipeline,
+        {"soaptransformer__cutoff": [4.0, 5.0, 6.0], "soaptransformer__n_max": [4, 5, 6]},
+        {"gapregressor__sigma_energy": loguniform(1e-3, 1e-1)},
+        n_particles=4, n_iterations=3, stage_one_objective="one_pass", cv=KFold(3),
+        random_state=0,
+    ).fit([data.frames[i] for i in data.train], data.energies[data.train])  # fmt: skip
+
+
+def test_candidates_of_one_pass(one_pass):
+    display = SearchDisplay.from_search(one_pass)
+    assert [ax.get_title() for ax in display.axes_] == ["stage 1: one_pass", "stage 2: one_pass"]
+    seen = {repr(params) for entry in one_pass.history_ for params in entry["params"]}
+    assert len(seen) > 2 * len(one_pass.cv_results_["params"])
+    display.plot(kind="parameters")
+    assert {ax.get_title() for ax in display.axes_} == set(one_pass.best_params_)
+    for ax in display.axes_:
+        points, (star,) = ax.collections[0].get_offsets(), ax.lines
+        assert len(points) == len(seen)
+        assert star.get_ydata()[0] == one_pass.best_params_[ax.get_title()]
+    display.plot(kind="parallel")
+    assert len(display.axes_[0].lines) == len(seen) + len(one_pass.best_params_)
+    display.plot(kind="parameters", metric="score")  # those that were cross-validated
+    assert len(display.axes_[0].collections[0].get_offsets()) == len(
+        one_pass.cv_results_["params"]
+    )

@@ -31,6 +31,9 @@ class SearchDisplay:
         The best candidate.
     objectives : list of str, default=()
         What the search looked at, if that is more than one metric.
+    seen : dict, default=None
+        "params", "scores" and "best_index" of all candidates that were scored in one pass, where
+        few of them were cross-validated.
 
     Attributes
     ----------
@@ -59,13 +62,14 @@ class SearchDisplay:
     ['stage 1: cv', 'stage 2: cv']
     """
 
-    def __init__(self, stages, params, scores, front, best_index, objectives=()):
+    def __init__(self, stages, params, scores, front, best_index, objectives=(), seen=None):
         self.stages = stages
         self.params = params
         self.scores = scores
         self.front = front
         self.best_index = best_index
         self.objectives = objectives
+        self.seen = seen
 
     @classmethod
     def from_search(cls, search, *, kind="convergence", metric=None, ax=None):
@@ -102,10 +106,7 @@ class SearchDisplay:
             ]
             if scores:
                 stages.append({"label": label, "scores": np.array(scores)})
-        params = {}
-        for key, values in results.items():
-            if key.startswith("param_") and len({repr(value) for value in values}) > 1:
-                params[key.removeprefix("param_")] = list(values)
+        params = _varied(results["params"])
         scores = {
             key.removeprefix("mean_test_"): values
             for key, values in results.items()
@@ -115,7 +116,8 @@ class SearchDisplay:
         front = np.array([point["index"] for point in search.pareto_front_])
         objectives = search.objective if isinstance(search.objective, (list, tuple)) else ()
         best = getattr(search, "best_index_", None)
-        display = cls(stages, params, scores, front, best, list(objectives))
+        seen = _seen(search)
+        display = cls(stages, params, scores, front, best, list(objectives), seen)
         return display.plot(kind=kind, metric=metric, ax=ax)
 
     def plot(self, *, kind="convergence", metric=None, ax=None):
@@ -124,13 +126,15 @@ class SearchDisplay:
         Parameters
         ----------
         kind : {"convergence", "parameters", "parallel", "pareto"}, default="convergence"
-            Best score and the middle 80 % of the swarm by iteration, stage by stage; values
-            of each parameter in the order of evaluation; candidates as lines across all
-            parameters; two metrics and the front of their trade-offs.
+            Best score and the middle 80 % of the swarm by iteration, stage by stage (without
+            those of one iteration); values of each parameter in the order of evaluation;
+            candidates as lines across all parameters; two metrics and the front of their
+            trade-offs.
         metric : str or pair of str, default=None
             Which metric colors candidates, or which two make the front; "fit_time" and
             "score_time" count as metrics. By default what the search looked at, or the first
-            ones. The convergence always shows what the swarm looked at.
+            ones. The convergence always shows what the swarm looked at, and so do parameters
+            if no metric is named and scores are those of one pass over the data.
         ax : matplotlib Axes, default=None
             Where to draw; it is divided if there is more than one panel.
 
@@ -152,8 +156,9 @@ class SearchDisplay:
         return self
 
     def _plot_convergence(self, metric, ax):
-        self.axes_ = panels(ax, len(self.stages))
-        for panel, stage in zip(self.axes_, self.stages, strict=True):
+        stages = [stage for stage in self.stages if len(stage["scores"]) > 1] or self.stages
+        self.axes_ = panels(ax, len(stages))
+        for panel, stage in zip(self.axes_, stages, strict=True):
             scores = stage["scores"][:, :, 0]
             # failed candidates have no place on the axis, nor do iterations of nothing else
             scores = np.where(np.isfinite(scores), scores, np.nan)
@@ -171,14 +176,14 @@ class SearchDisplay:
         self.axes_[0].set_ylabel("score")
 
     def _plot_parameters(self, metric, ax):
-        score = self._score(metric)
-        self.axes_ = panels(ax, max(1, len(self.params)))
-        for panel, (name, values) in zip(self.axes_, self.params.items(), strict=False):
+        params, score, best_index, _ = self._candidates(metric)
+        self.axes_ = panels(ax, max(1, len(params)))
+        for panel, (name, values) in zip(self.axes_, params.items(), strict=False):
             heights, ticks, log = _axis_of(values)
             low = np.percentile(score[np.isfinite(score)], 25)
             panel.scatter(np.arange(len(heights)), heights, c=score, vmin=low, s=12)
-            if self.best_index is not None:
-                panel.plot(self.best_index, heights[self.best_index], "r*", ms=12)
+            if best_index is not None:
+                panel.plot(best_index, heights[best_index], "r*", ms=12)
             if log:
                 panel.set_yscale("log")
             if ticks:
@@ -189,11 +194,11 @@ class SearchDisplay:
     def _plot_parallel(self, metric, ax):
         import matplotlib as mpl
 
-        score = self._score(metric)
-        self.axes_ = panels(ax, 1, width=1.3 * len(self.params))
+        params, score, _, label = self._candidates(metric)
+        self.axes_ = panels(ax, 1, width=1.3 * len(params))
         panel = self.axes_[0]
         columns = []
-        for place, values in enumerate(self.params.values()):
+        for place, values in enumerate(params.values()):
             heights, ticks, log = _axis_of(values)
             low, high = np.nanmin(heights), np.nanmax(heights)
             ends = (ticks[0], ticks[-1]) if ticks else (f"{low:.3g}", f"{high:.3g}")
@@ -212,10 +217,10 @@ class SearchDisplay:
             if np.isfinite(score[index]):
                 line = [column[index] for column in columns]
                 panel.plot(line, color=colormap(norm(score[index])), alpha=0.7)
-        panel.set_xticks(range(len(self.params)), list(self.params), rotation=30, ha="right")
+        panel.set_xticks(range(len(params)), list(params), rotation=30, ha="right")
         panel.set(yticks=[], ylim=(-0.12, 1.12))
         mappable = mpl.cm.ScalarMappable(norm, colormap)
-        panel.figure.colorbar(mappable, ax=panel, label=self._metrics(metric, 1)[0])
+        panel.figure.colorbar(mappable, ax=panel, label=label)
 
     def _plot_pareto(self, metric, ax):
         first, second = self._metrics(metric, 2)
@@ -235,8 +240,12 @@ class SearchDisplay:
         panel.set(xlabel=first, ylabel=second)
         panel.legend()
 
-    def _score(self, metric):
-        return self.scores[self._metrics(metric, 1)[0]]
+    def _candidates(self, metric):
+        """Their parameters, scores, the best of them, and what the scores are."""
+        if metric is None and self.seen is not None:
+            return *(self.seen[key] for key in ("params", "scores", "best_index")), "one pass"
+        name = self._metrics(metric, 1)[0]
+        return self.params, self.scores[name], self.best_index, name
 
     def _metrics(self, metric, count):
         known = list(self.scores)
@@ -250,6 +259,34 @@ class SearchDisplay:
                 f"metric is {metric!r}, but {count} of the metrics {known} must be named"
             )
         return chosen
+
+
+def _varied(candidates):
+    """Values of each parameter that is not the same for all candidates."""
+    names = list(dict.fromkeys(name for params in candidates for name in params))
+    columns = {name: [params.get(name) for params in candidates] for name in names}
+    return {name: values for name, values in columns.items() if len(set(map(repr, values))) > 1}
+
+
+def _seen(search):
+    """Candidates of stages that scored them in one pass; None if there is no such stage."""
+    where = {(stage["stage"], stage["cycle"]) for stage in search.stage_results_
+             if stage["objective"] == "one_pass"}  # fmt: skip
+    found = {}
+    for entry in search.history_:
+        if (entry["stage"], entry["cycle"]) in where:
+            scores = np.reshape(entry["scores"], (len(entry["params"]), -1))[:, 0]
+            for params, score in zip(entry["params"], scores, strict=True):
+                found.setdefault(repr(sorted(params.items())), (params, score))
+    if not found:
+        return None
+    best = repr(sorted(getattr(search, "best_params_", {}).items()))
+    candidates, scores = zip(*found.values(), strict=True)
+    return {
+        "params": _varied(candidates),
+        "scores": np.array(scores),
+        "best_index": list(found).index(best) if best in found else None,
+    }
 
 
 def _axis_of(values):

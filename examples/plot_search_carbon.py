@@ -45,8 +45,9 @@ pipeline = Pipeline([
 ])  # fmt: skip
 
 # %%
-# In the second stage of the first search, fits that differ in noise alone share their pass over
-# the data, which the joint search cannot, because its descriptor is never the same twice.
+# The first search cross-validates a candidate in one pass over the data, which counts as one
+# model, and finds the noise that suits each descriptor. Its second stage has a descriptor already,
+# and fits that differ in noise alone share their pass.
 
 spaces = suggest_space(train, pipeline)
 spaces[1].pop("gap__n_sparse")  # the more the better: nothing to search

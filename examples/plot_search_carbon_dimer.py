@@ -64,8 +64,7 @@ for name, values in {**transformer_space, **regressor_space}.items():
 
 search = TwoStagePSOSearchCV(
     pipeline, transformer_space, regressor_space,
-    scoring=make_forces_scorer(), cv=folds, n_warm_up=1, n_particles=8, n_iterations=5, n_jobs=2,
-    random_state=0,
+    scoring=make_forces_scorer(), cv=folds, n_jobs=2, random_state=0,
 ).fit(train, y, forces=forces)  # fmt: skip
 print(f"{search.n_models_trained_} models on {search.n_feature_evaluations_} sets of features")
 SearchDisplay.from_search(search)

@@ -302,6 +302,8 @@ def test_tune(folder, capsys):
     assert checkpoint.exists()
     run(capsys, *words, "--objective", "loo", "--quiet")
     np.testing.assert_array_equal(load(path)["gap"].weights_, model["gap"].weights_)
+    run(capsys, *[word for word in words if word not in ("--checkpoint", checkpoint)], "--quiet")
+    assert load(path)["gap"].zeta in (2, 4)
     base = ["tune", folder / "train.xyz", "-o", path]
     assert "must be a parameter" in fail(capsys, *base, "--space", "nonsense=1:2")
     assert "there are none" in fail(capsys, *base, "--no-forces", "--score", "forces")

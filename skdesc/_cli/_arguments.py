@@ -182,10 +182,10 @@ def _add_search(sub):
     group = sub.add_argument_group("search")
     group.add_argument("--space", metavar="NAME=RANGE", action="append", default=[],
                        help="what to search, may be repeated; low:high, low:high:log, or a,b,c")
-    group.add_argument("--n-particles", type=int, default=8, metavar="INT",
-                       help="candidates per iteration (default: 8)")
-    group.add_argument("--n-iterations", type=int, default=8, metavar="INT",
-                       help="iterations of each stage (default: 8)")
+    group.add_argument("--n-particles", type=int, metavar="INT",
+                       help="candidates per iteration (default: 5)")
+    group.add_argument("--n-iterations", type=int, metavar="INT",
+                       help="iterations of each stage (default: 7 and 4)")
     group.add_argument("--max-time", type=float, metavar="SECONDS", help="limit of the search")
     group.add_argument("--folds", type=int, default=3, metavar="INT",
                        help="folds of the cross-validation (default: 3)")
@@ -195,8 +195,8 @@ def _add_search(sub):
                        help="sparse points per element during the search (default: 100)")
     group.add_argument("--score", choices=["auto", "energy", "forces"], default="auto",
                        help="which error counts (default: forces, if there are some)")
-    group.add_argument("--objective", default="cv", metavar="NAME",
-                       help="objective of the first stage: cv, loo, ridge or alignment "
-                       "(default: cv)")  # fmt: skip
+    group.add_argument("--objective", default="auto", metavar="NAME",
+                       help="objective of the first stage: one_pass, cv, loo, ridge or alignment "
+                       "(default: one_pass where possible)")  # fmt: skip
     group.add_argument("--checkpoint", metavar="FILE",
                        help="keep evaluations, so that a search that was ended goes on")

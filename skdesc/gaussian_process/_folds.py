@@ -18,6 +18,7 @@ from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._sharing import select_shared, shared_blocks
 from ._sparse_points import union
+from ._targets import sigmas_of_kinds
 from ._training import Training
 
 
@@ -78,6 +79,10 @@ def _pass_by(regressor, X, y, splits, metadata):
     """Training parts, blocks of structures, and what is known of both after the pass."""
     check_parameters(regressor)
     environments = check_environments(X, regressor, reset=True)
+    if isinstance(metadata.get("sigmas"), dict):
+        # a block may lack kinds that others have
+        table = sigmas_of_kinds(metadata["sigmas"], metadata.get("config_types"), len(environments))
+        metadata = {**metadata, "sigmas": np.array(table, dtype=np.float64)}
     trains = [np.asarray(train) for train, _ in splits]
     members = split_blocks(trains, len(environments))
 
@@ -119,8 +124,8 @@ def _merged(regressor, part, columns, blocks):
 
 
 def _take(values, index):
-    if values is None or isinstance(values, dict):
-        return values
+    if values is None:
+        return None
     if isinstance(values, (list, tuple)):
         return [values[i] for i in index]
     return values[index]

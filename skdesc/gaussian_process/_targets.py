@@ -142,7 +142,7 @@ def _check_sigmas(sigmas, config_types, n_structures, defaults):
     if sigmas is None:
         return result
     if isinstance(sigmas, Mapping):
-        sigmas = _sigmas_of_kinds(sigmas, config_types, n_structures)
+        sigmas = sigmas_of_kinds(sigmas, config_types, n_structures)
     check_one_per_structure("sigmas", sigmas, n_structures)
     sigmas = check_array(sigmas, dtype=np.float64, ensure_all_finite="allow-nan",
                          input_name="sigmas")
@@ -159,8 +159,23 @@ def _check_sigmas(sigmas, config_types, n_structures, defaults):
     return result
 
 
-def _sigmas_of_kinds(table, config_types, n_structures):
-    """Noise of each structure, by its kind."""
+def sigmas_of_kinds(table, config_types, n_structures):
+    """Noise of each structure, from that of kinds of structures.
+
+    Parameters
+    ----------
+    table : dict
+        Three numbers for each kind; NaN where the defaults stand.
+    config_types : sequence or None
+        Kinds of the structures.
+    n_structures : int
+        Number of structures.
+
+    Returns
+    -------
+    list
+        Three numbers for each structure.
+    """
     check_config_types(config_types, n_structures, "sigmas is a dict")
     for kind, values in table.items():
         if np.shape(values) != (3,):

@@ -55,13 +55,11 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     regressor_space : dict of str to list or distribution
         Space of the last step. If empty, `transformer_space` may name any parameter and is
         searched in one stage.
-    n_particles : int or pair of int, default=12
+    n_particles : int or pair of int, default=None
         Candidates per iteration, evaluated side by side; a pair for the first and the second
-        stage.
+        stage. None stands for 12 in a single stage, and for 5 in two.
     n_iterations : int or pair of int, default=None
-        Iterations of each stage. None stands for 15 in a single stage, and for 3 in each of
-        two: features of the first that is judged by one model each, and a second that begins
-        near its best, leave little for more.
+        Iterations of each stage. None stands for 15 in a single stage, and for 7 and 4 in two.
     n_cycles : int, default=1
         How many times both stages are run in turn, each from the best so far.
     n_warm_up : int, default=0
@@ -83,11 +81,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
           them; the second stage begins there.
         - "alignment": centered alignment between the kernel of the features and the targets,
           forces included where they are given. Trains no model.
-        - "ridge": minus the leave-one-out error of a ridge regression on the features, in
-          closed form and at its best regularisation, relative to the spread of the targets; for
-          features with several rows per sample in kernels of first, second and fourth order.
-          Trains no model of the pipeline either, and the present parameters of its last step,
-          good or bad, have no influence.
+        - "ridge": minus the leave-one-out error of a ridge regression on the features, at its
+          best regularisation, relative to the spread of the targets; for features with several
+          rows per sample in kernels of first, second and fourth order. Trains no model of the
+          pipeline either; the present parameters of its last step have no influence.
         - "loo": minus the root mean square of the attribute ``loo_`` of the last step, the
           leave-one-out residuals that some models know in closed form. One model each.
         - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
@@ -119,17 +116,17 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Parameters of further first particles; the first of all starts at the estimator's
         present parameters, as far as they lie in the space.
     topology : {"star", "ring"}, default="star"
-        Whether particles follow the best of all or the best of their nearest neighbors.
+        Whether particles follow the best of all or of their nearest neighbors.
     swarm : {"pso", "ppso"} or dict, default="pso"
-        Rules of movement: "ppso" are those of the program of [1]_. A dict may have "inertia"
+        Rules of movement: "pso" is brisker in stages of less than ten iterations, "ppso" are
+        those of the program of [1]_. A dict may have "inertia"
         (a number, or a pair for a linear schedule), "cognitive", "social", "velocity_clamp"
         (in (0, 1], or None), "bounds" ("reflective", "nearest" or "redraw"), "leader"
         ("best" or "iteration") and "stratified".
     early_stopping : int, default=None
         End a stage after so many iterations without a better candidate.
     max_time : float, default=None
-        Seconds, shared evenly between the stages; a stage that has used its share begins no
-        iteration after its first.
+        Seconds, shared evenly between the stages; after them a stage begins no iteration.
     checkpoint : str or path-like, default=None
         File that keeps evaluations. A search that was killed continues from it when run
         again, to the same result; one with more iterations extends it.
@@ -179,11 +176,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     ``cache_features=False`` if a scorer needs the original samples. Without folds, for
     "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
 
-    Candidates are equal if their parameters are, and are then evaluated once. Results do not
-    depend on `n_jobs` or the backend, except for what multithreaded linear algebra rounds.
-
-    What the first stage optimises in [1]_ could not be read; the objectives here are this
-    package's own.
+    Equal candidates are evaluated once. Results do not depend on `n_jobs` or the backend, except
+    for what multithreaded linear algebra rounds. What the first stage optimises in [1]_ could not
+    be read; the objectives here are this package's own.
 
     References
     ----------
@@ -221,7 +216,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         transformer_space,
         regressor_space,
         *,
-        n_particles=12,
+        n_particles=None,
         n_iterations=None,
         n_cycles=1,
         n_warm_up=0,

@@ -16,7 +16,7 @@ from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import Front
 from ._space import SearchSpace
-from ._swarm import ParticleSwarm, SwarmRules
+from ._swarm import ParticleSwarm, SwarmRules, rules_for
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class StagedSearch:
             row[:] = space.encode(seed)
         swarm = ParticleSwarm(
             position,
-            self.settings.rules,
+            rules_for(self.settings.rules, stage.n_iterations),
             self.settings.topology,
             stage.n_iterations,
             np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number]),

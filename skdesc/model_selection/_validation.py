@@ -25,6 +25,9 @@ _CHOICES = {
 }
 # a swarm that searches a space again starts in a cube with edges so much shorter
 _NARROWING = 0.5
+# default particles and iterations of each stage, by the number of stages
+_SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (7, 4))}
+_FEWEST = 5
 _STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
 _STAGE_TWO = ("auto", "cv", "one_pass")
 
@@ -66,7 +69,7 @@ def check_settings(search):
     return Settings(
         rules=_make_rules(search.swarm),
         topology=search.topology,
-        init=_check_init(search.init, min(_by_stage(search, "n_particles"))),
+        init=_check_init(search.init, min(_by_stage(search, "n_particles", (_FEWEST, _FEWEST)))),
         metrics=_make_metrics(search),
         early_stopping=search.early_stopping,
         max_time=search.max_time,
@@ -115,8 +118,9 @@ def make_stages(search):
         if objectives[0] == "one_pass":
             found = findable(search.estimator, regressor.names)
             found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None
-    n_particles = _by_stage(search, "n_particles")
-    n_iterations = _by_stage(search, "n_iterations", (3, 3) if len(plan) == 2 else (15, 15))
+    sizes = _SIZES[len(plan)]
+    n_particles = _by_stage(search, "n_particles", sizes[0])
+    n_iterations = _by_stage(search, "n_iterations", sizes[1])
     warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
     stages = [
         Stage(

@@ -30,22 +30,23 @@ from skdesc.datasets import (
     fetch_iron_gap22,
     load_carbon_dimer,
     load_carbon_solids,
-    load_organic_molecules,
 )
 from skdesc.metrics import make_energy_scorer, make_forces_scorer
 
 N_FOLDS = 3
-JOINT = (10, 10)  # particles, iterations
-# particles and iterations of the first and of the second stage, iterations of the warm-up
-SIZES = {
-    "fifth cv": ((4, 2), (4, 2), 1),
-    "fifth alignment": ((6, 6), (5, 4), 0),
-    "fifth ridge": ((6, 6), (5, 4), 0),
-    "fifth loo": ((6, 5), (4, 2), 2),
-    "full cv": ((10, 5), (10, 4), 1),
-    "full ridge": ((10, 6), (10, 10), 0),
+N_CANDIDATES = 100  # of the joint swarm, random search and TPE
+METHODS_OF_SWARMS = {
+    # over all parameters at once
+    "joint": {"strategy": "joint", "n_particles": 10, "n_iterations": 10},
+    "joint, one pass": {"n_particles": 10, "n_iterations": 10, "stage_one_objective": "one_pass"},
+    # two stages, the first of them with all defaults
+    "two stages": {},
+    "alignment": {"stage_one_objective": "alignment"},
+    "loo": {"stage_one_objective": "loo", "n_warm_up": 2},
+    "long": {"n_cycles": 2, "n_particles": 8, "n_iterations": (6, 3)},
 }
-METHODS = ("joint", "random", "TPE", *SIZES)
+METHODS = ("joint", "joint, one pass", "random", "TPE", "two stages", "alignment", "loo", "long")
+COMPARED = METHODS[4:]
 
 
 @dataclass
@@ -132,25 +133,12 @@ def solids():
     """Small cells of carbon: forces."""
     data = load_carbon_solids()
     n_atoms = np.array([len(atoms) for atoms in data.frames])
-    chosen = np.random.RandomState(0).permutation(np.flatnonzero(n_atoms <= 24))
+    chosen = np.random.RandomState(0).permutation(np.flatnonzero(n_atoms <= 16))
     return Problem(
         "carbon solids", "meV/A", make_forces_scorer(),
-        *_sides(data.frames, chosen[:28], chosen[28:]),
-        _pipeline(data.isolated_energies, 60, species=["C"]),
-        *_spaces((2.5, 6.0), (0.2, 0.8), (4, 10), (2, 8)),
-    )  # fmt: skip
-
-
-def molecules():
-    """Small molecules of three elements: energies of other geometries."""
-    data = load_organic_molecules()
-    small = [a for a in data.frames if len(a) < 10 and set(a.symbols) <= set("HCO")]
-    index = np.arange(len(small))
-    return Problem(
-        "organic molecules", "meV/atom", make_energy_scorer(),
-        *_sides(small, index[index % 4 != 1], index[index % 4 == 1], forces=False),
-        _pipeline(data.isolated_energies, 40, species=["H", "C", "O"]),
-        *_spaces((2.0, 6.0), (0.15, 0.8), (2, 4), (1, 4), forces=False),
+        *_sides(data.frames, chosen[:24], chosen[24:]),
+        _pipeline(data.isolated_energies, 30, species=["C"]),
+        *_spaces((2.5, 5.0), (0.2, 0.8), (4, 8), (2, 6)),
     )  # fmt: skip
 
 
@@ -169,7 +157,7 @@ def iron():
     )  # fmt: skip
 
 
-PROBLEMS = {"dimer": dimer, "solids": solids, "molecules": molecules, "iron": iron}
+PROBLEMS = {"dimer": dimer, "solids": solids, "iron": iron}
 
 
 class Trace:
@@ -185,16 +173,9 @@ class Trace:
         self.time.append(seconds)
         self.error.append(-1000 * score)
 
-    def until(self, error):
-        """First models, features and seconds at which an error is reached; None if never."""
-        for cost in zip(self.models, self.features, self.time, self.error, strict=True):
-            if cost[-1] <= error:
-                return cost[:-1]
-        return None
-
-    def at(self, n_models):
-        """Error when so many models were trained."""
-        errors = [e for m, e in zip(self.models, self.error, strict=True) if m <= n_models]
+    def at(self, n_features):
+        """Error when so many descriptors were computed."""
+        errors = [e for n, e in zip(self.features, self.error, strict=True) if n <= n_features]
         return np.nanmin(errors) if np.isfinite(errors).any() else np.nan
 
 
@@ -263,31 +244,24 @@ def _suggest(trial, name, values):
     return trial.suggest_float(name, low, high, log=values.dist.name == "loguniform")
 
 
-def run(problem_name, method, seed, joint):
+def run(problem_name, method, seed):
     """One search in one process, on one thread."""
     with threadpool_limits(1), sklearn.config_context(enable_metadata_routing=True):
         warnings.simplefilter("ignore")  # swarms visit the worst of settings
-        return _run(problem_name, method, seed, joint)
+        return _run(problem_name, method, seed)
 
 
-def _run(problem_name, method, seed, joint):
+def _run(problem_name, method, seed):
     problem = PROBLEMS[problem_name]()
-    n_candidates = joint[0] * joint[1]
     began, cpu = time.perf_counter(), time.process_time()
-    if method == "joint":
-        trace, params, useful = run_swarm(
-            problem, seed, strategy="joint", n_particles=joint[0], n_iterations=joint[1]
-        )
-    elif method == "random":
-        trace, params, useful = _evaluate(problem, _random(problem, seed), n_candidates)
-    elif method == "TPE":
-        trace, params, useful = _evaluate(problem, _tpe(problem, seed), n_candidates)
+    if method in ("random", "TPE"):
+        generator = (_random if method == "random" else _tpe)(problem, seed)
+        trace, params, useful = _evaluate(problem, generator, N_CANDIDATES)
     else:
-        first, second, warm_up = SIZES[method]
-        trace, params, useful = run_swarm(
-            problem, seed, stage_one_objective=method.split()[1], n_warm_up=warm_up,
-            n_particles=(first[0], second[0]), n_iterations=(first[1], second[1]),
-        )  # fmt: skip
+        if method == "joint, one pass":
+            problem.transformer_space |= problem.regressor_space
+            problem.regressor_space = {}
+        trace, params, useful = run_swarm(problem, seed, **METHODS_OF_SWARMS[method])
     seconds = time.perf_counter() - began, time.process_time() - cpu
     return {
         "problem": problem_name, "method": method, "seed": seed, "trace": trace,
@@ -306,10 +280,10 @@ def report(problem, runs):
     by_method = {}
     for result in sorted(runs, key=lambda r: (METHODS.index(r["method"]), r["seed"])):
         by_method.setdefault(result["method"], []).append(result)
-    joint = [r["trace"] for r in by_method["joint"]]
-    goal = np.median([trace.error[-1] for trace in joint])
-    goal_test = np.median([r["test"] for r in by_method["joint"]])
-    joint_cost = np.median([[trace.models[-1], trace.time[-1]] for trace in joint], axis=0)
+    joint = by_method["joint"]
+    goal = np.median([r["trace"].error[-1] for r in joint])
+    goal_test = np.median([r["test"] for r in joint])
+    cost = np.median([[r["trace"].models[-1], *r["seconds"]] for r in joint], axis=0)
     print(f"\n### {problem.name}\n")
     print(f"{len(problem.train[0])} structures to learn from, {len(problem.test[0])} to test; "
           f"errors in {problem.unit}; median (range) over {len(joint)} seeds.\n")  # fmt: skip
@@ -324,34 +298,35 @@ def report(problem, runs):
             f"| {_range([t.error[-1] for t in traces], 1)} "
             f"| {_range([r['test'] for r in results], 1)} |"
         )
-    print(f"\nSeeds that reach the joint swarm's median final error, {goal:.1f} cross-validated "
-          f"(after what part of its {joint_cost[0]:.0f} models and {joint_cost[1]:.1f} s) and "
-          f"{goal_test:.1f} on the test structures; seeds that end below the others, "
-          "cross-validated, at an equal number of models:\n")  # fmt: skip
-    print("| search | reach it | models | time | reach it in the test | below joint "
-          "| below random | below TPE |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
-    for method in [name for name in SIZES if name in by_method]:
+    print(f"\nSeeds that end at most at the joint swarm's median error, {goal:.1f} cross-validated "
+          f"and {goal_test:.1f} on the test structures; parts of its {cost[0]:.0f} models, "
+          f"{cost[1]:.1f} s and {cost[2]:.1f} s of CPU time that the whole search takes; seeds "
+          "that end below the others, cross-validated, after as many descriptors, and in all:\n"
+          )  # fmt: skip
+    print("| search | reach it | in the test | models | time | CPU time | below joint "
+          "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
+    for method in [name for name in COMPARED if name in by_method]:
         results = by_method[method]
-        costs = [r["trace"].until(goal) for r in results]
-        costs = np.array([[cost[0], cost[2]] for cost in costs if cost is not None])
-        shares = np.median(costs / joint_cost, axis=0) if len(costs) else (np.nan, np.nan)
-        wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
+        reached = sum(r["trace"].error[-1] <= goal for r in results)
         tested = sum(r["test"] <= goal_test for r in results)
-        print(f"| {method} | {len(costs)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
-              f"| {tested} of {len(results)} | {' | '.join(wins)} |")  # fmt: skip
-    useful = [r["useful"] for r in by_method.get("full cv", by_method["joint"])]
-    print(f"\nShare of time spent in features and models: {_range(useful, 3)}.", flush=True)
+        mine = np.median([[r["trace"].models[-1], *r["seconds"]] for r in results], axis=0)
+        shares = " | ".join(f"{share:.2f}" for share in mine / cost)
+        wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
+        print(f"| {method} | {reached} of {len(results)} | {tested} | {shares} "
+              f"| {' | '.join(wins)} |")  # fmt: skip
+    useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
+    print("\nShare of time spent in features and models: "
+          + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)
 
 
 def _wins(results, others):
-    """Seeds for which the final error is below that of another search with as many models."""
+    """Seeds that end below another search, after as many descriptors and at its end."""
     if not others:
         return "-"
-    pairs = [
-        (r["trace"].error[-1], other["trace"].at(r["trace"].models[-1]))
-        for r, other in zip(results, others, strict=True)
-    ]
-    return f"{sum(mine < theirs for mine, theirs in pairs)} of {len(pairs)}"
+    pairs = [(r["trace"], other["trace"]) for r, other in zip(results, others, strict=True)]
+    equal = sum(mine.error[-1] < other.at(mine.features[-1]) for mine, other in pairs)
+    final = sum(mine.error[-1] < other.error[-1] for mine, other in pairs)
+    return f"{equal}, {final}"
 
 
 def main():
@@ -359,17 +334,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("problems", nargs="*", metavar="PROBLEM",
                         help=f"of {', '.join(PROBLEMS)}; all by default")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="two seeds, small searches only")
+    parser.add_argument("--quick", action="store_true", help="two seeds, fewer searches")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    quick = arguments.quick
-    joint, seeds = ((5, 8), 2) if quick else (JOINT, arguments.seeds)
-    methods = [
-        method for method in METHODS
-        if (method != "TPE" or importlib.util.find_spec("optuna"))
-        and not (quick and method.startswith("full"))
-    ]  # fmt: skip
+    seeds = 2 if arguments.quick else arguments.seeds
+    left_out = {"long", "joint, one pass"} if arguments.quick else set()
+    if not importlib.util.find_spec("optuna"):
+        left_out.add("TPE")
+    methods = [method for method in METHODS if method not in left_out]
     with joblib.Parallel(n_jobs=arguments.jobs) as parallel:
         for name in arguments.problems or PROBLEMS:
             try:
@@ -377,7 +350,7 @@ def main():
             except OSError as error:
                 print(f"\n### {name}: skipped, the data are not there: {error}")
                 continue
-            jobs = [(name, method, seed, joint) for seed in range(seeds) for method in methods]
+            jobs = [(name, method, seed) for seed in range(seeds) for method in methods]
             report(problem, parallel(joblib.delayed(run)(*job) for job in jobs))
 
 

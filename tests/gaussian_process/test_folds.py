@@ -54,6 +54,20 @@ def test_models_are_those_of_fits_to_the_training_parts(data, kinds, cv, zeta, m
             np.testing.assert_allclose(np.vstack(mine), np.vstack(theirs), atol=1e-7)
 
 
+def test_noise_by_kind_of_structure(data):
+    X, y, _ = data
+    kinds = ["odd"] + ["even"] * 11  # a block has one kind only
+    splits = list(KFold(3).split(y))
+    gap = GAPRegressor(n_sparse=5, sigma_energy=0.01)
+    more = {"sigmas": {"odd": (0.5, np.nan, np.nan)}, "config_types": kinds}
+    models = gap.fit_folds(X, y, splits, **more)
+    train, test = splits[1]
+    own = GAPRegressor(**gap.get_params()).fit(
+        X[train], y[train], sigmas=more["sigmas"], config_types=_part(kinds, train)
+    )
+    np.testing.assert_allclose(models[1].predict(X[test]), own.predict(X[test]), atol=1e-7)
+
+
 def test_plain_arrays_and_a_sequence_of_them():
     rng = np.random.RandomState(0)
     X = rng.normal(size=(30, 4))

@@ -6,7 +6,7 @@ from model_selection.processes import run_python
 from scipy.spatial import cKDTree
 
 from skdesc.model_selection._pareto import is_non_dominated
-from skdesc.model_selection._swarm import PRESETS, ParticleSwarm, SwarmRules
+from skdesc.model_selection._swarm import PRESETS, ParticleSwarm, SwarmRules, rules_for
 
 
 class NumpySwarm:
@@ -238,3 +238,13 @@ def test_several_objectives_spread_along_the_front():
     excess = np.sqrt(front).sum(axis=1) - 0.6 * np.sqrt(2)
     assert np.median(excess) < 0.02
     assert np.ptp(front[:, 0]) > 0.4
+
+
+def test_short_stages_have_rules_of_their_own():
+    long, other = PRESETS["pso"], SwarmRules(inertia=0.3)
+    short = rules_for(long, 5)
+    assert rules_for(long, 10) is long
+    assert short.velocity_clamp > long.velocity_clamp
+    assert short.inertia[0] < long.inertia[0]
+    for rules in (other, PRESETS["ppso"]):  # what was asked for is what is done
+        assert rules_for(rules, 5) is rules

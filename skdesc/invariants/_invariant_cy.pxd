@@ -7,7 +7,7 @@ cdef class Invariant:
     cdef readonly DensityExpansion expansion
     cdef readonly Py_ssize_t n_features
     cdef readonly bint normalize
-    cdef public list columns
+    cdef public list columns, vanishing
     cdef Py_ssize_t[::1] n_touched
 
     cdef Py_ssize_t n_doubles(self) noexcept nogil

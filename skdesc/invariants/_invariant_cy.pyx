@@ -18,6 +18,8 @@ cdef class Invariant:
     columns : list of ndarray
         For each group of channels, the features that a change of its coefficients touches
         before normalization, ascending.
+    vanishing : list of ndarray
+        For each group of channels, the features that are zero where the group is absent.
     """
 
     cdef Py_ssize_t n_doubles(self) noexcept nogil:

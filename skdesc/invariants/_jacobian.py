@@ -24,7 +24,7 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     Returns
     -------
     groups : list of tuple (center, atom, columns, values, along)
-        Blocks of each group, see `Blocks`, the last one those by the centers themselves.
+        Blocks of each group, see `Blocks`, the last ones those by the centers themselves.
     strain : ndarray of shape (n_centers, 3, 3, n_features) or None
         Before normalization is accounted for.
     strain_along : ndarray of shape (n_centers, 3, 3) or None
@@ -32,6 +32,7 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     """
     expansion, invariant = engine.expansion, engine.invariant
     batches, atom, center, group, count = [], [], [], [], 0
+    present = np.zeros((len(centers), len(invariant.columns)), dtype=bool)
     for part, rows, _, species, own, pairs in neighborhoods(
         engine, structures, centers, center_offsets
     ):
@@ -44,12 +45,14 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
         atom.append(atoms + structures.offsets[part.start])
         center.append(np.repeat(np.arange(rows.start, rows.stop), np.diff(offsets)))
         group.append(expansion.groups_of(species[atoms]))
+        present[center[-1], group[-1]] = True
+        known = species[own] >= 0
+        present[rows][known, expansion.groups_of(species[own][known])] = True
     atom, center, group = (np.concatenate(parts) for parts in (atom, center, group))
-    arena = Arena(group, invariant.columns)
+    arena, own_arena = Arena(group, invariant.columns), _arena_of_centers(invariant, present)
     n_centers, n_features = len(centers), invariant.n_features
-    n_strain = n_centers if strain else 0
-    shapes = [(n_centers, 3, n_features), (n_strain, 3, 3, n_features)]
-    sizes = [arena.size, *map(math.prod, shapes)]
+    strain_shape = (n_centers if strain else 0, 3, 3, n_features)
+    sizes = [arena.size, own_arena.size, math.prod(strain_shape)]
     check_fits_memory(
         8 * sum(sizes),
         f"the derivatives of {n_centers} centers and {n_features} features by {count} neighbors",
@@ -58,29 +61,55 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     memory, cleared = engine.spare_derivatives.take((sum(sizes),))
     if not cleared:
         memory.fill(0.0)
-    arena.data, *rest = np.split(memory, np.cumsum(sizes[:-1]))
-    own_values, strain_values = (
-        part.reshape(shape) for part, shape in zip(rest, shapes, strict=True)
-    )
+    arena.data, own_arena.data, strain_values = np.split(memory, np.cumsum(sizes[:-1]))
+    strain_values = strain_values.reshape(strain_shape)
     along, own_along = np.zeros((count, 3)), np.zeros((n_centers, 3))
-    strain_along = np.zeros((n_strain, 3, 3))
+    strain_along = np.zeros((len(strain_values), 3, 3))
     for rows, species, own, pairs, block, offsets, blocks in batches:
         extra = _environments_cy.n_extra_of_jacobian(
             expansion, int(np.diff(offsets).max(initial=0)), strain
         )
-        _environments_cy.Neighborhoods(
-            expansion, invariant, pairs, species, own, engine.n_threads, True, extra
-        ).jacobian(
-            block, offsets, arena.place[blocks], arena.data, along[blocks], own_values[rows],
-            own_along[rows], strain_values[rows], strain_along[rows],
-        )  # fmt: skip
-    groups = []
-    for g, columns in enumerate(invariant.columns):
-        mine = arena.members(g)
-        groups.append((center[mine], atom[mine], columns, arena.values(g), along[mine]))
-    itself = np.arange(n_centers)
-    groups.append((itself, centers, np.arange(n_features), own_values, own_along))
+        for some, full_rows in own_arena.full_rows(rows, n_features):
+            part = slice(some.start - rows.start, some.stop - rows.start)
+            of_part = slice(pairs.offsets[part.start], pairs.offsets[part.stop])
+            _environments_cy.Neighborhoods(
+                expansion, invariant, pairs.take(part), species, own[part], engine.n_threads, True,
+                extra,
+            ).jacobian(
+                block[of_part], offsets[part.start : part.stop + 1], arena.place[blocks],
+                arena.data, along[blocks], full_rows, own_along[some], strain_values[some],
+                strain_along[some],
+            )  # fmt: skip
+    groups = [
+        (center[mine], atom[mine], columns, arena.values(g), along[mine])
+        for g, (columns, mine) in enumerate(arena.groups())
+    ]
+    groups += [
+        (mine, centers[mine], columns, own_arena.values(g), own_along[mine])
+        for g, (columns, mine) in enumerate(own_arena.groups())
+    ]
     return groups, *((strain_values, strain_along) if strain else (None, None))
+
+
+def _arena_of_centers(invariant, present):
+    """Where the derivatives by the centers themselves go: without the zeros, if many are."""
+    n_features = invariant.n_features
+    sets, group = np.unique(present, axis=0, return_inverse=True)
+    columns = []
+    for one in sets:
+        kept = np.ones(n_features, dtype=bool)
+        for absent in np.flatnonzero(~one):
+            kept[invariant.vanishing[absent]] = False
+        columns.append(np.flatnonzero(kept))
+    arena = Arena(group.reshape(-1), columns)
+    # lists of columns take memory as well
+    if arena.size + sum(map(len, columns)) < 0.8 * 3 * len(present) * n_features:
+        return arena
+    return Arena(np.zeros(len(present), dtype=np.intp), [np.arange(n_features)])
+
+
+BUFFER = 4e6
+"""Bytes of full rows that are held at a time."""
 
 
 class Arena:
@@ -100,6 +129,7 @@ class Arena:
     """
 
     def __init__(self, group, columns):
+        self.group, self.columns = group, columns
         self.widths = np.array([len(part) for part in columns])
         counts = np.bincount(group, minlength=len(columns))
         self.firsts = np.concatenate([[0], np.cumsum(counts)])
@@ -114,9 +144,28 @@ class Arena:
         """Number of entries."""
         return int(self.starts[-1])
 
-    def members(self, g):
-        """Blocks of a group."""
-        return self.order[self.firsts[g] : self.firsts[g + 1]]
+    def groups(self):
+        """Columns and blocks of each group."""
+        for g, columns in enumerate(self.columns):
+            yield columns, self.order[self.firsts[g] : self.firsts[g + 1]]
+
+    def full_rows(self, blocks, n_features):
+        """Yield some of a slice of the blocks, and zeros for all features of theirs.
+
+        What is added to the zeros is kept in the columns of each block.
+        """
+        if len(self.columns) == 1:
+            yield blocks, self.values(0)[blocks]
+            return
+        step = max(1, int(BUFFER / (24 * n_features)))
+        for start in range(blocks.start, blocks.stop, step):
+            some = slice(start, min(start + step, blocks.stop))
+            rows = np.zeros((some.stop - start, 3, n_features))
+            yield some, rows
+            for k, row in zip(range(start, some.stop), rows, strict=True):
+                columns = self.columns[self.group[k]]
+                kept = self.data[self.place[k] : self.place[k] + 3 * len(columns)]
+                np.take(row, columns, axis=1, out=kept.reshape(3, len(columns)), mode="clip")
 
     def values(self, g):
         """Rows of the blocks of a group, ndarray of shape (n_blocks, 3, n_columns)."""

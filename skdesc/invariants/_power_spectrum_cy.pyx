@@ -57,7 +57,7 @@ cdef class PowerSpectrumKernel(Invariant):
         self.first = np.full((n_groups, n_groups), -1, dtype=np.intp)
         self.place = np.full((n_species, n_groups, n_groups), -1, dtype=np.intp)
         self.n_touched = np.zeros(n_species, dtype=np.intp)
-        self.columns = []
+        self.columns, self.vanishing = [], []
         for a, b in pairs:
             self.first[a, b] = where
             where += self.size(a, b)
@@ -67,12 +67,16 @@ cdef class PowerSpectrumKernel(Invariant):
             for a, b in touched:
                 self.place[s, a, b] = self.n_touched[s]
                 self.n_touched[s] += self.size(a, b)
-            self.columns.append(np.concatenate([
-                np.arange(self.first[a, b], self.first[a, b] + self.size(a, b), dtype=np.intp)
-                for a, b in touched
-            ]))
+            self.columns.append(self.features_of(touched))
+            self.vanishing.append(self.features_of([(a, b) for a, b in pairs if s in (a, b)]))
         degree = 2 * np.arange(expansion.l_max + 1) + 1
         self.factor = np.sqrt((np.sqrt(2.0) if symmetric else 1.0) * pi * np.sqrt(8 / degree))
+
+    cdef object features_of(self, list pairs):
+        """Features of some pairs, in their order."""
+        cdef Py_ssize_t a, b
+        parts = [np.arange(self.first[a, b], self.first[a, b] + self.size(a, b)) for a, b in pairs]
+        return np.concatenate([np.empty(0, dtype=np.intp), *parts])
 
     cdef Py_ssize_t size(self, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         """Number of features of a pair."""

@@ -77,6 +77,7 @@ cdef class TensorReducedKernel(Invariant):
         self.pairs_tangent = ProductTable(forward_derivative(pairs))
         self.features_tangent = ProductTable(forward_derivative(features))
         self.columns = [np.arange(self.n_features)] * expansion.n_groups
+        self.vanishing = [np.arange(0)] * expansion.n_groups
         self.n_touched = np.full(expansion.n_groups, self.n_features, dtype=np.intp)
 
     cdef Py_ssize_t n_doubles(self) noexcept nogil:

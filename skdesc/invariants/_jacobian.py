@@ -169,4 +169,5 @@ class Arena:
 
     def values(self, g):
         """Rows of the blocks of a group, ndarray of shape (n_blocks, 3, n_columns)."""
-        return self.data[self.starts[g] : self.starts[g + 1]].reshape(-1, 3, self.widths[g])
+        shape = (self.firsts[g + 1] - self.firsts[g], 3, self.widths[g])
+        return self.data[self.starts[g] : self.starts[g + 1]].reshape(shape)

@@ -95,16 +95,17 @@ def _arena_of_centers(invariant, present):
     """Where the derivatives by the centers themselves go: without the zeros, if many are."""
     n_features = invariant.n_features
     sets, group = np.unique(present, axis=0, return_inverse=True)
-    columns = []
-    for one in sets:
+
+    def columns(one):
         kept = np.ones(n_features, dtype=bool)
         for absent in np.flatnonzero(~one):
             kept[invariant.vanishing[absent]] = False
-        columns.append(np.flatnonzero(kept))
-    arena = Arena(group.reshape(-1), columns)
+        return np.flatnonzero(kept)
+
     # lists of columns take memory as well
-    if arena.size + sum(map(len, columns)) < 0.8 * 3 * len(present) * n_features:
-        return arena
+    widths = np.array([len(columns(one)) for one in sets])
+    if widths @ (3 * np.bincount(group.reshape(-1)) + 1) < 0.8 * 3 * len(present) * n_features:
+        return Arena(group.reshape(-1), [columns(one) for one in sets])
     return Arena(np.zeros(len(present), dtype=np.intp), [np.arange(n_features)])
 
 
@@ -154,8 +155,8 @@ class Arena:
 
         What is added to the zeros is kept in the columns of each block.
         """
-        if len(self.columns) == 1:
-            yield blocks, self.values(0)[blocks]
+        if (self.widths == n_features).all():
+            yield blocks, self.data.reshape(-1, 3, n_features)[blocks]
             return
         step = max(1, int(BUFFER / (24 * n_features)))
         for start in range(blocks.start, blocks.stop, step):

@@ -20,8 +20,9 @@ for number, atoms in enumerate(FRAMES):
     SOAPTransformer(n_max=3, l_max=2, compression="mu2"),
     SOAPTransformer(["H", "C", "O"], n_max=3, l_max=2, compression="crossover",
                     handle_unknown="ignore", centers=["C", "N", "H"]),
+    SOAPTransformer(["He", "H", "C", "N", "O", "Cu"], n_max=3, l_max=2),
     TensorReducedTransformer(n_max=3, l_max=2, n_channels=5, random_state=0),
-], ids=["full", "mu1nu1", "mu2", "crossover", "tensor-reduced"])  # fmt: skip
+], ids=["full", "mu1nu1", "mu2", "crossover", "further species", "tensor-reduced"])  # fmt: skip
 @pytest.mark.parametrize("buffer", [1, 4e6])
 def test_blocks_hold_all_derivatives(transformer, strain, buffer, monkeypatch):
     """Whatever is left out, and in however many steps: the same as the adjoint."""
@@ -38,6 +39,15 @@ def test_blocks_hold_all_derivatives(transformer, strain, buffer, monkeypatch):
         sums = [by_center[a:b].sum(axis=0)
                 for a, b in zip(features.offsets[:-1], features.offsets[1:], strict=True)]
         np.testing.assert_allclose(sums, strain_gradient, atol=1e-12)
+
+
+def test_structures_of_fewer_elements_than_the_transformer_knows():
+    soap = SOAPTransformer(["He", "H", "C"], n_max=3, l_max=2).fit(FRAMES[:1])
+    features = soap.transform(FRAMES[:1] * 3)
+    g = np.random.default_rng(0).normal(size=features.values.shape)
+    jacobian = features.jacobian()
+    np.testing.assert_allclose(jacobian.vjp(g), features.vjp(g)[0], atol=1e-12)
+    assert jacobian.blocks[-1].values.shape[2] < features.values.shape[1]
 
 
 def test_centers_among_few_elements_keep_few_features():

@@ -104,6 +104,8 @@ def join(parts):
         if not same:
             raise ValueError(f"part {index} has other structures or centers than part 0; describe "
                              "the same structures, in the same order")
+    if len(parts) == 1:
+        return first
     pieces = [part.block(index) for part in parts for index in range(len(part.blocks))]
     descriptor = JoinedDescriptor(
         [piece.descriptor for piece in pieces], [piece.values.shape[1] for piece in pieces]

@@ -91,23 +91,32 @@ def make_pipeline(frames, n_elements, n_jobs):
     # molecules have few neighbors, so that finer descriptors cost little
     common = {"n_max": 6, "l_max": 5} if periodic else {"n_max": 8, "l_max": 6}
     common["n_jobs"] = n_jobs
+    near = {"cutoff": 4.0, "cutoff_width": 1.5, "atom_sigma": 0.4 if periodic else 0.3, **common}
+    far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5, **common}
     if n_elements > 3:
-        # its size does not depend on the elements
-        kind = TensorReducedTransformer
-        common |= {"n_channels": 96, "random_state": 0}
+        # The size of the first does not depend on the elements. The second does not tell them
+        # apart as neighbors: what is known of one serves where another has not been seen. Pairs
+        # that have not been seen at some distance would be without any repulsion there.
+        near = TensorReducedTransformer(**near, n_channels=96, random_state=0)
+        far = SOAPTransformer(**far, compression="mu2")
+        parts = [("near", near), ("far", far)]
     else:
-        kind = SOAPTransformer
-    near = kind(cutoff=4.0, cutoff_width=1.5, atom_sigma=0.4 if periodic else 0.3, **common)
-    far = kind(cutoff=6.5, cutoff_width=3.0, atom_sigma=0.5, **common)
-    pairs = TwoBodyTransformer(cutoff=7.0 if periodic else 6.0, n_jobs=n_jobs)
+        pairs = TwoBodyTransformer(cutoff=7.0 if periodic else 6.0, n_jobs=n_jobs)
+        near, far = SOAPTransformer(**near), SOAPTransformer(**far)
+        parts = [("near", near), ("far", far), ("pairs", pairs)]
+    zeta = 3 if periodic else 4
     return Pipeline([
-        ("union", FeatureUnion([("pairs", pairs), ("near", near), ("far", far)])),
+        ("union", FeatureUnion(parts)),
         ("gap", GAPRegressor(
-            zeta=[1, 3, 3] if periodic else [1, 4, 4],
-            n_sparse=[1000, SEARCH_POINTS, SEARCH_POINTS], sigma_energy=1e-3, sigma_forces=0.01,
-            sigma_virials=0.03, random_state=0,
+            zeta=[zeta, zeta, 1][: len(parts)], n_sparse=n_sparse(parts, SEARCH_POINTS),
+            sigma_energy=1e-3, sigma_forces=0.01, sigma_virials=0.03, random_state=0,
         )),
     ])  # fmt: skip
+
+
+def n_sparse(parts, points):
+    """Sparse points per element of each descriptor; pairs are represented completely."""
+    return [points, points, 1000][: len(parts)]
 
 
 def has_forces(frames):
@@ -257,12 +266,13 @@ def main(train, test, n_jobs, max_atoms):
     print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
           f"{' '.join(elements)}")
     pipeline = make_pipeline(frames, len(elements), n_jobs)
-    for name in ("pairs", "near", "far"):
-        pipeline.set_params(**{f"union__{name}__species": elements})
+    parts = pipeline["union"].transformer_list
+    for _, descriptor in parts:
+        descriptor.set_params(species=elements)
     start = time.perf_counter()
     pipeline.set_params(**search(pipeline, frames, n_jobs))
     points = choose_points(pipeline, frames, len(elements))
-    pipeline.set_params(gap__n_sparse=[1000, points, points])
+    pipeline.set_params(gap__n_sparse=n_sparse(parts, points))
     searched = time.perf_counter()
     fit(pipeline, frames)
     fitted = time.perf_counter()

@@ -240,3 +240,14 @@ def test_the_same_structures_are_needed(toy, frames, joined):
 def test_bad_input(joined, targets, params, match):
     with pytest.raises(ValueError, match=match):
         GAPRegressor(**params).fit(joined, targets[0])
+
+
+def test_a_union_of_one_is_its_only_member(frames, targets):
+    toy = ToyDescriptor(SPECIES, cutoff=3.0)
+    alone = toy.transform(frames)
+    joined = np.hstack([alone])
+    np.testing.assert_array_equal(joined.values, alone.values)
+    y, derivatives = targets
+    gap = GAPRegressor(n_sparse=5).fit(joined, y, **derivatives)
+    expected = GAPRegressor(n_sparse=5).fit(alone, y, **derivatives)
+    np.testing.assert_array_equal(gap.weights_, expected.weights_)

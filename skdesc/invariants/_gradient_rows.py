@@ -184,7 +184,6 @@ class _ByJacobian:
         if self.Q is None and len(self.engine.invariant.columns) == 1:
             return arena.values(0)
         result = np.empty((len(arena.place), 3, len(self.Q)))
-        for g, matrix in enumerate(self.columns):
-            mine = arena.members(g)
-            result[mine] = arena.values(g) @ matrix
+        for g, (_, mine) in enumerate(arena.groups()):
+            result[mine] = arena.values(g) @ self.columns[g]
         return result

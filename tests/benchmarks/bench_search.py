@@ -173,6 +173,13 @@ class Trace:
         self.time.append(seconds)
         self.error.append(-1000 * score)
 
+    def until(self, error):
+        """First models and seconds at which an error is reached; None if never."""
+        for cost in zip(self.models, self.time, self.error, strict=True):
+            if cost[-1] <= error:
+                return cost[:-1]
+        return None
+
     def at(self, n_features):
         """Error when so many descriptors were computed."""
         errors = [e for n, e in zip(self.features, self.error, strict=True) if n <= n_features]
@@ -298,22 +305,23 @@ def report(problem, runs):
             f"| {_range([t.error[-1] for t in traces], 1)} "
             f"| {_range([r['test'] for r in results], 1)} |"
         )
-    print(f"\nSeeds that end at most at the joint swarm's median error, {goal:.1f} cross-validated "
-          f"and {goal_test:.1f} on the test structures; parts of its {cost[0]:.0f} models, "
-          f"{cost[1]:.1f} s and {cost[2]:.1f} s of CPU time that the whole search takes; seeds "
-          "that end below the others, cross-validated, after as many descriptors, and in all:\n"
-          )  # fmt: skip
-    print("| search | reach it | in the test | models | time | CPU time | below joint "
+    print("\nSeeds that reach the joint swarm's median final error, "
+          f"{goal:.1f} cross-validated, and after what part of its {cost[0]:.0f} models and "
+          f"{cost[1]:.1f} s (median of these seeds); seeds at most at its {goal_test:.1f} on the "
+          "test structures; CPU time of the whole search as a part of the joint swarm's; seeds "
+          "that end below the others, cross-validated: after as many descriptors, and at their "
+          "end.\n")  # fmt: skip
+    print("| search | reach it | models | time | in the test | CPU time in all | below joint "
           "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
     for method in [name for name in COMPARED if name in by_method]:
         results = by_method[method]
-        reached = sum(r["trace"].error[-1] <= goal for r in results)
+        reached = [found for r in results if (found := r["trace"].until(goal)) is not None]
+        shares = np.median(np.array(reached) / cost[:2], axis=0) if reached else (np.nan, np.nan)
         tested = sum(r["test"] <= goal_test for r in results)
-        mine = np.median([[r["trace"].models[-1], *r["seconds"]] for r in results], axis=0)
-        shares = " | ".join(f"{share:.2f}" for share in mine / cost)
+        cpu = np.median([r["seconds"][1] for r in results]) / cost[2]
         wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
-        print(f"| {method} | {reached} of {len(results)} | {tested} | {shares} "
-              f"| {' | '.join(wins)} |")  # fmt: skip
+        print(f"| {method} | {len(reached)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
+              f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")  # fmt: skip
     useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
     print("\nShare of time spent in features and models: "
           + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)

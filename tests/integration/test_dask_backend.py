@@ -88,7 +88,9 @@ def test_threads_of_a_fit_are_those_of_this_machine(client, monkeypatch):
     """Not as many as the cluster has workers."""
     seen = []
     limit = _one_thread.blas_threads
-    monkeypatch.setattr(_one_thread, "blas_threads", lambda count: seen.append(count) or limit(count))
+    monkeypatch.setattr(
+        _one_thread, "blas_threads", lambda count: seen.append(count) or limit(count)
+    )
     monkeypatch.setattr(_one_thread, "cpu_count", lambda: 1)
     with joblib.parallel_config(backend="dask"):
         assert joblib.effective_n_jobs(-1) == 2

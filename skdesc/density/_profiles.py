@@ -32,12 +32,14 @@ def bessel_profiles(nodes, distances, atom_sigma, l_max):
     ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
     ratios = np.empty((l_max + 1, *z.shape))
     for l in range(start, 0, -1):
-        # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l)
-        ratio = z / (2 * l + 1 + z * ratio)
+        # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l), in place
+        ratio *= z
+        ratio += 2 * l + 1
+        np.divide(z, ratio, out=ratio)
         if l <= l_max:
             ratios[l] = ratio
     small = z < 1e-8
     safe = np.where(small, 1.0, z)
     ratios[0] = np.where(small, 1.0 - z, -np.expm1(-2 * safe) / (2 * safe))
     ratios[0] *= np.exp(-((nodes[:, None] - distances) ** 2) / (2 * atom_sigma**2))
-    return np.cumprod(ratios, axis=0)
+    return np.cumprod(ratios, axis=0, out=ratios)

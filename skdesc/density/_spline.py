@@ -55,9 +55,12 @@ def _derivatives(basis, distances, atom_sigma):
     def derivative(h, count):
         # i_l' = (l i_(l-1) + (l + 1) i_(l+1)) / (2 l + 1); the Gaussian gives -a r
         l = np.arange(count)[:, None, None]
-        below = np.concatenate([np.zeros_like(h[:1]), h[: count - 1]])
-        return a * (x * (l * below + (l + 1) * h[1 : count + 1]) / (2 * l + 1)
-                    - distances * h[:count])  # fmt: skip
+        result = (l + 1) / (2 * l + 1) * h[1 : count + 1]
+        result[1:] += l[1:] / (2 * l[1:] + 1) * h[: count - 1]
+        result *= x
+        result -= distances * h[:count]
+        result *= a
+        return result
 
     first = derivative(h, l_max + 2)
     # d/dr of a (x M h - r h) is a (x M h' - r h' - h), M the recursion above

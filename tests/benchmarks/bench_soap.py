@@ -8,6 +8,7 @@ interleaved rounds, in microseconds per atom; ratios are peer / skdesc.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -174,6 +175,8 @@ def main():
     if options.memory:
         report_memory(options.systems)
         return
+    # featomic asks once, when it is first used, for the threads that its loops may have
+    os.environ["RAYON_NUM_THREADS"] = str(max(options.threads))
     with threadpool_limits(1):
         ceilings = machine()
         print(f"peak {ceilings[0] / 1e9:.0f} GFLOP/s, fresh memory {ceilings[1] / 1e9:.1f} GB/s, "

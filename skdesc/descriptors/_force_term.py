@@ -21,7 +21,7 @@ from ..invariants import gradient_rows, pull_back
 from ..invariants._environments import neighborhoods
 from ..invariants._environments_cy import Neighborhoods
 from ..structures import Structures
-from ..utils.indexing import segments_to_indices
+from ..utils.indexing import runs, segments_to_indices
 
 BATCH_BYTES = 64e6
 """Bytes of derivatives of features that are held at a time, unless one structure needs more."""
@@ -116,12 +116,7 @@ class ForceTerm:
         n_features = self.rows.shape[1]
         matrix, target = np.zeros((n_features, n_features)), np.zeros(n_features)
         structures = self.train.structures
-        step = int(BATCH_BYTES / (24 * n_features))
-        start = 0
-        while start < len(structures):
-            limit = structures.offsets[start] + step
-            stop = int(structures.offsets.searchsorted(limit, side="right")) - 1
-            part = slice(start, max(start + 1, stop))
+        for part in runs(structures.offsets, int(BATCH_BYTES / (24 * n_features))):
             atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
             batch = structures[part]
             features = AtomicFeatures(
@@ -136,7 +131,6 @@ class ForceTerm:
             G = -gradient.reshape(-1, n_features)[known]
             matrix += G.T @ G
             target += G.T @ forces[known]
-            start = part.stop
         return matrix / self.train.n_known, target / self.train.n_known
 
     def residuals(self, a):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..features import AtomicFeatures, Blocks, Jacobian
 from ..neighbors import find_pairs
 from ..structures import check_structures
+from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
 from ..utils.threads import effective_n_threads
 from ._base import StructureTransformer, is_pooled
@@ -143,12 +144,8 @@ class TwoBodyDescriptor:
         # as many neighbors as in a dense metal, at most
         neighbors = 0.1 * 4.0 / 3.0 * np.pi * self.cutoff**3
         limit = max(_BATCH_BYTES / (8.0 * numbers_per_pair * neighbors), 1.0)
-        start, offsets = 0, structures.offsets
-        while start < len(structures):
-            stop = int(np.searchsorted(offsets, offsets[start] + limit, side="right")) - 1
-            stop = max(stop, start + 1)
-            yield slice(start, stop), slice(offsets[start], offsets[stop])
-            start = stop
+        for part in runs(structures.offsets, limit):
+            yield part, slice(structures.offsets[part.start], structures.offsets[part.stop])
 
 
 def _sum_pairs(to_slots, values, n_atoms):

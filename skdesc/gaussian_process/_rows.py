@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from ..utils.indexing import runs
 from ._covariance import dot_power
 from ._targets import VOIGT
 
@@ -149,15 +150,9 @@ def batches(costs, limit):
     limit : float
         Highest total cost of a run; a single structure may exceed it.
 
-    Yields
-    ------
-    slice
+    Returns
+    -------
+    iterator of slice
         With start and stop.
     """
-    total = np.concatenate([[0.0], np.cumsum(costs)])
-    start = 0
-    while start < len(costs):
-        stop = int(np.searchsorted(total, total[start] + limit, side="right")) - 1
-        stop = max(stop, start + 1)
-        yield slice(start, stop)
-        start = stop
+    return runs(np.concatenate([[0.0], np.cumsum(costs)]), limit)

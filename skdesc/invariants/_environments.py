@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..neighbors import find_pairs
+from ..utils.indexing import runs
 from . import _environments_cy, _scatter_cy
 
 BATCH_ATOMS = 512
@@ -53,34 +54,19 @@ def neighborhoods(engine, structures, centers, center_offsets):
     """
     n_threads = engine.n_threads
     step = centers_per_batch(engine.invariant.n_features)
-    for start, stop in _parts(structures.offsets):
-        part = slice(start, stop)
-        first, last = int(center_offsets[start]), int(center_offsets[stop])
+    for part in runs(structures.offsets, BATCH_ATOMS):
+        first, last = int(center_offsets[part.start]), int(center_offsets[part.stop])
         if first == last:
             continue
         batch, own = structures, centers
-        if stop - start < len(structures):
-            batch, own = structures[part], centers[first:last] - structures.offsets[start]
+        if part.stop - part.start < len(structures):
+            batch, own = structures[part], centers[first:last] - structures.offsets[part.start]
         species = engine.species_index(batch.numbers)
         pairs = find_pairs(batch, engine.cutoff, own, species, n_threads)
         for k in range(0, len(own), step):
             chunk = slice(k, min(k + step, len(own)))
             rows = slice(first + chunk.start, first + chunk.stop)
             yield part, rows, batch, species, own[chunk], pairs.take(chunk)
-
-
-def _parts(offsets):
-    """Yield first and last of successive structures with about `BATCH_ATOMS` atoms."""
-    n_structures = len(offsets) - 1
-    if offsets[-1] <= BATCH_ATOMS:
-        yield 0, n_structures
-        return
-    start = 0
-    while start < n_structures:
-        stop = int(offsets.searchsorted(offsets[start] + BATCH_ATOMS, side="right")) - 1
-        stop = max(start + 1, stop)
-        yield start, stop
-        start = stop
 
 
 def describe(engine, structures, centers, center_offsets, out=None, cleared=False):

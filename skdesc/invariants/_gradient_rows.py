@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..utils.indexing import runs
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 from ._jacobian import Arena
@@ -71,14 +72,9 @@ def gradient_rows(engine, features, Q, weights):
 
 def _chunks(pairs, bytes_per_pair):
     """Runs of centers with neighbors whose pairs fit the workspace."""
-    limit = max(1, int(WORKSPACE / bytes_per_pair))
-    start = 0
-    while start < len(pairs.offsets) - 1:
-        stop = int(pairs.offsets.searchsorted(pairs.offsets[start] + limit, side="right")) - 1
-        stop = max(stop, start + 1)
-        if pairs.offsets[stop] > pairs.offsets[start]:
-            yield slice(start, stop)
-        start = stop
+    for part in runs(pairs.offsets, max(1, int(WORKSPACE / bytes_per_pair))):
+        if pairs.offsets[part.stop] > pairs.offsets[part.start]:
+            yield part
 
 
 class _Factorized:

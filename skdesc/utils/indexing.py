@@ -55,6 +55,29 @@ def normalize_key(key, length):
     return key.astype(np.intp) % length
 
 
+def runs(offsets, limit):
+    """Cut successive segments into runs of no more than some rows together.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n_segments + 1,)
+        Segment `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``; or sums of costs.
+    limit : float
+        Most rows, or costs, of a run; a single segment may exceed it.
+
+    Yields
+    ------
+    slice
+        With start and stop.
+    """
+    start, n_segments = 0, len(offsets) - 1
+    while start < n_segments:
+        stop = int(offsets.searchsorted(offsets[start] + limit, side="right")) - 1
+        stop = max(stop, start + 1)
+        yield slice(start, stop)
+        start = stop
+
+
 def segments_to_indices(offsets, selected):
     """Rows of the selected segments, and the offsets of the result.
 

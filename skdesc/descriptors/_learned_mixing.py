@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from scipy.optimize import minimize
 
-from ..structures._target_checks import check_forces
+from ..structures._target_checks import check_forces, flatten_forces
 
 logger = logging.getLogger("skdesc")
 
@@ -104,11 +104,7 @@ def check_targets(y, forces, structures):
         )
     if forces is None:
         return y, None
-    blocks = check_forces(forces, structures.n_atoms)
-    forces = np.concatenate([
-        np.full((n, 3), np.nan) if block is None else block
-        for n, block in zip(structures.n_atoms, blocks, strict=True)
-    ])
+    forces = flatten_forces(check_forces(forces, structures.n_atoms), structures.n_atoms)
     return y, forces if np.isfinite(forces).any() else None
 
 

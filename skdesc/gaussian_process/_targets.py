@@ -13,6 +13,7 @@ from ..structures._target_checks import (
     check_block,
     check_forces,
     check_one_per_structure,
+    flatten_forces,
 )
 
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
@@ -55,11 +56,7 @@ class Targets:
 
     def flat_forces(self, n_atoms):
         """All force components in one array of shape (3 * sum(n_atoms),); NaN where missing."""
-        blocks = self.forces or [None] * len(n_atoms)
-        return np.concatenate([
-            np.full(3 * n, np.nan) if block is None else block.reshape(-1)
-            for n, block in zip(n_atoms, blocks, strict=True)
-        ])
+        return flatten_forces(self.forces or [None] * len(n_atoms), n_atoms).reshape(-1)
 
     def has_derivatives(self):
         """Mask of the structures that have a force or a virial component."""

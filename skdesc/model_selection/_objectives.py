@@ -6,6 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
 
+from ..structures._target_checks import check_forces, flatten_forces
+
 # powers of dot products that are tried, and how many rows represent all others
 _EXPONENTS = (1, 2, 4)
 _N_REFERENCES = 300
@@ -107,10 +109,7 @@ def alignment_with_forces(Z, y, forces):
     ragged = _Ragged(Z)
     energies = ragged.targets(_columns(y))[:, 0]
     energies = energies - energies.mean()
-    flat = np.concatenate([
-        np.full(3 * n, np.nan) if block is None else np.ravel(block).astype(np.float64)
-        for block, n in zip(forces, Z.n_atoms, strict=True)
-    ])  # fmt: skip
+    flat = flatten_forces(check_forces(forces, Z.n_atoms), Z.n_atoms).reshape(-1)
     known = np.isfinite(flat)
     shares = [np.linalg.norm(energies) or 1.0, np.linalg.norm(flat[known]) or 1.0]
     target = np.concatenate([energies / shares[0], flat[known] / shares[1]])

@@ -79,3 +79,24 @@ def check_forces(forces, n_atoms):
         check_block("forces", block, index, (int(n), 3))
         for index, (block, n) in enumerate(zip(forces, n_atoms, strict=True))
     ]
+
+
+def flatten_forces(forces, n_atoms):
+    """Forces of all atoms in one array.
+
+    Parameters
+    ----------
+    forces : list of (ndarray of shape (n_atoms, 3) or None)
+        As :func:`check_forces` gives them.
+    n_atoms : ndarray of shape (n_structures,)
+        Number of atoms of each structure.
+
+    Returns
+    -------
+    ndarray of shape (n_atoms_of_all, 3)
+        NaN where they are missing.
+    """
+    return np.concatenate([
+        np.full((n, 3), np.nan) if block is None else block
+        for n, block in zip(n_atoms, forces, strict=True)
+    ])

@@ -12,7 +12,7 @@ from copy import copy
 
 import numpy as np
 
-from ..utils.folds import split_blocks
+from ..utils.folds import split_blocks, take
 from ._environments import check_environments
 from ._parameters import check_parameters
 from ._posterior import KINDS
@@ -94,8 +94,8 @@ def _pass_by(regressor, X, y, splits, metadata):
         base = base.empty()
         blocks = [base.empty() for _ in members]
         for block, index in zip(blocks, members, strict=True):
-            some = {name: _take(values, index) for name, values in metadata.items()}
-            regressor._see(block, _take(X, index), np.asarray(y)[index], **some)
+            some = {name: take(values, index) for name, values in metadata.items()}
+            regressor._see(block, take(X, index), np.asarray(y)[index], **some)
         return parts, columns, blocks
 
     parts, columns, blocks = shared_blocks(regressor, environments, y, metadata, trains, pass_by)
@@ -104,8 +104,8 @@ def _pass_by(regressor, X, y, splits, metadata):
 
 def _part(regressor, X, train, metadata):
     """Sparse points of a training part, of which nothing else is seen yet."""
-    environments = check_environments(_take(X, train), regressor, reset=False)
-    config_types = _take(metadata.get("config_types"), train)
+    environments = check_environments(take(X, train), regressor, reset=False)
+    config_types = take(metadata.get("config_types"), train)
     return Training(
         environments, regressor, config_types, select_shared(regressor, environments, config_types)
     )
@@ -121,11 +121,3 @@ def _merged(regressor, part, columns, blocks):
     model = copy(regressor)
     model._solve(training)
     return model
-
-
-def _take(values, index):
-    if values is None:
-        return None
-    if isinstance(values, (list, tuple)):
-        return [values[i] for i in index]
-    return values[index]

@@ -209,10 +209,10 @@ class Evaluator:
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
         step = rest.steps[-1][0]
         last, fit_params = unwrapped(rest, params)
+        scorer = check_scoring(last, scoring=self.scoring)
         counts["n_models"], score_params = 1, {}
         if routing_enabled():
             fit_params = requested(last, "fit", params)
-            scorer = check_scoring(last, scoring=self.scoring)
             score_params = requested(scorer, "score", params)
         start, scope = time.perf_counter(), self.scope or uuid.uuid4().hex
         try:
@@ -223,7 +223,7 @@ class Evaluator:
                     last.set_params(**{key.split("__")[-1]: v for key, v in found.items()})
                     counts["found"] = found
                 return score_folds(
-                    last, Z, self.y, self.splits, self.scoring, fit_params, score_params,
+                    last, Z, self.y, self.splits, scorer, fit_params, score_params,
                     self.return_train_score,
                 )  # fmt: skip
         finally:

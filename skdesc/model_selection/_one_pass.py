@@ -11,9 +11,8 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from sklearn.metrics import check_scoring
 
-from ..utils.folds import split_blocks
+from ..utils.folds import split_blocks, take
 
 # each block that no training part cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
@@ -58,7 +57,7 @@ def findable(estimator, names):
     return [f"{step}__{name}" for name in found if name in searched]
 
 
-def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, train_scores=False):
+def score_folds(estimator, Z, y, splits, scorer, fit_params, score_params, train_scores=False):
     """Fit and score all folds.
 
     Parameters
@@ -69,8 +68,8 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, trai
         Features and targets of all samples.
     splits : list of (train, test)
         The folds.
-    scoring : object
-        As for :func:`sklearn.model_selection.cross_validate`.
+    scorer : callable
+        As :func:`sklearn.metrics.check_scoring` gives it.
     fit_params, score_params : dict
         Metadata, by the names of arguments of the last step's fit and of the scorers.
     train_scores : bool, default=False
@@ -82,7 +81,6 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, trai
         Scores and times by fold, named as by ``cross_validate``; each has its share of the time
         to fit.
     """
-    scorer = check_scoring(estimator, scoring=scoring)
     start = time.perf_counter()
     models = estimator.fit_folds(Z, y, splits, **fit_params)
     fit_time = (time.perf_counter() - start) / len(splits)
@@ -92,7 +90,7 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, trai
         for kind, part in {"test": test, "train": train}.items():
             if kind == "train" and not train_scores:
                 continue
-            some = {name: _take(values, part) for name, values in score_params.items()}
+            some = {name: take(values, part) for name, values in score_params.items()}
             start = time.perf_counter()
             scores = scorer(model, Z[part], np.asarray(y)[part], **some)
             fold.setdefault("score_time", time.perf_counter() - start)
@@ -100,9 +98,3 @@ def score_folds(estimator, Z, y, splits, scoring, fit_params, score_params, trai
             fold |= {f"{kind}_{name}": float(score) for name, score in scores.items()}
         folds.append(fold)
     return folds
-
-
-def _take(values, index):
-    if hasattr(values, "shape") or hasattr(values, "iloc"):
-        return np.asarray(values)[index]
-    return [values[i] for i in index]

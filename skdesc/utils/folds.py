@@ -3,6 +3,28 @@
 import numpy as np
 
 
+def take(values, index):
+    """Some entries of metadata or data with one for each sample.
+
+    Parameters
+    ----------
+    values : array-like, sequence or None
+        What to take from; None gives None.
+    index : ndarray of int
+        Samples.
+
+    Returns
+    -------
+    object
+        Of the kind of `values` if that has a shape, else a list; an array of a Series.
+    """
+    if values is None:
+        return None
+    if hasattr(values, "iloc"):  # whose index may be anything
+        values = np.asarray(values)
+    return values[index] if hasattr(values, "shape") else [values[i] for i in index]
+
+
 def split_blocks(trains, n_samples):
     """Largest blocks of samples of which no training part has some but not all.
 

@@ -11,6 +11,7 @@ from ..structures import check_structures
 from ..utils.memory import check_fits_memory
 from ._base import StructureTransformer, is_pooled
 from ._centers import check_centers, find_centers
+from ._engine import check_cotangent
 from ._parameters import check_choice, check_density_parameters, check_flag
 from ._pooling import pool, pull_back_pooled
 
@@ -84,13 +85,8 @@ class DensityTransformer(StructureTransformer):
             raise ValueError("pooled_vjp needs pooling='mean', 'sum' or 'inner', but pooling is "
                              "None; use AtomicFeatures.vjp")
         structures, engine, centers, offsets = self._locate(X)
-        g = np.asarray(g, dtype=np.float64)
         shape = (len(structures), self.n_features_out_)
-        if g.shape != shape:
-            raise ValueError(f"g has shape {g.shape}, but the pooled features have shape {shape}; "
-                             "give dE/d(feature) for every structure and feature")
-        if not np.isfinite(g).all():
-            raise ValueError("g has NaN or infinite entries; all must be finite")
+        g = check_cotangent(g, shape, "pooled features", "structure")
         return pull_back_pooled(self.pooling, engine, structures, centers, offsets, g)
 
     def memory_estimate(self, X):

@@ -20,6 +20,32 @@ from ..utils.memory import SpareMemory
 from ..utils.threads import effective_n_threads
 
 
+def check_cotangent(g, shape, features, owner):
+    """Check derivatives by features and return them in double precision.
+
+    Parameters
+    ----------
+    g : array-like
+        As passed by the user.
+    shape : tuple of int
+        Shape of the features.
+    features, owner : str
+        What they are called, and what each row of them belongs to.
+
+    Returns
+    -------
+    ndarray of float64
+        Of that shape, finite.
+    """
+    g = np.asarray(g, dtype=np.float64)
+    if g.shape != shape:
+        raise ValueError(f"g has shape {g.shape}, but the {features} have shape {shape}; give "
+                         f"dE/d(feature) for every {owner} and feature")
+    if not np.isfinite(g).all():
+        raise ValueError("g has NaN or infinite entries; all must be finite")
+    return g
+
+
 class _Parameters(dict):
     """Parameters, where those that a file of an older version lacks are None: not asked for."""
 
@@ -117,14 +143,7 @@ class Engine:
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""
-        g = np.asarray(g, dtype=np.float64)
-        if g.shape != features.values.shape:
-            raise ValueError(
-                f"g has shape {g.shape}, but the features have shape {features.values.shape}; "
-                "give dE/d(feature) for every center and feature"
-            )
-        if not np.isfinite(g).all():
-            raise ValueError("g has NaN or infinite entries; all must be finite")
+        g = check_cotangent(g, features.values.shape, "features", "center")
         return pull_back(self, features.structures, features.centers, features.offsets, g)
 
     def jacobian(self, features, strain):

@@ -73,7 +73,7 @@ cdef class Candidates:
 
     Attributes
     ----------
-    counts : ndarray of shape (n_structures,)
+    counts : memoryview of int of shape (n_structures,)
         Number of candidates.
     largest : int
         The largest of these numbers.
@@ -81,10 +81,9 @@ cdef class Candidates:
         Their sum; a float, since an absurd cutoff overflows integers.
     """
 
-    cdef readonly object counts
+    cdef readonly Py_ssize_t[::1] counts
     cdef readonly Py_ssize_t largest
     cdef readonly double total, cutoff
-    cdef Py_ssize_t[::1] counts_
     cdef double[:, ::1] wrapped, fractional
     cdef double[:, :, ::1] bounds
     cdef const double[:, :, ::1] cells
@@ -102,7 +101,6 @@ cdef class Candidates:
         self.fractional = np.zeros((positions.shape[0], 3))
         self.bounds = np.empty((n_structures, 2, 3))
         self.counts = np.zeros(n_structures, dtype=np.intp)
-        self.counts_ = self.counts
         for s in range(n_structures):
             _reciprocal(&cells[s, 0, 0], &periodic[s, 0], reciprocal)
             for axis in range(3):
@@ -130,8 +128,8 @@ cdef class Candidates:
                 count += product
             self.total += count
             if self.total < 9e15:
-                self.counts_[s] = <Py_ssize_t>count
-                self.largest = max(self.largest, self.counts_[s])
+                self.counts[s] = <Py_ssize_t>count
+                self.largest = max(self.largest, self.counts[s])
 
     def search(self, const Py_ssize_t[::1] species, const Py_ssize_t[::1] centers, int n_threads):
         """Find the neighbors of some centers.
@@ -170,7 +168,7 @@ cdef class Candidates:
         cdef Py_ssize_t *atoms = structure + n_centers
         for s in range(n_structures):
             starts[s] = total
-            total += self.counts_[s]
+            total += self.counts[s]
         self.fill(species, n_species, points, starts, ends, home, order, first, atoms)
 
         s = 0

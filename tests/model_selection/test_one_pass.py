@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import sklearn
-from ase.build import molecule
-from model_selection.toys import FoldsRidge, ForcesRidge, PairCounts
+from model_selection.toys import FoldsRidge, ForcesRidge, PairCounts, shaken_molecules
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.model_selection import KFold, RepeatedKFold, cross_val_score, cross_validate
@@ -23,13 +22,7 @@ SPACES = (
 
 @pytest.fixture(scope="module")
 def data():
-    rng = np.random.RandomState(0)
-    frames = []
-    for name in ("H2O", "CH4", "NH3", "C2H6") * 6:
-        atoms = molecule(name)
-        atoms.rattle(0.1, rng=rng)
-        frames.append(atoms)
-    return frames, np.array([sum(1 / (1 + a.get_all_distances().ravel() ** 2)) for a in frames])
+    return shaken_molecules()
 
 
 @pytest.fixture

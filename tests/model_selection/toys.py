@@ -1,8 +1,20 @@
 """Small estimators that record how they are called; importable by worker processes."""
 
 import numpy as np
+from ase.build import molecule
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from threadpoolctl import threadpool_info
+
+
+def shaken_molecules():
+    """Molecules of four kinds, and a target that pair distances determine."""
+    rng = np.random.RandomState(0)
+    frames = []
+    for name in ("H2O", "CH4", "NH3", "C2H6") * 6:
+        atoms = molecule(name)
+        atoms.rattle(0.1, rng=rng)
+        frames.append(atoms)
+    return frames, np.array([sum(1 / (1 + a.get_all_distances().ravel() ** 2)) for a in frames])
 
 
 def most_threads(*_):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metaestimators import available_if
 
 from ..utils.html import FittedCaption, listing
 from ._parameters import check_species, element_names
@@ -14,10 +15,71 @@ def is_pooled(transformer):
     return transformer.pooling is not None
 
 
-class StructureTransformer(FittedCaption, TransformerMixin, BaseEstimator):
-    """Base class of descriptors with the parameters `species` and `pooling`."""
+class TableIfPooled(TransformerMixin):
+    """Transformers whose output is a table where they have names for its columns."""
+
+    def set_output(self, *, transform=None):
+        """Choose the container of pooled features; atomic features stay what they are.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            As for every scikit-learn transformer.
+
+        Returns
+        -------
+        self : estimator
+            This transformer.
+        """
+        if hasattr(self, "get_feature_names_out"):
+            super().set_output(transform=transform)
+        return self
+
+
+class StructureTransformer(FittedCaption, TableIfPooled, BaseEstimator):
+    """Base class of descriptors with the parameters `species` and `pooling`.
+
+    Subclasses have `_fit`, `transform` and `get_atomic_feature_names`.
+    """
 
     _stateless_given_parameters = True  # a search may apply it once, before it splits the data
+
+    def fit(self, X, y=None):
+        """Learn which elements there are, and build the tables.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : estimator
+            The fitted transformer.
+        """
+        self._fit(X)
+        return self
+
+    @available_if(is_pooled)
+    def get_feature_names_out(self, input_features=None):
+        """Names of the pooled features.
+
+        Without pooling, :meth:`get_atomic_feature_names` gives the same names; scikit-learn
+        takes the output of whatever has this method for a plain array.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of str objects
+            One name per feature.
+        """
+        return self.get_atomic_feature_names()
 
     def _learn_species(self, structures):
         """Set `species_` from the parameter, or from the structures."""
@@ -40,21 +102,6 @@ class StructureTransformer(FittedCaption, TransformerMixin, BaseEstimator):
                 f"{element_names(self.species_)}; fit on structures that have them, or name them "
                 f"in species{remedy}"
             )
-
-    def set_output(self, *, transform=None):
-        """Choose the container of pooled features; atomic features stay what they are.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            As for every scikit-learn transformer.
-
-        Returns
-        -------
-        StructureTransformer
-            This transformer.
-        """
-        return super().set_output(transform=transform) if is_pooled(self) else self
 
     def _caption(self):
         elements = listing(element_names(self.species_))

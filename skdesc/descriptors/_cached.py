@@ -10,13 +10,14 @@ from collections import OrderedDict
 
 import joblib
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
+from ._base import TableIfPooled
 from ._centers import kind_of
 
 # Caches by their names. Those that came to this process inside an estimator are kept alive: a
@@ -122,7 +123,7 @@ def _arrive(name, max_bytes):
     return cache
 
 
-class CachedDescriptor(TransformerMixin, BaseEstimator):
+class CachedDescriptor(TableIfPooled, BaseEstimator):
     """A transformer of structures that describes each structure only once.
 
     Cross-validation and searches describe the same structures for every fold again. With a
@@ -281,23 +282,6 @@ class CachedDescriptor(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return self.transformer_.get_feature_names_out()
-
-    def set_output(self, *, transform=None):
-        """Choose the container of pooled features; atomic features stay what they are.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"}, default=None
-            As for every scikit-learn transformer.
-
-        Returns
-        -------
-        CachedDescriptor
-            This transformer.
-        """
-        if hasattr(self.transformer, "get_feature_names_out"):
-            super().set_output(transform=transform)
-        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

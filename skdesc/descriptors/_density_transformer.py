@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
 from ..utils.memory import check_fits_memory
-from ._base import StructureTransformer, is_pooled
+from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
 from ._engine import check_cotangent
 from ._parameters import check_choice, check_density_parameters, check_flag
@@ -133,25 +132,6 @@ class DensityTransformer(StructureTransformer):
             self._memory_remedy + ", fewer centers, dtype='float32' or pooling, or transform "
             "fewer structures at a time; memory_estimate(X) tells what is needed",
         )
-
-    @available_if(is_pooled)
-    def get_feature_names_out(self, input_features=None):
-        """Names of the pooled features: their channels and angular momenta.
-
-        Without pooling, :meth:`get_atomic_feature_names` gives the same names; scikit-learn
-        takes the output of whatever has this method for a plain array.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        ndarray of str objects
-            One name per feature.
-        """
-        return self.get_atomic_feature_names()
 
     def get_atomic_feature_names(self):
         """Names of the features, with pooling or without: their channels and angular momenta.

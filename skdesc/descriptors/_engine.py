@@ -13,9 +13,9 @@ from ..invariants import (
     describe,
     gradient_rows,
     jacobian,
+    memory_of_describing,
     pull_back,
 )
-from ..invariants._environments import BATCH_ATOMS, centers_per_batch
 from ..utils.memory import SpareMemory
 from ..utils.threads import effective_n_threads
 
@@ -51,19 +51,6 @@ class _Parameters(dict):
 
     def __missing__(self, name):
         return None
-
-
-def _most_neighbors(structures, cutoff):
-    """Most neighbors an atom may have: those of a periodic structure fill the sphere evenly."""
-    n_atoms = structures.n_atoms
-    sphere = 4 / 3 * np.pi * cutoff**3
-    volumes = np.abs(np.linalg.det(structures.cells))
-    bulk = structures.pbc.all(axis=1)
-    inside = np.where(bulk, 1.5 * n_atoms * sphere / np.where(bulk, volumes, 1.0), n_atoms)
-    partly = structures.pbc.any(axis=1) & ~bulk
-    # slabs and wires are no denser than matter is
-    inside[partly] = 0.15 * sphere
-    return int(np.ceil(inside.max())) + 8
 
 
 class Engine:
@@ -121,25 +108,7 @@ class Engine:
 
     def batch_bytes(self, structures, pooling):
         """Upper bound of what batches of `describe` take, in bytes."""
-        expansion, n_features = self.expansion, self.invariant.n_features
-        atoms = min(max(int(structures.n_atoms.max()), BATCH_ATOMS), len(structures.positions))
-        neighbors = _most_neighbors(structures, self.cutoff)
-        coefficients = expansion.n_lm * (expansion.n_groups + 1) * expansion.n_pad
-        # displacement, distance, neighbor; positions and numbers of the batch
-        numbers = 5 * atoms * neighbors + 8 * atoms
-        # radial functions and harmonics of the neighbors of one center, with derivatives
-        numbers += self.n_threads * (
-            neighbors * (2 * expansion.width + expansion.n_lm) + 4 * coefficients
-        )
-        rows = min(centers_per_batch(n_features), atoms)
-        if pooling == "inner":
-            owners = min(BATCH_ATOMS // int(structures.n_atoms.min()) + 1, len(structures))
-            dense = expansion.n_lm * expansion.n_groups * expansion.n_max
-            numbers += owners * n_features + 2 * (rows + owners) * dense
-        else:
-            numbers += rows * n_features * (1 if pooling is None else 3)
-        # and a little for offsets, indices and the like
-        return int(8 * numbers) + 2**18
+        return memory_of_describing(self, structures, pooling)
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""

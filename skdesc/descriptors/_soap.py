@@ -157,24 +157,6 @@ class SOAPTransformer(DensityTransformer):
         self.dtype = dtype
         self.n_jobs = n_jobs
 
-    def fit(self, X, y=None):
-        """Learn which elements there are, and build the tables.
-
-        Parameters
-        ----------
-        X : sequence of ase.Atoms
-            The structures.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        SOAPTransformer
-            The fitted transformer.
-        """
-        self._fit(X)
-        return self
-
     def feature_slice(self, first, second):
         """Features that belong to a pair of elements.
 

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 import numpy as np
 from ase.data import chemical_symbols
 from scipy import sparse
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures, Blocks, Jacobian
@@ -18,7 +17,7 @@ from ..structures import check_structures
 from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
 from ..utils.threads import effective_n_threads
-from ._base import StructureTransformer, is_pooled
+from ._base import StructureTransformer
 
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**22
@@ -263,21 +262,8 @@ class TwoBodyTransformer(StructureTransformer):
         self.pooling = pooling
         self.n_jobs = n_jobs
 
-    def fit(self, X, y=None):
-        """Learn which elements there are.
-
-        Parameters
-        ----------
-        X : sequence of ase.Atoms
-            The structures.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        TwoBodyTransformer
-            The fitted transformer.
-        """
+    def _fit(self, X):
+        """Learn which elements there are, and place the Gaussians."""
         self._check_parameters()
         structures = check_structures(X)
         self._learn_species(structures)
@@ -288,7 +274,6 @@ class TwoBodyTransformer(StructureTransformer):
             self.n_jobs,
         )  # fmt: skip
         self.n_features_out_ = self._descriptor.n_features
-        return self
 
     def transform(self, X):
         """Describe structures.
@@ -321,14 +306,8 @@ class TwoBodyTransformer(StructureTransformer):
         pooled = np.add.reduceat(values, structures.offsets[:-1], axis=0)
         return pooled if self.pooling == "sum" else pooled / structures.n_atoms[:, np.newaxis]
 
-    @available_if(is_pooled)
-    def get_feature_names_out(self, input_features=None):
+    def get_atomic_feature_names(self):
         """Names of the features: the neighbor's element and the Gaussian.
-
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
 
         Returns
         -------

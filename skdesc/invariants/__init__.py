@@ -1,6 +1,6 @@
 """Rotation invariants of density expansions, with their derivatives."""
 
-from ._environments import describe, pull_back
+from ._environments import describe, memory_of_describing, pull_back
 from ._gradient_rows import WORKSPACE, gradient_rows
 from ._inner import describe_means, pull_back_means
 from ._jacobian import jacobian
@@ -16,6 +16,7 @@ __all__ = [
     "describe_means",
     "gradient_rows",
     "jacobian",
+    "memory_of_describing",
     "pull_back",
     "pull_back_means",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..neighbors import find_pairs
+from ..neighbors import find_pairs, search_bytes
 from ..utils.indexing import runs
 from . import _environments_cy, _scatter_cy
 
@@ -91,20 +91,52 @@ def describe(engine, structures, centers, center_offsets, out=None, cleared=Fals
     values : ndarray of shape (n_rows, n_features)
         Their features; without `out`, overwritten by the next batch.
     """
-    buffer = np.empty((0, engine.invariant.n_features))
+    if out is None:
+        n_features = engine.invariant.n_features
+        buffer = np.empty((min(centers_per_batch(n_features), len(centers)), n_features))
     for _, rows, _, species, own, pairs in neighborhoods(
         engine, structures, centers, center_offsets
     ):
-        if out is not None:
-            values = out[rows]
-        else:
-            if len(buffer) < len(own):
-                buffer = np.empty((len(own), engine.invariant.n_features))
-            values = buffer[: len(own)]
+        values = buffer[: len(own)] if out is None else out[rows]
         _environments_cy.Neighborhoods(
             engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
         ).features(values, cleared)
         yield rows, values
+
+
+def memory_of_describing(engine, structures, pooling):
+    """Bound the memory of :func:`describe` or ``describe_means``, and of pooling what they give.
+
+    Parameters
+    ----------
+    engine, structures
+        As for :func:`describe`.
+    pooling : {None, "mean", "sum", "inner"}
+        What becomes of the features.
+
+    Returns
+    -------
+    int
+        In bytes, beside arrays of one row for each center or structure of all.
+    """
+    expansion, invariant, n_threads = engine.expansion, engine.invariant, engine.n_threads
+    batches = list(runs(structures.offsets, BATCH_ATOMS))
+    max_neighbors, n_bytes = search_bytes(structures, engine.cutoff, batches, n_threads)
+    n_bytes += n_threads * _environments_cy.scratch_bytes(
+        expansion, invariant, max_neighbors, False
+    )
+    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
+    rows = min(centers_per_batch(invariant.n_features), int(atoms))
+    if pooling == "inner":
+        owners = max(part.stop - part.start for part in batches)
+        # averages of two batches, what is added to them, and what that is added to
+        coefficients = expansion.n_lm * expansion.n_groups * expansion.n_max * (rows + 4 * owners)
+        n_bytes += 8 * (coefficients + 2 * owners * invariant.n_features)
+        n_bytes += _environments_cy.scratch_bytes(expansion, invariant, 0, True)
+    else:
+        # the buffer, and sums of rows: of two batches, and times weights
+        n_bytes += 8 * rows * invariant.n_features * (1 if pooling is None else 4)
+    return n_bytes + 2**18  # and a little for offsets, indices and the like
 
 
 def pull_back(engine, structures, centers, center_offsets, cotangents):

@@ -409,6 +409,13 @@ cdef class Neighborhoods:
             along[k] += self.expansion.kernels.dot(size, slope, dc + k * size)
 
 
+def scratch_bytes(DensityExpansion expansion, Invariant invariant, Py_ssize_t max_neighbors,
+                  bint derivatives):
+    """Bytes of scratch memory that `Neighborhoods` holds for each thread, without extra."""
+    return 8 * (expansion.n_doubles(max_neighbors, derivatives) + invariant.n_doubles()
+                + expansion.n_integers() + 32)
+
+
 def n_extra_of_jacobian(DensityExpansion expansion, Py_ssize_t max_blocks, bint strain):
     """Doubles of scratch memory that `jacobian` needs for each thread."""
     return expansion.n_lm * expansion.n_pad * (

@@ -47,7 +47,9 @@ def _means(engine, structures, centers, center_offsets):
         index = batch.structure_index[own]
         starts = np.flatnonzero(np.diff(index, prepend=-1))
         added = np.add.reduceat(coefficients, starts, axis=0)
-        sums[index[starts]] += added / counts[part][index[starts], None, None, None]
+        del coefficients  # the largest array of all: not there while the next ones are made
+        added /= counts[part][index[starts], None, None, None]
+        sums[index[starts]] += added
     if current is not None:
         yield current, sums
 

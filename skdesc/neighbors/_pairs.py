@@ -15,6 +15,9 @@ MIN_DISTANCE = 1e-3
 MAX_DIRECT_CANDIDATES = 20_000
 """Above this many atoms and images around a structure vesin's cell list is faster."""
 
+MAX_DENSITY = 0.18
+"""Atoms per cubic angstrom of the densest matter under no great pressure: diamond has 0.176."""
+
 MAX_CANDIDATES = 2e8
 """More atoms and images than this mean that the cutoff is a mistake."""
 
@@ -89,6 +92,45 @@ def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
         )
     _check_distances(structures, centers, pairs)
     return pairs
+
+
+def search_bytes(structures, cutoff, batches, n_threads):
+    """Memory that neighbors take where they are searched for batch by batch, without searching.
+
+    Parameters
+    ----------
+    structures : Structures
+        The structures.
+    cutoff : float
+        In angstrom.
+    batches : list of slice
+        Structures whose neighbors are searched for at a time.
+    n_threads : int
+        Threads of the search.
+
+    Returns
+    -------
+    max_neighbors : int
+        No atom has more neighbors, but in matter denser than any that is stable.
+    n_bytes : int
+        At most what the search takes, with the pairs of one batch and of that before.
+    """
+    counts = np.asarray(_pairs_cy.Candidates(
+        structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
+    ).counts)  # fmt: skip
+    sphere = 4 / 3 * np.pi * cutoff**3
+    bulk = structures.pbc.all(axis=1)
+    volumes = np.abs(np.linalg.det(structures.cells[bulk]))
+    density = np.max(structures.n_atoms[bulk] / volumes, initial=0.0)
+    bound = sphere * max(1.5 * density, MAX_DENSITY) + 8
+    max_neighbors = int(min(bound, counts.max()))
+    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
+    direct = np.minimum(counts, MAX_DIRECT_CANDIDATES)
+    candidates = max(direct[part].sum() for part in batches)
+    # displacement, distance, neighbor: of two batches, or with vesin's and those of single ones
+    copies = 2 if counts.max() <= MAX_DIRECT_CANDIDATES else 4
+    doubles = 4 * candidates + atoms * (5 * copies * max_neighbors + max(64, max_neighbors) + 32)
+    return max_neighbors, int(8 * doubles + 4 * n_threads * (direct.max() + 24))
 
 
 def _candidates(structures, cutoff):

@@ -15,12 +15,12 @@ cdef struct Environment:
     Py_ssize_t n_present            # groups present, in ascending order
     Py_ssize_t *present             # (n_groups,) their indices
     Py_ssize_t *run                 # (n_groups + 1,) their first neighbors
-    Py_ssize_t ld                   # row length of c and D: (n_present + n_spare) n_pad
+    Py_ssize_t ld                   # row length of c and D, at least (n_present + n_spare) n_pad
     double *Y                       # ((l_max + 1)^2, ld_Y)
     Py_ssize_t ld_Y
     double *R                       # (n_neighbors, width)
     double *dR                      # the same
-    double *c                       # ((l_max + 1)^2, n_present + n_spare, n_pad): coefficients
+    double *c                       # ((l_max + 1)^2, ld): coefficients (n_present + n_spare, n_pad)
     double *D                       # the same: derivatives of a scalar by the coefficients
     double scale                    # for use by the invariant
 
@@ -37,6 +37,7 @@ cdef class DensityExpansion:
     cdef int n_parts
 
     cdef Py_ssize_t n_doubles(self, Py_ssize_t max_neighbors, bint derivatives) noexcept nogil
+    cdef Py_ssize_t longest_row(self) noexcept nogil
     cdef Py_ssize_t n_integers(self) noexcept nogil
     cdef void bind(self, Environment *env, Py_ssize_t max_neighbors, bint derivatives,
                    double *doubles, Py_ssize_t *integers) noexcept nogil

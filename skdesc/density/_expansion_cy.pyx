@@ -5,6 +5,7 @@ species s, and the center itself in its own species. Only species that are prese
 """
 
 from libc.math cimport pi, sqrt
+from libc.string cimport memset
 
 import numpy as np
 
@@ -68,11 +69,15 @@ cdef class DensityExpansion:
     cdef Py_ssize_t n_doubles(self, Py_ssize_t max_neighbors, bint derivatives) noexcept nogil:
         """Doubles of scratch memory that one thread needs."""
         cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
-        cdef Py_ssize_t c = self.n_lm * (self.n_groups + self.n_spare) * self.n_pad
+        cdef Py_ssize_t c = self.n_lm * self.longest_row()
         cdef Py_ssize_t n = self.n_lm * lanes + lanes * self.width + c
         if derivatives:
             n += lanes * self.width + c + 4 * self.n_lm * SKD_LANES
         return n + 64
+
+    cdef Py_ssize_t longest_row(self) noexcept nogil:
+        """Largest possible row length of the coefficients."""
+        return (self.n_groups + self.n_spare) * self.n_pad + SKD_LANES
 
     cdef Py_ssize_t n_integers(self) noexcept nogil:
         """Integers of scratch memory that one thread needs."""
@@ -82,7 +87,7 @@ cdef class DensityExpansion:
                    double *doubles, Py_ssize_t *integers) noexcept nogil:
         """Lay out an environment in scratch memory."""
         cdef Py_ssize_t lanes = (max_neighbors + SKD_LANES) // SKD_LANES * SKD_LANES
-        cdef Py_ssize_t c = self.n_lm * (self.n_groups + self.n_spare) * self.n_pad
+        cdef Py_ssize_t c = self.n_lm * self.longest_row()
         env.present = integers
         env.run = integers + self.n_groups + self.n_spare
         env.ld_Y = lanes
@@ -97,10 +102,16 @@ cdef class DensityExpansion:
 
     cdef void expand(self, Environment *env, bint derivatives) noexcept nogil:
         """Coefficients of one center from its neighbors, leaving spare channels untouched."""
-        cdef Py_ssize_t j = 0, q
+        cdef Py_ssize_t j = 0, q, width
         cdef double xyz[24]
         self.group(env)
-        env.ld = (env.n_present + self.n_spare) * self.n_pad
+        env.ld = width = (env.n_present + self.n_spare) * self.n_pad
+        if env.n_present > 1 and width >= 64 and width % (2 * SKD_LANES) == 0:
+            # with rows of an even number of cache lines, the column of a group, one line of every
+            # row, would meet itself in few sets of the first cache
+            env.ld += SKD_LANES
+            for q in range(self.n_lm):
+                memset(env.c + q * env.ld + width, 0, SKD_LANES * sizeof(double))
         while j < env.n_neighbors:
             self.load_block(env, j, xyz)
             self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
-from ..utils.memory import check_fits_memory
+from ..utils.memory import check_fits_memory, fits_memory
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
 from ._engine import check_cotangent
@@ -125,6 +125,8 @@ class DensityTransformer(StructureTransformer):
 
     def _check_memory(self, structures, n_centers):
         needed = self._output_bytes(structures, n_centers)
+        if fits_memory(needed):
+            return
         check_fits_memory(
             needed,
             f"{needed / (self.n_features_out_ * np.dtype(self.dtype).itemsize):.0f} rows of "
@@ -146,7 +148,8 @@ class DensityTransformer(StructureTransformer):
 
     def _engine_for(self, structures):
         """Tables for structures that may have further elements."""
-        self._check_species(structures)
+        if self._engine.species_index(structures.numbers).min() < 0:
+            self._check_species(structures)
         return self._engine
 
     def _check_parameters(self):

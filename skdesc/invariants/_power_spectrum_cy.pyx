@@ -85,9 +85,8 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef Py_ssize_t n_doubles(self) noexcept nogil:
         cdef Py_ssize_t n_m = 2 * self.expansion.l_max + 8
-        cdef Py_ssize_t width = (self.expansion.n_groups + 1) * self.expansion.n_pad
         return (2 * (self.expansion.l_max + 1) * self.expansion.n_pad ** 2
-                + self.expansion.n_lm * width + 2 * n_m * n_m + 64)
+                + self.expansion.n_lm * self.expansion.longest_row() + 2 * n_m * n_m + 64)
 
     cdef void prepare(self, Environment *env) noexcept nogil:
         """Scale the coefficients and fill the group that is the sum of all."""

@@ -154,22 +154,25 @@ cdef class Candidates:
         cdef Py_ssize_t s, k, total = 0, n_species = 0, capacity = 64, largest
         for k in range(n_atoms):
             n_species = max(n_species, species[k] + 1)
-        cdef double[:, ::1] points = np.empty((3, max(n_candidates, 1)))
-        # one allocation for small things: NumPy's take longer than a search among few atoms
-        cdef Py_ssize_t[::1] integers = np.empty(
-            2 * n_structures + 2 * n_atoms + n_species + n_centers + n_candidates + 1,
-            dtype=np.intp)
-        cdef Py_ssize_t *starts = &integers[0]
+        # one allocation: NumPy's take longer than a search among few atoms
+        cdef Py_ssize_t n_scratch = self.largest + 24
+        cdef double[::1] workspace = np.empty(
+            4 * n_candidates + 2 * n_structures + 2 * n_atoms + n_species + n_centers + 1
+            + n_threads * n_scratch)
+        cdef double *points = &workspace[0]
+        cdef Py_ssize_t *starts = <Py_ssize_t *>(points + 3 * n_candidates)
         cdef Py_ssize_t *ends = starts + n_structures
         cdef Py_ssize_t *home = ends + n_structures
         cdef Py_ssize_t *order = home + n_atoms
         cdef Py_ssize_t *first = order + n_atoms
         cdef Py_ssize_t *structure = first + n_species + 1
         cdef Py_ssize_t *atoms = structure + n_centers
+        cdef int *scratch = <int *>(atoms + n_candidates)
         for s in range(n_structures):
             starts[s] = total
             total += self.counts[s]
-        self.fill(species, n_species, points, starts, ends, home, order, first, atoms)
+        self.fill(species, n_species, points, n_candidates, starts, ends, home, order, first,
+                  atoms)
 
         s = 0
         for k in range(n_centers):
@@ -178,7 +181,6 @@ cdef class Candidates:
             structure[k] = s
         offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
         cdef Py_ssize_t[::1] offsets = offsets_array
-        cdef int[:, ::1] scratch = np.empty((n_threads, self.largest + 24), dtype=np.intc)
         cdef int[:, ::1] found
         # each center's neighbors are noted in a row of their own, and copied when all is known
         while n_centers:
@@ -186,10 +188,11 @@ cdef class Candidates:
             with nogil, parallel(num_threads=n_threads):
                 for k in prange(n_centers, schedule="static"):
                     offsets[k + 1] = _note(
-                        kernels, &points[0, starts[structure[k]]], points.shape[1],
+                        kernels, points + starts[structure[k]], n_candidates,
                         ends[structure[k]] - starts[structure[k]],
                         home[centers[k]] - starts[structure[k]], &self.wrapped[centers[k], 0],
-                        self.cutoff * self.cutoff, &scratch[threadid(), 0], &found[k, 0], capacity,
+                        self.cutoff * self.cutoff, scratch + threadid() * n_scratch, &found[k, 0],
+                        capacity,
                     )
             largest = 0
             for k in range(n_centers):
@@ -211,7 +214,7 @@ cdef class Candidates:
                 for k in prange(n_centers, schedule="static"):
                     if offsets[k + 1] > offsets[k]:
                         _copy(
-                            &points[0, starts[structure[k]]], points.shape[1],
+                            points + starts[structure[k]], n_candidates,
                             atoms + starts[structure[k]], &self.wrapped[centers[k], 0],
                             &found[k, 0], offsets[k + 1] - offsets[k], &neighbor[offsets[k]],
                             &displacement[offsets[k], 0], &distance[offsets[k]],
@@ -219,8 +222,8 @@ cdef class Candidates:
         return offsets_array, neighbor_array, displacement_array, distance_array
 
     cdef void fill(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
-                   double[:, ::1] points, const Py_ssize_t *starts, Py_ssize_t *ends,
-                   Py_ssize_t *home, Py_ssize_t *order, Py_ssize_t *first,
+                   double *points, Py_ssize_t n_candidates, const Py_ssize_t *starts,
+                   Py_ssize_t *ends, Py_ssize_t *home, Py_ssize_t *order, Py_ssize_t *first,
                    Py_ssize_t *atoms) noexcept nogil:
         """List candidates by structure and species; home: the candidate that is the atom.
 
@@ -256,7 +259,7 @@ cdef class Candidates:
                             if a == 0 and b == 0 and c == 0:
                                 home[i] = where
                             for axis in range(3):
-                                points[axis, where] = (
+                                points[axis * n_candidates + where] = (
                                     self.wrapped[i, axis] + a * self.cells[s, 0, axis]
                                     + b * self.cells[s, 1, axis] + c * self.cells[s, 2, axis]
                                 )

@@ -3,8 +3,9 @@
 import numpy as np
 
 
-def all_finite(const double[:, ::1] positions, const double[:, :, ::1] cells):
-    """Whether no number is infinite or NaN.
+def sound(const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
+          const Py_ssize_t[::1] offsets):
+    """Whether there are structures, each with atoms, finite numbers and a cell that spans.
 
     Parameters
     ----------
@@ -12,13 +13,23 @@ def all_finite(const double[:, ::1] positions, const double[:, :, ::1] cells):
         Of all atoms.
     cells : ndarray of shape (n_structures, 3, 3)
         Cell vectors as rows.
+    pbc : ndarray of bool of shape (n_structures, 3)
+        Periodic axes.
+    offsets : ndarray of shape (n_structures + 1,)
+        Structure `s` owns the atoms ``offsets[s]`` to ``offsets[s + 1]``.
 
     Returns
     -------
     bool
     """
-    return ((positions.shape[0] == 0 or _finite(&positions[0, 0], 3 * positions.shape[0]))
-            and (cells.shape[0] == 0 or _finite(&cells[0, 0, 0], 9 * cells.shape[0])))
+    cdef Py_ssize_t s, n_structures = offsets.shape[0] - 1
+    for s in range(n_structures):
+        if offsets[s] == offsets[s + 1]:
+            return False
+    return (n_structures > 0
+            and _finite(&positions[0, 0], 3 * positions.shape[0])
+            and _finite(&cells[0, 0, 0], 9 * n_structures)
+            and _bad_cell(cells, pbc.view(np.uint8))[0] < 0)
 
 
 cdef bint _finite(const double *x, Py_ssize_t n) noexcept nogil:
@@ -46,7 +57,11 @@ def first_bad_cell(const double[:, :, ::1] cells, pbc):
     axis : int
         The axis whose vector is zero, or -1 if vectors are linearly dependent.
     """
-    cdef const unsigned char[:, ::1] periodic = pbc.view(np.uint8)
+    return _bad_cell(cells, pbc.view(np.uint8))
+
+
+cdef (Py_ssize_t, Py_ssize_t) _bad_cell(const double[:, :, ::1] cells,
+                                        const unsigned char[:, ::1] periodic) noexcept:
     cdef double gram[3][3]
     cdef double determinant, lengths
     cdef Py_ssize_t s

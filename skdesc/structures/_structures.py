@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 from ase import Atoms
 
@@ -72,9 +74,7 @@ class Structures:
         Structures
             The flat container.
         """
-        n_atoms = np.fromiter((len(atoms) for atoms in frames), np.intp, len(frames))
-        offsets = np.zeros(len(frames) + 1, dtype=np.intp)
-        np.cumsum(n_atoms, out=offsets[1:])
+        offsets = np.array([0, *accumulate(map(len, frames))], dtype=np.intp)
 
         def concatenate(name, shape, dtype):
             if not frames:
@@ -103,7 +103,7 @@ class Structures:
     @property
     def n_atoms(self):
         """Number of atoms of each structure, ndarray of shape (n_structures,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     @property
     def structure_index(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from ._content_cy import all_finite, first_bad_cell
+from ._content_cy import first_bad_cell, sound
 from ._structures import Structures
 
 
@@ -134,7 +134,9 @@ def _how_to_choose(table, name):
 
 
 def _check_content(structures, name):
-    """Refuse what no later stage could handle."""
+    """Refuse what no later stage could handle, naming the first mistake."""
+    if sound(structures.positions, structures.cells, structures.pbc, structures.offsets):
+        return
     if len(structures) == 0:
         raise ValueError(f"{name} holds 0 structures, but a minimum of 1 is required")
     n_atoms = structures.n_atoms
@@ -146,8 +148,6 @@ def _check_content(structures, name):
 
 
 def _check_positions(structures, name):
-    if all_finite(structures.positions, structures.cells):
-        return
     bad = ~np.isfinite(structures.positions).all(axis=1)
     if bad.any():
         atom = int(np.flatnonzero(bad)[0])

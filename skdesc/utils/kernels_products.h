@@ -83,9 +83,25 @@ static void SKD_NAME(combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const 
     }
 }
 
+/* Products of every degree where one vector holds a row: nothing but sums in between. */
+SKD_INLINE void SKD_NAME(multiply_narrow)(const int n_max, int l_max, const double *x,
+                                          ptrdiff_t ldx, const double *y, ptrdiff_t ldy,
+                                          double *out, const int accumulate) {
+    for (int l = 0; l <= l_max; l++) {
+        SKD_NAME(micro)(n_max, 2 * l + 1, x, 1, ldx, y, ldy, out, SKD_W, accumulate);
+        x += (2 * l + 1) * ldx;
+        y += (2 * l + 1) * ldy;
+        out += n_max * SKD_W;
+    }
+}
+
 static void SKD_NAME(multiply)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *x,
                                ptrdiff_t ldx, const double *y, ptrdiff_t ldy, double *out,
                                int accumulate) {
+    if (n_pad == SKD_W && !accumulate) {
+        SKD_SWITCH_ROWS(SKD_NAME(multiply_narrow), n_max, l_max, x, ldx, y, ldy, out, 0)
+        return;
+    }
     for (int l = 0; l <= l_max; l++) {
         SKD_NAME(gemm_strided)(n_max, n_pad, 2 * l + 1, x, 1, ldx, y, ldy, out, n_pad,
                                accumulate);

@@ -23,6 +23,12 @@ def available_memory():
         return None
 
 
+def fits_memory(n_bytes):
+    """Whether an allocation does not exceed the physical memory, as far as that is known."""
+    memory = available_memory()
+    return memory is None or n_bytes <= memory
+
+
 def check_fits_memory(n_bytes, what, remedy):
     """Raise if an allocation exceeds the physical memory.
 
@@ -38,11 +44,10 @@ def check_fits_memory(n_bytes, what, remedy):
     ValueError
         With the size, the memory there is, and the remedy.
     """
-    memory = available_memory()
-    if memory is not None and n_bytes > memory:
+    if not fits_memory(n_bytes):
         raise ValueError(
-            f"{what} need {n_bytes / 1e9:.1f} GB, but this machine has {memory / 1e9:.1f} GB of "
-            f"memory; {remedy}"
+            f"{what} need {n_bytes / 1e9:.1f} GB, but this machine has "
+            f"{available_memory() / 1e9:.1f} GB of memory; {remedy}"
         )
 
 
@@ -63,11 +68,9 @@ def aligned(shape, dtype=np.float64, make=np.empty):
     ndarray
         Of that shape.
     """
-    dtype = np.dtype(dtype)
-    n_bytes = math.prod(shape) * dtype.itemsize
-    block = make(n_bytes + LINE, dtype=np.uint8)
+    block = make(math.prod(shape) * np.dtype(dtype).itemsize + LINE, dtype=np.uint8)
     start = -block.__array_interface__["data"][0] % LINE
-    return block[start : start + n_bytes].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, block, start)
 
 
 class SpareMemory:

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
-from ..utils.memory import check_fits_memory, fits_memory
+from ..utils.memory import SPARE, check_fits_memory, fits_memory
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
 from ._engine import check_cotangent
@@ -50,7 +50,7 @@ class DensityTransformer(StructureTransformer):
         self._check_memory(structures, len(centers))
         if self.pooling is None:
             shape = (len(centers), self.n_features_out_)
-            values, cleared = engine.spare_rows.take(shape, self.dtype)
+            values, cleared = SPARE.take(shape, self.dtype)
             if values.dtype == np.float64:
                 for _ in engine.describe(structures, centers, offsets, values, cleared):
                     pass

@@ -16,7 +16,6 @@ from ..invariants import (
     memory_of_describing,
     pull_back,
 )
-from ..utils.memory import SpareMemory
 from ..utils.threads import effective_n_threads
 
 
@@ -72,7 +71,6 @@ class Engine:
         self.cutoff = float(parameters["cutoff"])
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
-        self.spare_rows, self.spare_derivatives = SpareMemory(), SpareMemory()
         self._build()
 
     def _make_spline(self):

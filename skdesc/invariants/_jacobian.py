@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..utils.memory import check_fits_memory
+from ..utils.memory import SPARE, check_fits_memory
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 
@@ -58,7 +58,7 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
         f"the derivatives of {n_centers} centers and {n_features} features by {count} neighbors",
         "take AtomicFeatures.vjp, which forms no Jacobian, or fewer structures or features",
     )
-    memory, cleared = engine.spare_derivatives.take((sum(sizes),))
+    memory, cleared = SPARE.take((sum(sizes),))
     if not cleared:
         memory.fill(0.0)
     arena.data, own_arena.data, strain_values = np.split(memory, np.cumsum(sizes[:-1]))

@@ -2,13 +2,12 @@
 
 import math
 import os
-from collections import deque
 from functools import cache
 
 import numpy as np
 
-SMALLEST_SPARE, LARGEST_SPARE = 2**20, 2**28
-"""Bytes of the arrays whose memory is kept: malloc hands out smaller ones again by itself."""
+SMALLEST_SPARE = 2**20
+"""Bytes of the smallest arrays whose memory is kept: malloc uses that of others by itself."""
 
 LINE = 64
 """Bytes of a cache line."""
@@ -74,16 +73,21 @@ def aligned(shape, dtype=np.float64, make=np.empty):
 
 
 class SpareMemory:
-    """The memory of one array that nobody refers to any more, for the next of about its size.
+    """Memory of arrays that nobody refers to any more, for later ones of about their sizes.
 
     The system hands out zeroed pages one by one as they are first written to, which can take
-    longer than computing what is written. Only one block is kept, and none beyond
-    `LARGEST_SPARE`.
+    much longer than computing what is written.
+
+    Parameters
+    ----------
+    budget : int
+        Bytes that are kept at most; the oldest blocks go first.
     """
 
-    def __init__(self):
-        # its operations are atomic, so that threads never get the same block
-        self._blocks = deque(maxlen=1)
+    def __init__(self, budget):
+        self.budget = budget
+        # by address; all changes are single operations, so that threads never get the same block
+        self._blocks = {}
 
     def take(self, shape, dtype=np.float64):
         """Return an array of a shape, and whether it holds zeros.
@@ -105,25 +109,46 @@ class SpareMemory:
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if n_bytes < SMALLEST_SPARE:
             return aligned(shape, dtype), False
-        if n_bytes > LARGEST_SPARE:
+        if n_bytes > self.budget:
             return aligned(shape, dtype, np.zeros), True
-        try:
-            block = self._blocks.pop()
-        except IndexError:
-            block = None
-        cleared = block is None or not n_bytes <= block.nbytes <= 2 * n_bytes
+        block = self._find(n_bytes)
+        cleared = block is None
         if cleared:
             block = aligned((n_bytes,), np.uint8, np.zeros)
-        values = np.asarray(_Lease(block, self._blocks))
+        values = np.asarray(_Lease(block, self))
         return values[:n_bytes].view(dtype).reshape(shape), cleared
+
+    def give(self, block):
+        """Keep a block of bytes, and no more in all than the budget."""
+        self._blocks[block.__array_interface__["data"][0]] = block
+        kept = 0
+        for address in reversed(list(self._blocks)):
+            one = self._blocks.get(address)
+            kept += 0 if one is None else one.nbytes
+            if kept > self.budget:
+                self._blocks.pop(address, None)
+
+    def _find(self, n_bytes):
+        """Take out a block that is large enough and no more than twice as large, or None."""
+        for address in reversed(list(self._blocks)):
+            block = self._blocks.get(address)
+            if block is not None and n_bytes <= block.nbytes <= 2 * n_bytes:
+                block = self._blocks.pop(address, None)
+                if block is not None:
+                    return block
+        return None
 
 
 class _Lease:
     """Owner of an array's memory, which goes back to the spare blocks in the end."""
 
-    def __init__(self, block, blocks):
+    def __init__(self, block, spare):
         self.__array_interface__ = block.__array_interface__
-        self._block, self._blocks = block, blocks
+        self._block, self._spare = block, spare
 
     def __del__(self):
-        self._blocks.append(self._block)
+        self._spare.give(self._block)
+
+
+SPARE = SpareMemory((available_memory() or 2**32) // 10)
+"""Of this process: up to a tenth of the physical memory."""

@@ -8,7 +8,7 @@ import pytest
 from ase.build import bulk, molecule
 
 from skdesc import SOAPTransformer, TensorReducedTransformer
-from skdesc.utils.memory import LARGEST_SPARE, LINE, SMALLEST_SPARE, SpareMemory, aligned
+from skdesc.utils.memory import LINE, SMALLEST_SPARE, SPARE, SpareMemory, aligned, available_memory
 
 
 def address(array):
@@ -26,7 +26,7 @@ def test_arrays_begin_at_a_cache_line(shape, dtype):
 
 
 def test_memory_of_a_lost_array_is_used_again():
-    spare, shape = SpareMemory(), (SMALLEST_SPARE // 8, 2)
+    spare, shape = SpareMemory(2**28), (SMALLEST_SPARE // 8, 2)
     first, cleared = spare.take(shape)
     assert cleared
     assert not first.any()
@@ -45,15 +45,26 @@ def test_memory_of_a_lost_array_is_used_again():
 
 
 def test_only_blocks_of_about_the_size_are_used():
-    spare = SpareMemory()
+    spare = SpareMemory(8 * SMALLEST_SPARE)
     array, _ = spare.take((4 * SMALLEST_SPARE // 8,))
     del array
     assert spare.take((SMALLEST_SPARE // 8,))[1]  # more than twice as large
     assert spare.take((8 * SMALLEST_SPARE // 8,))[1]  # too small
-    array, cleared = spare.take((LARGEST_SPARE // 8 + 1,))
+
+
+def test_no_more_is_kept_than_the_budget():
+    spare = SpareMemory(4 * SMALLEST_SPARE)
+    sizes = (1, 2, 2)  # the first is given back first
+    arrays = [spare.take((size * SMALLEST_SPARE,), np.uint8)[0] for size in sizes]
+    for _ in sizes:
+        del arrays[0]
+    arrays = [spare.take((2 * SMALLEST_SPARE,), np.uint8) for _ in sizes]
+    assert [cleared for _, cleared in arrays] == [False, False, True]
+    array, cleared = spare.take((5 * SMALLEST_SPARE,), np.uint8)
     assert cleared
     del array
-    assert spare.take((LARGEST_SPARE // 8,))[1]
+    assert spare.take((4 * SMALLEST_SPARE,), np.uint8)[1]
+    assert SPARE.budget <= available_memory() / 10
 
 
 @pytest.mark.parametrize("transformer", [
@@ -65,7 +76,7 @@ def test_what_was_there_before_does_not_matter(transformer):
     transformer.fit(frames)
     expected = transformer.transform(frames)
     shape = expected.values.shape
-    dirty, _ = transformer._engine.spare_rows.take(shape, transformer.dtype)
+    dirty, _ = SPARE.take(shape, transformer.dtype)
     where = address(dirty)
     dirty[:] = np.nan
     del dirty

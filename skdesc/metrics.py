@@ -168,6 +168,7 @@ class _Scorer:
 
 class _EnergyScorer(_Scorer):
     _factory = "make_energy_scorer"
+    kind = "energy"
 
     def __call__(self, estimator, X, y):
         n_atoms = _n_atoms(X)
@@ -176,6 +177,7 @@ class _EnergyScorer(_Scorer):
 
 class _ForcesScorer(_Scorer):
     _factory = "make_forces_scorer"
+    kind = "forces"
 
     def get_metadata_routing(self):
         request = MetadataRequest(owner=self)

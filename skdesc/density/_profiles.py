@@ -8,8 +8,9 @@ import numpy as np
 def bessel_profiles(nodes, distances, atom_sigma, l_max):
     r"""Profiles :math:`e^{-(x^2 + r^2) / 2 \sigma^2} i_l(x r / \sigma^2)` for l = 0 .. l_max.
 
-    Ratios of successive i_l come from downward recursion, which is stable, starting from a
-    sharp bound; exponentials are combined before they are taken.
+    Ratios of successive i_l come from recursion: downward from a sharp bound, which is stable
+    everywhere, or upward where the argument is so large that this is stable too and takes fewer
+    steps. Exponentials are combined before they are taken.
 
     Parameters
     ----------
@@ -26,20 +27,42 @@ def bessel_profiles(nodes, distances, atom_sigma, l_max):
         The profiles.
     """
     z = nodes[:, None] * distances / atom_sigma**2
-    # the error of the start falls like exp(-n^2 / z) over n steps of the recursion
-    start = l_max + 16 + int(np.sqrt(36 * z.max(initial=0.0)))
-    order = start + 0.5
-    ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
     ratios = np.empty((l_max + 1, *z.shape))
-    for l in range(start, 0, -1):
-        # i_l / i_(l-1) = z / (2 l + 1 + z i_(l+1) / i_l), in place
-        ratio *= z
-        ratio += 2 * l + 1
-        np.divide(z, ratio, out=ratio)
-        if l <= l_max:
-            ratios[l] = ratio
+    # upward, an error grows like exp(l (l + 1) / z)
+    low = z < max(1.0, l_max * (l_max + 1.0))
+    ratios[1:, low] = _ratios_downward(z[low], l_max)
+    ratios[1:, ~low] = _ratios_upward(z[~low], l_max)
     small = z < 1e-8
     safe = np.where(small, 1.0, z)
     ratios[0] = np.where(small, 1.0 - z, -np.expm1(-2 * safe) / (2 * safe))
     ratios[0] *= np.exp(-((nodes[:, None] - distances) ** 2) / (2 * atom_sigma**2))
-    return np.cumprod(ratios, axis=0, out=ratios)
+    for l in range(l_max):  # faster than cumprod, which goes along the first axis
+        ratios[l + 1] *= ratios[l]
+    return ratios
+
+
+def _ratios_downward(z, l_max):
+    """i_l / i_(l-1) for l = 1 .. l_max."""
+    # the error of the start falls like exp(-n^2 / z) over n steps of the recursion
+    start = l_max + 16 + int(np.sqrt(36 * z.max(initial=0.0)))
+    order = start + 0.5
+    ratio = z / (order + 0.5 + np.sqrt((order + 0.5) ** 2 + z**2))
+    ratios = np.empty((l_max, *z.shape))
+    for l in range(start, 0, -1):
+        # z / (2 l + 1 + z i_(l+1) / i_l), in place
+        ratio *= z
+        ratio += 2 * l + 1
+        np.divide(z, ratio, out=ratio)
+        if l <= l_max:
+            ratios[l - 1] = ratio
+    return ratios
+
+
+def _ratios_upward(z, l_max):
+    """The same for arguments above l_max (l_max + 1)."""
+    ratios = np.empty((l_max, *z.shape))
+    if l_max > 0:
+        ratios[0] = 1.0 / np.tanh(z) - 1.0 / z
+    for l in range(1, l_max):
+        ratios[l] = 1.0 / ratios[l - 1] - (2 * l + 1) / z
+    return ratios

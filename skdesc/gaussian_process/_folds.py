@@ -1,7 +1,7 @@
 """Cross-validation by one pass over the data.
 
 What a fit needs of the data are triangles. Those of different structures can be combined, and
-columns of a triangle can be left out. So the data pass by once, in blocks that no training part
+columns of a triangle can be left out. So the data pass by once, in blocks that no part of a fold
 cuts, with the sparse points of all training parts as columns; the model of each part follows from
 the triangles of its blocks and its own points. It is the model of a fit to that part.
 """
@@ -15,7 +15,6 @@ import numpy as np
 from ..utils.folds import split_blocks, take
 from ._environments import check_environments
 from ._parameters import check_parameters
-from ._posterior import KINDS
 from ._sharing import select_shared, shared_blocks
 from ._sparse_points import union
 from ._targets import sigmas_of_kinds
@@ -50,29 +49,26 @@ def fit_folds(regressor, X, y, splits, metadata):
     return models
 
 
-def find_noise(regressor, X, y, splits, metadata):
-    """Noise that makes all data most probable, by the same pass.
-
-    The energy scale stays what it is: predictions depend on its ratio to the noise alone (if
-    there are several, on their ratios to one another too, which are then not refined).
+def folds_of_blocks(regressor, X, y, splits, metadata):
+    """Training part and test part of each fold, by the same pass.
 
     Parameters
     ----------
     regressor, X, y, splits, metadata : object
-        As for :func:`fit_folds`. The sparse points are those of the first training part.
+        As for :func:`fit_folds`.
 
-    Returns
-    -------
-    dict of str to float
-        Parameters of the regressor.
+    Yields
+    ------
+    training, test : Training
+        With the sparse points of the training part.
     """
-    _, _, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
-    plain, refined = copy(regressor), copy(regressor)
-    plain.optimize, refined.optimize = None, "marginal_likelihood"
-    plain, refined = (_merged(one, parts[0], columns[0], blocks) for one in (plain, refined))
-    ratio = np.exp(np.mean(np.log(plain.energy_scale_) - np.log(refined.energy_scale_)))
-    names = [f"sigma_{kind}" for kind in KINDS]
-    return {name: float(getattr(refined, f"{name}_") * ratio) for name in names}
+    trains, members, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
+    firsts = [index[0] for index in members]
+    for (_, test), train, part, mine in zip(splits, trains, parts, columns, strict=True):
+        yield tuple(
+            _chosen(part, mine, [blocks[k] for k in np.flatnonzero(np.isin(firsts, side))])
+            for side in (train, test)
+        )
 
 
 def _pass_by(regressor, X, y, splits, metadata):
@@ -84,7 +80,8 @@ def _pass_by(regressor, X, y, splits, metadata):
         table = sigmas_of_kinds(metadata["sigmas"], metadata.get("config_types"), len(environments))
         metadata = {**metadata, "sigmas": np.array(table, dtype=np.float64)}
     trains = [np.asarray(train) for train, _ in splits]
-    members = split_blocks(trains, len(environments))
+    sides = [*trains, *(np.asarray(test) for _, test in splits)]
+    members = split_blocks(sides, len(environments))
 
     def pass_by():
         parts = [_part(regressor, X, train, metadata) for train in trains]
@@ -98,7 +95,7 @@ def _pass_by(regressor, X, y, splits, metadata):
             regressor._see(block, take(X, index), np.asarray(y)[index], **some)
         return parts, columns, blocks
 
-    parts, columns, blocks = shared_blocks(regressor, environments, y, metadata, trains, pass_by)
+    parts, columns, blocks = shared_blocks(regressor, environments, y, metadata, sides, pass_by)
     return trains, members, parts, columns, blocks
 
 
@@ -113,11 +110,17 @@ def _part(regressor, X, train, metadata):
 
 def _merged(regressor, part, columns, blocks):
     """Model of several blocks, with some of the sparse points."""
-    training = blocks[0].empty()
+    model = copy(regressor)
+    model._solve(_chosen(part, columns, blocks))
+    return model
+
+
+def _chosen(part, columns, blocks):
+    """Several blocks taken together, with some of the sparse points."""
+    training = part.empty() if not blocks else blocks[0].empty()
     for block in blocks:
         training.merge(block)
     training.points, training.prior = part.points, part.prior
-    training.data = training.data.with_points(columns)
-    model = copy(regressor)
-    model._solve(training)
-    return model
+    if blocks:
+        training.data = training.data.with_points(columns)
+    return training

@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, local_baseline, without_baseline
 from ._environments import check_environments
-from ._folds import find_noise, fit_folds
+from ._folds import fit_folds
 from ._forces_std import forces_std
+from ._held_out import find_noise
 from ._leave_one_out import leave_one_out
 from ._one_thread import threads
 from ._parameters import check_parameters
@@ -250,9 +251,13 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         fixed = self.optimize is not None or "optimize" in searched
         return () if fixed else tuple(f"sigma_{kind}" for kind in KINDS)
 
-    def _find(self, X, y, splits, **metadata):
+    def _bound_to_features(self, searched):
+        """Parameters that a search varies together with those of the descriptor."""
+        return ("zeta",)
+
+    def _find(self, X, y, splits, scorers, bounds, **metadata):
         """Good values of these, by the pass over the data that `fit_folds` makes."""
-        return find_noise(self, X, y, splits, metadata)
+        return find_noise(self, X, y, splits, scorers, bounds, metadata)
 
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.

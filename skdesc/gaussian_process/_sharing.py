@@ -66,7 +66,7 @@ def first_pass(regressor, environments, targets, config_types):
     )  # fmt: skip
 
 
-def shared_blocks(regressor, environments, y, metadata, trains, pass_by):
+def shared_blocks(regressor, environments, y, metadata, sides, pass_by):
     """Go through data in blocks, unless an earlier cross-validation of the same search has.
 
     Parameters
@@ -79,8 +79,8 @@ def shared_blocks(regressor, environments, y, metadata, trains, pass_by):
         Their energies.
     metadata : dict
         Further arguments of fit.
-    trains : list of ndarray
-        The training parts.
+    sides : list of ndarray
+        Training and test parts.
     pass_by : callable
         Called without arguments.
 
@@ -99,7 +99,7 @@ def shared_blocks(regressor, environments, y, metadata, trains, pass_by):
         return pass_by()
     params = regressor.get_params(deep=False)
     return shared(
-        pass_by, "blocks", joblib.hash(_content(environments)), [y, metadata, trains],
+        pass_by, "blocks", joblib.hash(_content(environments)), [y, metadata, sides],
         {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
         n_bytes=lambda result: sum(_n_bytes(training) for training in result[2]),
     )  # fmt: skip

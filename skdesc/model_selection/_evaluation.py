@@ -65,6 +65,8 @@ class Evaluator:
         Names of leading steps that `X` has passed already.
     scope : str or None
         Fits that may share intermediate results have the same; None where they have none.
+    metrics : tuple of str
+        Those of several metrics that the search looks at.
     """
 
     estimator: Any
@@ -79,6 +81,7 @@ class Evaluator:
     n_threads: int | None = None
     frozen: frozenset = frozenset()
     scope: str | None = None
+    metrics: tuple = ()
     main_process: int = field(default_factory=os.getpid)
 
     def __call__(self, objective, params, found_in=None):
@@ -218,8 +221,7 @@ class Evaluator:
         try:
             with sharing(scope):
                 if found_in is not None:
-                    found = last._find(Z, self.y, self.splits, **fit_params)
-                    found = found_in.nearest({f"{step}__{key}": v for key, v in found.items()})
+                    found = self._find(last, Z, step, scorer, fit_params, found_in)
                     last.set_params(**{key.split("__")[-1]: v for key, v in found.items()})
                     counts["found"] = found
                 return score_folds(
@@ -230,6 +232,14 @@ class Evaluator:
             counts["model_time"] = time.perf_counter() - start
             if self.scope is None:
                 forget(scope)
+
+    def _find(self, last, Z, step, scorer, fit_params, space):
+        """Parameters that the last step finds itself."""
+        scorers = getattr(scorer, "_scorers", None)
+        scorers = [scorer] if scorers is None else [scorers[name] for name in self.metrics]
+        bounds = {name.removeprefix(f"{step}__"): ends for name, ends in space.bounds().items()}
+        found = last._find(Z, self.y, self.splits, scorers, bounds, **fit_params)
+        return space.nearest({f"{step}__{name}": value for name, value in found.items()})
 
     def _objective(self, objective, estimator, params, counts):
         # there are no folds here, so that even fitted transformers are applied just once

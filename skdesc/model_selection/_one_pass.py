@@ -3,7 +3,8 @@
 Such a step has the method ``fit_folds(X, y, splits, **metadata)``, which returns the models that
 fits to the training parts would give. It may also find good values of some of its parameters by
 the same pass: then ``_findable(searched)`` are their names, given those of its parameters that
-are searched, and ``_find(X, y, splits, **metadata)`` a dict of values.
+are searched, and ``_find(X, y, splits, scorers, bounds, **metadata)`` a dict of values, given the
+metrics that the search looks at, and the least and largest value of each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..utils.folds import split_blocks, take
 
-# each block that no training part cuts has triangles of its own, and all are kept at once
+# each block that no part of a fold cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
 
 
@@ -33,7 +34,7 @@ def few_blocks(splits, n_samples):
     bool
         True for up to 32 folds that do not overlap.
     """
-    return len(split_blocks([train for train, _ in splits], n_samples)) <= _MAX_BLOCKS
+    return len(split_blocks([part for split in splits for part in split], n_samples)) <= _MAX_BLOCKS
 
 
 def findable(estimator, names):
@@ -51,10 +52,35 @@ def findable(estimator, names):
     list of str
         May be empty.
     """
+    return _named_by_last(estimator, "_findable", names)
+
+
+def bound_to_features(estimator, names):
+    """Parameters of the last step that are searched together with those of the features.
+
+    They say how features are compared, as the exponent of a covariance does, and which features
+    are best depends on them. The last step names them by a method ``_bound_to_features(searched)``.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        The pipeline.
+    names : iterable of str
+        Parameters of the last step that are searched.
+
+    Returns
+    -------
+    list of str
+        May be empty.
+    """
+    return _named_by_last(estimator, "_bound_to_features", names)
+
+
+def _named_by_last(estimator, method, names):
     step, last = estimator.steps[-1]
     searched = [name.removeprefix(f"{step}__") for name in names]
-    found = getattr(last, "_findable", lambda _: ())(searched)
-    return [f"{step}__{name}" for name in found if name in searched]
+    named = getattr(last, method, lambda _: ())(searched)
+    return [f"{step}__{name}" for name in named if name in searched]
 
 
 def score_folds(estimator, Z, y, splits, scorer, fit_params, score_params, train_scores=False):

@@ -37,7 +37,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     """Particle swarm search over a pipeline: transformer first, regressor second.
 
     The first swarm searches the parameters of the transformers with the present parameters
-    of the last step. The second searches those of the last step on the features of the best
+    of the last step, but for those that the last step finds itself or names as bound to the
+    features. The second searches those of the last step on the features of the best
     transformer, which are computed once. This trains far fewer models, on far fewer sets of
     features, than one swarm over all parameters, and the parameters of a descriptor and of a
     regressor depend on each other little enough for that to work, as long as the regressor
@@ -53,7 +54,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         distributions of ``scipy.stats`` (the swarm moves in their quantiles, so that
         ``loguniform`` gives a logarithmic axis and ``randint`` integers).
     regressor_space : dict of str to list or distribution
-        Space of the last step. If empty, `transformer_space` may name any parameter and is
+        Space of the last step. Some of its parameters may be bound to the features, as the last
+        step says (`zeta` of :class:`~skdesc.GAPRegressor`): by "cv" and "one_pass", these are
+        varied in both stages. If empty, `transformer_space` may name any parameter and is
         searched in one stage.
     n_particles : int or pair of int, default=None
         Candidates per iteration, evaluated side by side; a pair for the first and the second
@@ -78,7 +81,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
           the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does. Where such
           a step can find some of the parameters of `regressor_space` itself, such as its noise,
           it does so for each candidate, so that features are judged by a regressor that suits
-          them; the second stage begins there.
+          them and the metric; the second stage begins there.
         - "alignment": centered alignment between the kernel of the features and the targets,
           forces included where they are given. Trains no model.
         - "ridge": minus the leave-one-out error of a ridge regression on the features, at its
@@ -158,7 +161,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     n_models_trained_ : int
         Models fitted, that of `refit` included, those inside a callable objective not. What
         counts is to go through the data: a candidate is one model by "loo" and "one_pass", and
-        one for each fold by "cv".
+        one for each fold by "cv". That one pass of "one_pass" yields a model for each fold
+        all the same, by linear algebra without the data, and so does every value that is tried
+        of what the last step finds itself; these are not counted.
     n_feature_evaluations_ : int
         How many times the steps before the last were applied to data.
 
@@ -308,6 +313,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             return_train_score=self.return_train_score,
             cache_features=self.cache_features,
             n_threads=inner_threads(self.n_jobs),
+            metrics=tuple(settings.metrics),
         )
         search = StagedSearch(
             stages, evaluator, start, settings, open_checkpoint(self, evaluator), self.n_jobs

@@ -28,8 +28,14 @@ class _Choice:
         return None if index is None else (index + 0.5) / self.n_values
 
     def nearest(self, value):
-        numeric = [item for item in self.values if isinstance(item, numbers.Real)]
-        return min(numeric, key=lambda item: abs(item - value), default=None)
+        return min(self._numeric(), key=lambda item: abs(item - value), default=None)
+
+    def bounds(self):
+        numeric = self._numeric()
+        return (min(numeric), max(numeric)) if numeric else None
+
+    def _numeric(self):
+        return [item for item in self.values if isinstance(item, numbers.Real)]
 
     def token(self, value):
         index = self._index(value)
@@ -69,6 +75,9 @@ class _Distribution:
         """Value next to a number that may lie outside."""
         # by position, as the ends of the support may not be among the values
         return self.decode(float(self.distribution.cdf(value)))
+
+    def bounds(self):
+        return self.decode(0.0), self.decode(1.0)
 
     def token(self, value):
         return _token(value)
@@ -188,6 +197,11 @@ class SearchSpace:
             if name in params and name not in inside
         }
         return inside | {name: value for name, value in near.items() if value is not None}
+
+    def bounds(self):
+        """Least and largest value of every parameter that has numbers, as a dict of pairs."""
+        ends = {name: self._dimensions[name].bounds() for name in self.names}
+        return {name: pair for name, pair in ends.items() if pair is not None}
 
     def token(self, name, value):
         """A string that is equal for equal values of the parameter `name`."""

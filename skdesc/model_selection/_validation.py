@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
-from ._one_pass import findable
+from ._one_pass import bound_to_features, findable
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
@@ -115,6 +115,10 @@ def make_stages(search):
         _check_division(search.estimator, transformer, regressor)
         objectives = _resolve_objectives(search, [*transformer.names, *regressor.names])
         plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
+        if objectives[0] in ("cv", "one_pass"):
+            coupled = bound_to_features(search.estimator, regressor.names)
+            coupled = {name: search.regressor_space[name] for name in coupled}
+            plan[0] = 1, SearchSpace({**search.transformer_space, **coupled}), objectives[0]
         if objectives[0] == "one_pass":
             found = findable(search.estimator, regressor.names)
             found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None

@@ -21,7 +21,7 @@ import numpy as np
 import sklearn
 from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
-from sklearn.model_selection import KFold, ParameterSampler, cross_validate
+from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -62,14 +62,17 @@ class Problem:
     transformer_space: dict
     regressor_space: dict
     always: tuple = ()  # structures that are in the training part of every fold
+    kinds: np.ndarray | None = None  # of these, every fold has the same share
     folds: list = field(init=False)
 
     def __post_init__(self):
         tested = np.setdiff1d(np.arange(len(self.train[0])), self.always)
-        cv = KFold(N_FOLDS, shuffle=True, random_state=0)
+        kinds = np.zeros(len(tested)) if self.kinds is None else self.kinds[tested]
+        kind_of_folds = KFold if self.kinds is None else StratifiedKFold
+        cv = kind_of_folds(N_FOLDS, shuffle=True, random_state=0)
         self.folds = [
             (np.union1d(self.always, tested[train]).astype(int), tested[test])
-            for train, test in cv.split(tested)
+            for train, test in cv.split(tested, kinds)
         ]
 
     @property
@@ -130,15 +133,17 @@ def dimer():
 
 
 def solids():
-    """Small cells of carbon: forces."""
+    """Crystals of carbon, distorted: forces."""
     data = load_carbon_solids()
     n_atoms = np.array([len(atoms) for atoms in data.frames])
-    chosen = np.random.RandomState(0).permutation(np.flatnonzero(n_atoms <= 16))
+    small = np.flatnonzero((data.kinds != "amorphous") & (n_atoms <= 32))
+    train = np.intersect1d(small, data.train)
     return Problem(
         "carbon solids", "meV/A", make_forces_scorer(),
-        *_sides(data.frames, chosen[:24], chosen[24:]),
-        _pipeline(data.isolated_energies, 30, species=["C"]),
+        *_sides(data.frames, train, np.intersect1d(small, data.test)),
+        _pipeline(data.isolated_energies, 40, species=["C"]),
         *_spaces((2.5, 5.0), (0.2, 0.8), (4, 8), (2, 6)),
+        kinds=data.kinds[train],
     )  # fmt: skip
 
 

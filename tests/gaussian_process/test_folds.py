@@ -1,13 +1,17 @@
 """Models of cross-validation by one pass are those of fits to the training parts."""
 
+import itertools
+
 import numpy as np
 import pytest
 from helpers.toy_data import SPECIES, make_frames, reference
 from helpers.toy_descriptor import ToyDescriptor
+from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process import _folds
+from skdesc.gaussian_process import _folds, _held_out
+from skdesc.metrics import make_energy_scorer, make_forces_scorer
 from skdesc.utils.folds import split_blocks
 from skdesc.utils.shared_work import forget, sharing
 
@@ -81,27 +85,69 @@ def test_plain_arrays_and_a_sequence_of_them():
             np.testing.assert_allclose(mine, theirs, atol=1e-7)
 
 
-@pytest.mark.parametrize("energy_scale", ["auto", 2.0])
-def test_noise_is_that_of_all_structures(data, energy_scale):
+_BOUNDS = {f"sigma_{kind}": (1e-4, 1.0) for kind in ("energy", "forces", "virials")}
+
+
+def _errors(gap, data, splits, kind):
+    """Mean of the errors of all folds, from models that were fitted one by one."""
     X, y, more = data
-    gap = GAPRegressor(energy_scale=energy_scale, n_sparse=6)
+    errors = []
+    for train, test in splits:
+        part = {name: _part(values, train) for name, values in more.items()}
+        model = GAPRegressor(**gap.get_params()).fit(X[train], y[train], **part)
+        energies, forces = model.predict(X[test], return_forces=True)
+        if kind == "energy":
+            residuals = (energies - y[test]) / np.sqrt(X[test].n_atoms)
+        else:
+            true = [more["forces"][index] for index in test]
+            residuals = np.concatenate([(a - b).ravel() for a, b in zip(forces, true, strict=True)])
+        errors.append(np.sqrt(np.mean(np.square(residuals))))
+    return np.mean(errors)
+
+
+@pytest.mark.parametrize("energy_scale", ["auto", 2.0])
+def test_errors_of_held_out_structures_are_known_without_predicting(data, energy_scale):
+    X, y, more = data
     splits = list(KFold(3).split(y))
-    found = gap._find(X, y, splits, **more)
-    # a fit with this noise predicts what the refined one does: the ratio to the scale is the same
-    first = gap.fit_folds(X, y, splits, **more)[0]
-    points = {z: first.sparse_features_[first.sparse_species_ == z] for z in SPECIES}
-    changes = {"optimize": "marginal_likelihood"}, found
-    whole, plain = (
-        GAPRegressor(**{**gap.get_params(), **one, "sparse_method": points}).fit(X, y, **more)
-        for one in changes
-    )
-    np.testing.assert_allclose(plain.predict(X), whole.predict(X), atol=1e-6)
-    ratio = plain.energy_scale_ / whole.energy_scale_
-    for name, value in found.items():
-        assert value == pytest.approx(getattr(whole, f"{name}_") * ratio)
-    assert gap._findable(["sigma_energy"]) == tuple(found)
+    gap = GAPRegressor(energy_scale=energy_scale, n_sparse=6, sigma_energy=0.02, sigma_forces=0.3)
+    noise = {"energy": 0.02, "forces": 0.3, "virials": gap.sigma_virials}
+    parts = _folds.folds_of_blocks(gap, X, y, splits, more)
+    errors = [_held_out._Fold(*pair).errors(noise, energy_scale) for pair in parts]
+    for kind in ("energy", "forces"):
+        expected = _errors(gap, data, splits, kind)
+        assert np.mean([e[kind] for e in errors]) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "kind"), [(make_forces_scorer(), "forces"), (make_energy_scorer(), "energy")]
+)
+def test_noise_suits_the_metric(data, scorer, kind):
+    X, y, more = data
+    data = X, y, {"forces": more["forces"]}
+    more = data[2]
+    splits = list(KFold(3).split(y))
+    gap = GAPRegressor(n_sparse=6, random_state=0)
+    found = gap._find(X, y, splits, [scorer], _BOUNDS, **more)
+    assert list(found) == ["sigma_energy", "sigma_forces"]
+    assert set(gap._findable(["sigma_energy"])) == set(_BOUNDS)
+    assert all(1e-4 <= value <= 1.0 for value in found.values())
+    error = _errors(clone(gap).set_params(**found), data, splits, kind)
+    others = itertools.product(np.logspace(-3.5, -0.5, 4), repeat=2)
+    for energy, forces in others:
+        other = clone(gap).set_params(**found | {"sigma_energy": energy, "sigma_forces": forces})
+        assert error <= 1.05 * _errors(other, data, splits, kind)
     assert gap._findable(["sigma_energy", "optimize"]) == ()
-    assert whole._findable(["sigma_energy"]) == ()
+    assert GAPRegressor(optimize="marginal_likelihood")._findable(["sigma_energy"]) == ()
+
+
+def test_noise_that_is_not_searched_stays(data):
+    X, y, more = data
+    splits = [(np.arange(8), np.arange(8, len(y)))]  # what is held back is in no training part
+    bounds = {"sigma_energy": (0.01, 0.02)}
+    found = GAPRegressor(n_sparse=6)._find(X, y, splits, [], bounds, **more)
+    assert list(found) == ["sigma_energy"]
+    assert 0.01 <= found["sigma_energy"] <= 0.02 * (1 + 1e-12)
+    assert GAPRegressor(n_sparse=6)._find(X, y, splits, [], {}, **more) == {}
 
 
 def test_one_pass_serves_all_noise(data, monkeypatch):
@@ -119,7 +165,7 @@ def test_one_pass_serves_all_noise(data, monkeypatch):
         for sigma in (0.001, 0.01):
             gap = GAPRegressor(n_sparse=6, sigma_energy=sigma)
             models = gap.fit_folds(X, y, splits, **more)
-        gap._find(X, y, splits, **more)
+        gap._find(X, y, splits, [], _BOUNDS, **more)
     assert len(count) == len(y)
     forget("search")
     alone = gap.fit_folds(X, y, splits, **more)

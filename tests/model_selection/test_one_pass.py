@@ -68,7 +68,7 @@ def test_the_second_stage_begins_where_the_step_itself_has_led(data, calls):
     search = _search().fit(*data)
     one = search.stage_results_[0]
     features = PairCounts(**{k[7:]: v for k, v in one["best_params"].items()}).transform(data[0])
-    found = FoldsRidge()._find(features, data[1], [])["alpha"]
+    found = FoldsRidge()._find(features, data[1], [], [], {})["alpha"]
     start = next(e for e in search.history_ if e["stage"] == 2)
     assert start["params"][0]["ridge__alpha"] == pytest.approx(np.clip(found, 1e-6, 1e-1), rel=1e-6)
     assert start["params"][0]["ridge__alpha"] != 0.5
@@ -139,6 +139,31 @@ def test_several_objectives(data, calls):
     scores = np.array([list(entry["scores"].values()) for entry in search.pareto_front_])
     assert scores.shape[1] == 2
     assert calls
+
+
+def test_the_step_is_told_what_counts(data, calls):
+    spaces = SPACES[0], {"ridge__alpha": [0.1, "auto", 0.001, 0.01]}
+    scoring = {"a": "r2", "b": "neg_max_error", "c": "neg_mean_absolute_error"}
+    _search(spaces, scoring=scoring, refit="b", n_iterations=1).fit(*data)
+    scorers, bounds = FoldsRidge.asked
+    assert [scorer._score_func.__name__ for scorer in scorers] == ["max_error"]
+    assert bounds == {"alpha": (0.001, 0.1)}
+    _search(n_iterations=1).fit(*data)
+    scorers, bounds = FoldsRidge.asked
+    assert len(scorers) == 1
+    assert bounds["alpha"] == pytest.approx((1e-6, 1e-1), rel=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["one_pass", "cv", "ridge"])
+def test_what_is_bound_to_features_is_searched_with_them(data, objective):
+    spaces = SPACES[0], {**SPACES[1], "ridge__need_forces": [0, False]}
+    search = _search(spaces, stage_one_objective=objective).fit(*data)
+    one, two = search.stage_results_
+    bound = {"ridge__need_forces"} if objective != "ridge" else set()
+    assert set(one["best_params"]) == {*spaces[0], *bound}
+    assert set(two["best_params"]) == set(spaces[1])
+    first = [entry["positions"].shape[1] for entry in search.history_ if entry["stage"] == 1]
+    assert set(first) == {len(spaces[0]) + len(bound)}
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores")

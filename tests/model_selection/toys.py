@@ -100,6 +100,7 @@ class FoldsRidge(ForcesRidge):
     """Does a whole cross-validation at once, and finds `alpha` by itself if asked to."""
 
     calls = []
+    asked = None
 
     def fit_folds(self, X, y, splits, *, forces=None):
         FoldsRidge.calls.append("fit")
@@ -112,8 +113,12 @@ class FoldsRidge(ForcesRidge):
     def _findable(self, searched):
         return () if "need_forces" in searched else ("alpha",)
 
-    def _find(self, X, y, splits, *, forces=None):
+    def _bound_to_features(self, searched):
+        return ("need_forces",)
+
+    def _find(self, X, y, splits, scorers, bounds, *, forces=None):
         FoldsRidge.calls.append("find")
+        FoldsRidge.asked = scorers, bounds
         grid = np.logspace(-7, 1, 9)
         errors = [np.sum(ForcesRidge(alpha).fit(X, y, forces=forces).loo_ ** 2) for alpha in grid]
         return {"alpha": float(grid[np.argmin(errors)])}

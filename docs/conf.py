@@ -8,8 +8,6 @@ from pathlib import Path
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import skdesc
-from skdesc.datasets import get_data_home
-from skdesc.datasets._registry import REGISTRY
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -64,32 +62,13 @@ def setup(app):
     app.connect("autodoc-skip-member", skip_member)
 
 
-# Gallery: plot_*.py are executed, all others only shown -----------------------------------------
-
-SLOW = {"plot_active_learning"}  # take minutes: shown, not executed
-
-
-def has_data(example):
-    """Whether all public data sets that an example fetches are in the data home."""
-    fetched = set(re.findall(r"\bfetch_(\w+)\(", example.read_text(encoding="utf-8")))
-    entries = [entry for name, entry in REGISTRY.items()
-               if any(name == stem or name.startswith(f"{stem}_") for stem in fetched)]
-    return all((get_data_home() / file.name).exists() for entry in entries for file in entry.files)
-
-
-executed = []
-for path in sorted(EXAMPLES.glob("plot_*.py")):
-    if path.stem in SLOW:
-        continue
-    if has_data(path):
-        executed.append(re.escape(path.name))
-    else:
-        print(f"{path.name} is not executed: its data are not in {get_data_home()}")
+# Gallery: plot_*.py are executed, all others only shown (tests/integration/test_automl.py and
+# .ci/run execute those). Public data that are not in the data home are replaced by bundled ones.
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": f"/({'|'.join(executed) or 'none'})$",
+    "filename_pattern": r"/plot_",
     "download_all_examples": False,
     "show_memory": False,
     "min_reported_time": 1,

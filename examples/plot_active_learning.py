@@ -5,12 +5,14 @@ Which structures to compute next
 Reference calculations are what a potential costs. A Gaussian process knows where it is uncertain,
 and :func:`skdesc.gaussian_process.select_batch` picks from a pool the structures whose energies
 would tell it most, together: near copies of one uncertain structure are not all taken. Here a
-potential of carbon grows from eight structures, by such batches and by random ones.
+potential of carbon grows from eight crystals, by such batches and by random ones. Most of the pool
+is more crystals, as most of any collection is more of the same, with a few structures from a melt.
 """
 
 # %%
-# The pool is the training side of the bundled carbon solids; their energies and forces stay hidden
-# until a structure is picked. Descriptors don't depend on them, and are computed once.
+# The pool is the training side of the bundled carbon solids, but of the cooled melts only every
+# fourth structure; energies and forces stay hidden until a structure is picked. The test side is
+# whole. Descriptors don't depend on energies, and are computed once.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,19 +23,23 @@ from skdesc.gaussian_process import select_batch
 from skdesc.metrics import energy_rmse_per_atom, forces_rmse
 
 data = load_carbon_solids()
-pool, test = ([data.frames[index] for index in part] for part in (data.train, data.test))
+is_crystal = np.array(data.kinds)[data.train] != "amorphous"
+crystals, melts = data.train[is_crystal], data.train[~is_crystal][::4]
+pool = [data.frames[index] for index in (*crystals, *melts)]
+test = [data.frames[index] for index in data.test]
+print(f"pool: {len(crystals)} crystals, {len(melts)} from melts; test: {len(test)} structures")
 y, targets = extract_targets(pool, virials=False)
 y_test, targets_test = extract_targets(test, virials=False)
 soap = SOAPTransformer(cutoff=4.0, cutoff_width=1.0, n_max=6, l_max=4, atom_sigma=0.4)
 X, X_test = soap.fit_transform(pool), soap.transform(test)
 
-START, BATCH, ROUNDS, SEEDS = 8, 8, 4, 5
+START, BATCH, ROUNDS, SEEDS = 8, 6, 4, 5
 
 
 def fit(index):
     """A potential from some structures of the pool."""
     gap = GAPRegressor(
-        n_sparse=500, e0=data.isolated_energies, sigma_energy=0.01, sigma_forces=0.2
+        n_sparse=300, e0=data.isolated_energies, sigma_energy=0.01, sigma_forces=0.2
     )
     return gap.fit(X[index], y[index], forces=[targets["forces"][i] for i in index])
 
@@ -46,8 +52,8 @@ def errors(gap):
 
 
 def grow(seed, choose):
-    """Errors after each round, from a random start."""
-    known = list(np.random.default_rng(seed).choice(len(pool), START, replace=False))
+    """Errors after each round, from random crystals."""
+    known = list(np.random.default_rng(seed).choice(len(crystals), START, replace=False))
     found = []
     for _ in range(ROUNDS):
         gap = fit(np.array(known))
@@ -68,7 +74,7 @@ def by_chance(gap, unknown, seed):
 
 
 # %%
-# Both ways from the same five random starts.
+# Both ways from the same five starts.
 
 strategies = {"select_batch": by_variance, "random": by_chance}
 curves = {
@@ -93,4 +99,8 @@ print("             select_batch   random     select_batch   random")
 for size, chosen, chance in zip(sizes, *(c.mean(axis=0) for c in curves.values()), strict=True):
     print(f"{size:6d}       {1e3 * chosen[0]:8.0f} {1e3 * chance[0]:10.0f}   "
           f"{1e3 * chosen[1]:10.0f} {1e3 * chance[1]:10.0f}")
+ahead = (curves["select_batch"][:, 1:] < curves["random"][:, 1:]).sum(axis=0)
+for size, (energies, forces) in zip(sizes[1:], ahead, strict=True):
+    print(f"{size} structures: select_batch is ahead in {energies} of {SEEDS} starts by energies, "
+          f"in {forces} by forces")
 plt.show()

@@ -160,6 +160,15 @@ def test_public_names_are_in_the_reference():
         attribute_of(name)
 
 
+def test_every_example_is_run():
+    """plot_*.py by the gallery, those of AutoML tools by tests, as their packages are optional."""
+    tested = (ROOT / "tests" / "integration" / "test_automl.py").read_text(encoding="utf-8")
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    others = {name for name in names if not name.startswith("plot_") and name not in tested}
+    assert others == {"quickstart"}
+    assert len(names) > 10
+
+
 def test_linked_files_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -9,6 +9,21 @@ from ase import Atoms
 
 from ..utils.indexing import normalize_key, segments_to_indices
 
+_NO_TABLE = (
+    "Structures have one axis, that of the structures, and are no array or table; a tool that "
+    "needs one takes skdesc.as_column(structures), an object array of shape (n_structures, 1)"
+)
+
+
+class _OneAxis(tuple):
+    """Shape of one axis; who asks for the length of a second one is told what to do."""
+
+    def __getitem__(self, key):
+        try:
+            return super().__getitem__(key)
+        except IndexError:
+            raise IndexError(_NO_TABLE) from None
+
 
 class Structures:
     """A sequence of atomic structures, stored as flat arrays.
@@ -93,7 +108,7 @@ class Structures:
     @property
     def shape(self):
         """``(n_structures,)``; scikit-learn slices what has a shape and keeps its type."""
-        return (len(self),)
+        return _OneAxis((len(self),))
 
     @property
     def ndim(self):
@@ -136,11 +151,8 @@ class Structures:
         )
 
     def __array__(self, dtype=None, copy=None):
-        """Return a 1-D object array of Atoms (NumPy alone would take the Atoms apart)."""
-        array = np.empty(len(self), dtype=object)
-        for index, atoms in enumerate(self):
-            array[index] = atoms
-        return array
+        # as an array of Atoms they would be refused later, by errors that tell no remedy
+        raise TypeError(_NO_TABLE)
 
     def with_positions(self, positions, cells=None):
         """Return the same structures at other positions and in other cells.

@@ -49,7 +49,18 @@ def test_indexing_agrees_with_that_of_a_list():
         assert list(picked) == list(expected)
     assert structures[-1] == frames[-1]
     assert list(pickle.loads(pickle.dumps(structures))) == frames
-    assert np.asarray(structures).shape == (len(frames),)
+
+
+def test_structures_are_no_table():
+    structures = check_structures(zoo())
+    assert structures.shape == (6,)
+    assert structures.shape[-1] == 6
+    assert structures.shape[1:] == ()
+    with pytest.raises(TypeError, match=r"no array or table; .* skdesc\.as_column\(structures\)"):
+        np.asarray(structures)
+    with pytest.raises(IndexError, match=r"have one axis, .* skdesc\.as_column\(structures\)"):
+        structures.shape[1]
+    assert as_column(structures).shape == (6, 1)
 
 
 @pytest.mark.parametrize("key", [6, -7, [9], (0, 1), "a", [[0, 1]], [True, False], 1.5])

@@ -280,6 +280,27 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         vars(self).pop("loo_", None)
         return self
 
+    def solve(self):
+        """Solve again for what has been seen, with the present energy scale and noise.
+
+        It takes no pass over the data: after ``set_params``, the result is that of a fit with
+        these parameters, but for `loo_`, if no others have changed and no structure has noise of
+        its own.
+
+        Returns
+        -------
+        self : GAPRegressor
+            The fitted regressor.
+        """
+        check_is_fitted(self, "weights_")
+        check_parameters(self)
+        if self._training is None:
+            raise ValueError("this potential was loaded without what it has seen, so it cannot be "
+                             "solved again; fit it anew")
+        self._solve(self._training)
+        vars(self).pop("loo_", None)
+        return self
+
     def predict(self, X, return_std=False, return_forces=False, return_virials=False):
         """Predict energies, and what else is asked for.
 

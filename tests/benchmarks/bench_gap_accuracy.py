@@ -1,12 +1,11 @@
 """Errors of Gaussian approximation potentials on any data set, without tuning by hand.
 
 ``python tests/benchmarks/bench_gap_accuracy.py --train FILE --test FILE`` takes extended xyz files
-(``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. A swarm
-search on part of the training set, and nothing else, chooses ranges and widths of the
-descriptors and the noise; the rest follows from the training set by the rules in `make_pipeline`
-and `choose_points`. Then one pass over the whole training set but for a few structures, on which
-the noise is adjusted, before they are learned from as well; and the errors on the test set,
-which is looked at only then.
+(``.xyz``, ``.extxyz`` or ``.xz``) with energies and, where there are, forces and stresses. Some
+structures of the training set are held back; on them, nothing else, the noise is adjusted: first
+for small models of a few descriptors, to choose one of these, and then at full size, before the
+structures held back are learned from as well. The rest follows from the training set by the rules
+in `candidates` and `choose_points`. The test set is looked at only then.
 """
 
 import argparse
@@ -18,12 +17,8 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import sklearn
 from ase.io import read
-from scipy.stats import loguniform, uniform
-from sklearn.model_selection import KFold
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils.metadata_routing import MetadataRequest
+from sklearn.pipeline import make_union
 from vesin import NeighborList
 
 from skdesc import (
@@ -31,7 +26,6 @@ from skdesc import (
     SOAPTransformer,
     TensorReducedTransformer,
     TwoBodyTransformer,
-    TwoStagePSOSearchCV,
     extract_targets,
 )
 from skdesc.metrics import energy_mae_per_atom, energy_rmse_per_atom, forces_mae, forces_rmse
@@ -49,33 +43,21 @@ PUBLISHED = {
     "acac": "RMSE 300 K, meV and meV/A: MACE ~0.9 and ~5.1, BOTNet ~0.89 and ~6.3",
     "qm7": "SOAP kernels ~1 kcal/mol MAE",
 }
-# atoms of the part of the training set that the search sees, and sparse points per element there
-SEARCH_ATOMS, SEARCH_POINTS = 2000, 200
-# additions and multiplications of a fit: two to four minutes of one core
-OPERATIONS = 5e12
-# the triangles take some 2 GB
-MOST_POINTS = 5000
-# part of the structures that is held back to adjust the noise on, and the most trials
-HELD_BACK, TRIALS = 0.1, 6
-
-
-class PotentialScorer:
-    """Minus the mean logarithm of the errors of energies per atom and of forces.
-
-    The sum of logarithms weighs relative improvements alike, whatever the units.
-    """
-
-    def get_metadata_routing(self):
-        request = MetadataRequest(owner=self)
-        request.score.add_request(param="forces", alias=True)
-        return request
-
-    def __call__(self, estimator, X, y, forces=None):
-        if forces is None:
-            return -np.log(energy_rmse_per_atom(y, estimator.predict(X), X.n_atoms))
-        energies, predicted = estimator.predict(X, return_forces=True)
-        error = np.log(energy_rmse_per_atom(y, energies, X.n_atoms))
-        return -0.5 * (error + np.log(forces_rmse(forces, predicted)))
+# atoms of the part of the training set that descriptors are compared on, and sparse points per
+# element of each model there
+PART_ATOMS, PART_POINTS = 12_000, 500
+# additions and multiplications of the last fit, and of the trials after it: one or two minutes of
+# one core each
+OPERATIONS = 3e12
+# the triangles take some 0.6 GB
+MOST_POINTS = 2500
+# part of the structures that is held back to adjust the noise on
+HELD_BACK = 0.2
+# of the score, for which the noise is changed: few structures tell no less, and without any noise
+# a model would follow all errors of the data
+LEAST_GAIN = 0.01
+# of the noise of energies, forces and virials; the larger, the more do energies count
+START = {"sigma_energy": 1e-4, "sigma_forces": 0.005, "sigma_virials": 0.2}
 
 
 def read_frames(path):
@@ -85,38 +67,50 @@ def read_frames(path):
         return read(io.StringIO(file.read()), ":", format="extxyz")
 
 
-def make_pipeline(frames, n_elements, n_jobs):
-    """Pipeline with what needs no search."""
-    periodic = any(atoms.pbc.any() for atoms in frames)
-    # molecules have few neighbors, so that finer descriptors cost little
-    common = {"n_max": 6, "l_max": 5} if periodic else {"n_max": 8, "l_max": 6}
-    common["n_jobs"] = n_jobs
-    near = {"cutoff": 4.0, "cutoff_width": 1.5, "atom_sigma": 0.4 if periodic else 0.3, **common}
-    far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5, **common}
-    if n_elements > 3:
-        # The size of the first does not depend on the elements. The second does not tell them
-        # apart as neighbors: what is known of one serves where another has not been seen. Pairs
-        # that have not been seen at some distance would be without any repulsion there.
-        near = TensorReducedTransformer(**near, n_channels=96, random_state=0)
-        far = SOAPTransformer(**far, compression="mu2")
-        parts = [("near", near), ("far", far)]
+def nearest_neighbors(frames):
+    """Typical distance of nearest neighbors, in angstrom."""
+    finder, distances = NeighborList(cutoff=8.0, full_list=True), []
+    for atoms in frames[:: max(1, len(frames) // 40)]:
+        i, d = finder.compute(atoms.positions, atoms.cell.array, atoms.pbc, "id")
+        nearest = np.full(len(atoms), np.inf)
+        np.minimum.at(nearest, i, d)
+        distances.extend(nearest)
+    return float(np.median(distances))
+
+
+def candidates(frames, elements):
+    """Unions of descriptors, and the exponent of each."""
+    if any(atoms.pbc.any() for atoms in frames):
+        nearest = nearest_neighbors(frames)
+        common = {"species": elements, "n_max": 6, "l_max": 5}
+        near = {"cutoff_width": 0.6 * nearest, "atom_sigma": 0.16 * nearest}
+        far = {"cutoff_width": 1.2 * nearest, "atom_sigma": 0.2 * nearest}
+        choices = [
+            ({"cutoff": 1.7 * reach, **near}, {"cutoff": 2.7 * reach, **far})
+            for reach in (0.85 * nearest, nearest, 1.15 * nearest)
+        ]
     else:
-        pairs = TwoBodyTransformer(cutoff=7.0 if periodic else 6.0, n_jobs=n_jobs)
-        near, far = SOAPTransformer(**near), SOAPTransformer(**far)
-        parts = [("near", near), ("far", far), ("pairs", pairs)]
-    zeta = 3 if periodic else 4
-    return Pipeline([
-        ("union", FeatureUnion(parts)),
-        ("gap", GAPRegressor(
-            zeta=[zeta, zeta, 1][: len(parts)], n_sparse=n_sparse(parts, SEARCH_POINTS),
-            sigma_energy=1e-3, sigma_forces=0.01, sigma_virials=0.03, random_state=0,
-        )),
-    ])  # fmt: skip
-
-
-def n_sparse(parts, points):
-    """Sparse points per element of each descriptor; pairs are represented completely."""
-    return [points, points, 1000][: len(parts)]
+        # in angstrom, as hydrogen is nearer than what matters; the few neighbors of molecules
+        # make finer descriptors cheap
+        common = {"species": elements, "n_max": 8, "l_max": 6}
+        near = {"cutoff": 4.0, "cutoff_width": 1.5, "atom_sigma": 0.3}
+        far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5}
+        choices = [
+            [{**part, "radial_scaling": (1.0, scale, 4)} for part in (near, far)]
+            for scale in (1.5, 2.0, 3.0)
+        ]
+    for near, far in choices:
+        if len(elements) > 3:
+            # The size of the first does not depend on the elements. The second does not tell
+            # them apart as neighbors: what is known of one serves where another has not been
+            # seen. Pairs not seen at some distance would be without any repulsion there.
+            near = TensorReducedTransformer(**near, **common, n_channels=96, random_state=0)
+            far = SOAPTransformer(**far, **common, compression="mu2")
+            yield make_union(near, far), [4, 4]
+        else:
+            pairs = TwoBodyTransformer(cutoff=far["cutoff"], species=elements)
+            many = (SOAPTransformer(**part, **common) for part in (near, far))
+            yield make_union(*many, pairs), [4, 4, 1]
 
 
 def has_forces(frames):
@@ -124,16 +118,21 @@ def has_forces(frames):
     return "forces" in extract_targets(frames[:1])[1]
 
 
-def choose_points(pipeline, frames, n_elements):
-    """Sparse points per element of each of both descriptors, as many as minutes allow."""
+def many_body(union):
+    """Its descriptors but for pairs."""
+    return [part for _, part in union.transformer_list if hasattr(part, "l_max")]
+
+
+def choose_points(union, frames, n_elements):
+    """Sparse points per element of each descriptor, as many as minutes allow."""
     if not has_forces(frames):
         return 3300 // n_elements
     part = frames[:: max(1, len(frames) // 30)]
     share = sum(map(len, frames)) / sum(map(len, part))
     # of one point of each descriptor: the derivatives by the neighbors
     derivatives = 0.0
-    for name in ("near", "far"):
-        descriptor = pipeline["union"][name]
+    descriptors = many_body(union)
+    for descriptor in descriptors:
         finder = NeighborList(cutoff=descriptor.cutoff, full_list=True)
         pairs = share * sum(
             len(finder.compute(atoms.positions, atoms.cell.array, atoms.pbc, "i")[0])
@@ -145,99 +144,130 @@ def choose_points(pipeline, frames, n_elements):
             size = descriptor.n_max * (descriptor.l_max + 1) ** 2
         derivatives += 6 * pairs * size
     n_rows = 3 * sum(map(len, frames)) + 7 * len(frames)
-    # of the QR decomposition, with n points: 2 * n_rows * (2 * n_elements * n)^2
-    square = 8 * n_rows * n_elements**2
+    # of the QR decomposition, with n points: 2 * n_rows * (len(descriptors) * n_elements * n)^2
+    square = 2 * n_rows * (len(descriptors) * n_elements) ** 2
     root = (np.sqrt(derivatives**2 + 4 * square * OPERATIONS) - derivatives) / (2 * square)
-    return int(np.clip(root, 100, MOST_POINTS // (2 * n_elements)))
+    return int(np.clip(root, 100, MOST_POINTS // (len(descriptors) * n_elements)))
 
 
-def search(pipeline, frames, n_jobs):
-    """Parameters by cross-validation on part of the training set."""
-    n_atoms = np.cumsum([len(atoms) for atoms in frames])
+class Potential:
+    """A descriptor and a regressor, the noise of which is adjusted on structures held back."""
+
+    def __init__(self, union, zetas, points, frames, noise):
+        self.y, self.targets = extract_targets(frames)
+        self.union = union
+        self.features = union.fit_transform(frames)
+        # pairs are represented completely
+        n_sparse = [200 if zeta == 1 else points for zeta in zetas]
+        single = len(zetas) == 1
+        self.gap = GAPRegressor(
+            zeta=zetas[0] if single else zetas, n_sparse=n_sparse[0] if single else n_sparse,
+            **noise,
+        )  # fmt: skip
+        # every part of a file that is ordered by kinds of structures is represented
+        index = np.arange(len(frames))
+        self.held_back = index[3 :: round(1 / HELD_BACK)]
+        self.learn(np.setdiff1d(index, self.held_back))
+
+    def learn(self, index):
+        """Learn from some structures, with the present noise."""
+        self.gap.partial_fit(
+            self.features[index], self.y[index],
+            **{kind: [values[i] for i in index] for kind, values in self.targets.items()},
+        )  # fmt: skip
+
+    def score(self):
+        """Minus the mean logarithm of the errors on structures held back.
+
+        It weighs relative improvements alike, whatever the units. It is of absolute and of square
+        errors, as the latter are often those of one structure or two.
+        """
+        X, y = self.features[self.held_back], self.y[self.held_back]
+        if "forces" in self.targets:
+            energies, forces = self.gap.predict(X, return_forces=True)
+            known = [self.targets["forces"][i] for i in self.held_back]
+            errors = [forces_mae(known, forces), forces_rmse(known, forces)]
+        else:
+            energies, errors = self.gap.predict(X), []
+        errors += [metric(y, energies, X.n_atoms)
+                   for metric in (energy_mae_per_atom, energy_rmse_per_atom)]
+        return -np.mean(np.log(errors))
+
+    def adjust(self, factors):
+        """Try other noise, by each factor up and down; return the score.
+
+        All kinds together first, which is how closely the model follows the data, then the weight
+        of single kinds.
+        """
+        best = self.score()
+        groups = [["sigma_energy"]]
+        if "forces" in self.targets:
+            groups.insert(0, list(START))
+        if "virials" in self.targets:
+            groups.append(["sigma_virials"])
+        for factor in factors:
+            for group in groups:
+                improved = False
+                for step in (1 / factor, factor):
+                    improves = not improved  # the other way has not helped
+                    while improves:
+                        before = self.noise()
+                        self.gap.set_params(**{name: step * before[name] for name in group})
+                        self.gap.solve()
+                        found = self.score()
+                        improves = found > best + LEAST_GAIN
+                        if improves:
+                            best, improved = found, True
+                        else:
+                            self.gap.set_params(**before)
+        self.gap.solve()
+        return best
+
+    def noise(self):
+        """Present noise."""
+        return {name: getattr(self.gap, name) for name in START}
+
+
+def choose(frames, elements):
+    """Descriptors and noise that are best with few sparse points, on part of the structures."""
+    n_atoms = sum(map(len, frames))
     # a structure without forces tells less
-    wanted = SEARCH_ATOMS * (1 if has_forces(frames) else 3)
-    step = max(1, round(n_atoms[-1] / wanted))
-    part = frames[::step]
-    y, targets = extract_targets(part, virials=False)
-    print(f"search on {len(part)} training structures, {sum(map(len, part))} atoms")
-    result = TwoStagePSOSearchCV(
-        pipeline,
-        transformer_space={
-            "union__near__cutoff": uniform(3.5, 1.5),
-            "union__near__atom_sigma": uniform(0.25, 0.25),
-            "union__near__radial_scaling": [(1.0, r, 4) for r in (1.5, 2.0, 3.0, 5.0)],
-            "union__far__cutoff": uniform(5.0, 2.0),
-            "union__far__atom_sigma": uniform(0.35, 0.3),
-            "union__far__radial_scaling": [(1.0, r, 4) for r in (1.5, 2.0, 2.5, 3.0, 4.0)],
-        },
-        regressor_space={
-            "gap__sigma_energy": loguniform(1e-4, 1e-2),
-            "gap__sigma_forces": loguniform(2e-3, 5e-2),
-        },
-        n_particles=5,
-        n_iterations=2,
-        scoring=PotentialScorer(),
-        cv=KFold(2, shuffle=True, random_state=0),
-        refit=False,
-        n_jobs=n_jobs,
-        random_state=0,
-    ).fit(part, y, **targets)
-    for name, value in result.best_params_.items():
-        print(f"    {name} = {value if isinstance(value, tuple) else format(value, '.3g')}")
-    return result.best_params_
+    wanted = PART_ATOMS * (1 if has_forces(frames) else 3)
+    part = frames[:: max(1, round(n_atoms / wanted))]
+    print(f"compared on {len(part)} training structures, {sum(map(len, part))} atoms:")
+    best = (-np.inf,)
+    for union, zetas in candidates(frames, elements):
+        start = time.perf_counter()
+        points = PART_POINTS // len(many_body(union))
+        potential = Potential(union, zetas, points, part, START)
+        score = potential.adjust([10.0, 5.0, 2.5])
+        noise = potential.noise()
+        print(f"    {describe(union)}: {score:.3f}, "
+              f"{', '.join(f'{name} {value:.2g}' for name, value in noise.items())}, "
+              f"{time.perf_counter() - start:.0f} s")
+        if score > best[0]:
+            best = score, union, zetas, noise
+    return best[1:]
 
 
-def fit(pipeline, frames):
-    """Fit to all but a few structures, adjust the noise on these, then learn from them too.
-
-    With many more points and structures than in the search, another noise may be better. Each
-    trial solves again, which takes no further pass, and learns from one structure more.
-    """
-    y, targets = extract_targets(frames)
-    features, gap = pipeline[:-1].fit_transform(frames), pipeline[-1]
-    order = np.random.RandomState(0).permutation(len(frames))
-    n_judges = int(HELD_BACK * len(frames))
-    judges, spare, rest = np.split(order, [n_judges, n_judges + min(TRIALS, n_judges)])
-
-    def learn(index):
-        index = np.sort(index)
-        gap.partial_fit(features[index], y[index],
-                        **{kind: [values[i] for i in index] for kind, values in targets.items()})
-
-    def score():
-        known = {"forces": [targets["forces"][i] for i in judges]} if "forces" in targets else {}
-        return PotentialScorer()(gap, features[judges], y[judges], **known)
-
-    learn(rest)
-    if n_judges:
-        best = score()
-        print(f"score on {n_judges} structures held back: {best:.3f}")
-        names = ["sigma_forces", "sigma_energy"] if "forces" in targets else ["sigma_energy"]
-        for name in names:
-            start = getattr(gap, name)
-            for factor in (1 / 3, 3.0):
-                improves = getattr(gap, name) == start  # the other way has not helped
-                while improves and len(spare):
-                    before = getattr(gap, name)
-                    gap.set_params(**{name: factor * before})
-                    learn(spare[:1])
-                    spare, found = spare[1:], score()
-                    print(f"    {name} = {factor * before:.3g}: {found:.3f}")
-                    improves = found > best
-                    best = max(best, found)
-                    if not improves:
-                        gap.set_params(**{name: before})
-        learn(np.concatenate([judges, spare]))
+def describe(union):
+    """Ranges of descriptors."""
+    texts = []
+    for _, part in union.transformer_list:
+        scaling = getattr(part, "radial_scaling", None)
+        texts.append(f"{part.cutoff:.3g}" + (f" (weight by {scaling[1]:.3g})" if scaling else ""))
+    return "cutoffs " + ", ".join(texts)
 
 
-def report(name, frames, pipeline):
+def report(name, frames, potential):
     """Print the errors on some structures."""
     y, targets = extract_targets(frames, virials=False)
     n_atoms = np.array([len(atoms) for atoms in frames])
+    features = potential.union.transform(frames)
     if "forces" in targets:
-        energies, forces = pipeline.predict(frames, return_forces=True)
+        energies, forces = potential.gap.predict(features, return_forces=True)
     else:
-        energies = pipeline.predict(frames)
+        energies = potential.gap.predict(features)
     mae = energy_mae_per_atom(y, energies, n_atoms)
     rmse = energy_rmse_per_atom(y, energies, n_atoms)
     total = np.abs(y - energies)
@@ -251,9 +281,8 @@ def report(name, frames, pipeline):
               f"RMSE {1e3 * forces_rmse(targets['forces'], forces):8.2f} meV/angstrom")
 
 
-def main(train, test, n_jobs, max_atoms):
-    """Search, fit, test."""
-    sklearn.set_config(enable_metadata_routing=True)
+def main(train, test, max_atoms):
+    """Choose, fit, test."""
     warnings.simplefilter("ignore")
     frames = read_frames(train)
     n_atoms = sum(map(len, frames))
@@ -265,33 +294,32 @@ def main(train, test, n_jobs, max_atoms):
     elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
           f"{' '.join(elements)}")
-    pipeline = make_pipeline(frames, len(elements), n_jobs)
-    parts = pipeline["union"].transformer_list
-    for _, descriptor in parts:
-        descriptor.set_params(species=elements)
     start = time.perf_counter()
-    pipeline.set_params(**search(pipeline, frames, n_jobs))
-    points = choose_points(pipeline, frames, len(elements))
-    pipeline.set_params(gap__n_sparse=n_sparse(parts, points))
-    searched = time.perf_counter()
-    fit(pipeline, frames)
+    union, zetas, noise = choose(frames, elements)
+    points = choose_points(union, frames, len(elements))
+    chosen = time.perf_counter()
+    potential = Potential(union, zetas, points, frames, noise)
+    score = potential.adjust([3.0])
+    print(f"all structures, {describe(union)}, {len(potential.gap.weights_)} sparse points: "
+          f"{score:.3f}, {', '.join(f'{name} {x:.2g}' for name, x in potential.noise().items())}")
+    potential.learn(potential.held_back)
     fitted = time.perf_counter()
-    print(f"{len(pipeline[-1].weights_)} sparse points")
-    report(f"test ({test.name})", read_frames(test), pipeline)
+    if test is not None:
+        report(f"test ({test.name})", read_frames(test), potential)
     for stem, text in PUBLISHED.items():
         if train.name.startswith(stem):
             print(f"    published: {text}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"search {searched - start:.0f} s, fit {fitted - searched:.0f} s, "
-          f"test {time.perf_counter() - fitted:.0f} s, peak memory {peak:.0f} MB")
+    print(f"choice {chosen - start:.0f} s, fit {fitted - chosen:.0f} s, "
+          f"test {time.perf_counter() - fitted:.0f} s, processor {time.process_time():.0f} s, "
+          f"peak memory {peak:.0f} MB")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--train", type=Path, required=True, help="training structures")
-    parser.add_argument("--test", type=Path, required=True, help="test structures")
-    parser.add_argument("--n-jobs", type=int, default=2, help="processes of the search")
+    parser.add_argument("--test", type=Path, help="test structures")
     parser.add_argument("--max-atoms", type=int, default=60_000,
                         help="with forces, train on part of larger sets, every n-th structure")
     options = parser.parse_args()
-    main(options.train, options.test, options.n_jobs, options.max_atoms)
+    main(options.train, options.test, options.max_atoms)

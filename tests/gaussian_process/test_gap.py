@@ -9,6 +9,7 @@ from ase.build import molecule
 from helpers.derivatives import assert_second_order, displaced, strained
 from helpers.toy_data import make_frames, reference
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from threadpoolctl import threadpool_limits
@@ -226,6 +227,24 @@ class TestSameWeights:
         gap.fit(first[0], first[1], **first[2])
         gap.partial_fit(second[0], second[1], **second[2])
         assert relative(gap.weights_, once.weights_) < 1e-8
+
+    def test_other_noise_without_another_pass(self, features, targets):
+        y, derivatives = targets
+        noise = {"sigma_energy": 2e-3, "sigma_forces": 0.03, "sigma_virials": 0.7}
+        once = GAPRegressor(n_sparse=30, **noise).fit(features, y, **derivatives)
+        again = GAPRegressor(n_sparse=30).fit(features, y, **derivatives)
+        assert relative(again.weights_, once.weights_) > 0.01
+        assert again.set_params(**noise).solve() is again
+        assert relative(again.weights_, once.weights_) < 1e-8
+        assert again.sigma_forces_ == 0.03
+        assert not hasattr(again, "loo_")
+
+    def test_solving_needs_a_fit(self, once):
+        with pytest.raises(NotFittedError):
+            GAPRegressor().solve()
+        # what it has seen is kept too
+        again = pickle.loads(pickle.dumps(once)).solve()
+        assert relative(again.weights_, once.weights_) < 1e-8
 
     def test_elements_that_come_later(self, toy, features, targets):
         """Sparse points given for an element are enough to know of it."""

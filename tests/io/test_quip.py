@@ -138,6 +138,8 @@ def test_the_minimal_file(tmp_path):
         model.predict([dimer(2.5, "Al")])
     with pytest.raises(ValueError, match="weights alone, which tell nothing of its uncertainty"):
         model.predict([dimer(2.5)], return_std=True)
+    with pytest.raises(ValueError, match="without what it has seen"):
+        model[-1].solve()
     save(model, tmp_path / "ex.skd")
     again = load(tmp_path / "ex.skd")
     np.testing.assert_array_equal(again.predict([dimer(2.5)]), model.predict([dimer(2.5)]))

@@ -45,6 +45,13 @@ class DensityTransformer(StructureTransformer):
         -------
         AtomicFeatures or ndarray of shape (n_structures, n_features)
             One row per atom, or per structure with `pooling`.
+
+        Notes
+        -----
+        Memory of features and Jacobians that nobody refers to any more serves later ones, since
+        writing to memory that is new to the process can take longer than computing. What is
+        kept is a tenth of the physical memory at most; ``skdesc.utils.memory.SPARE.budget``
+        sets another number of bytes, or 0 to keep none.
         """
         structures, engine, centers, offsets = self._locate(X)
         self._check_memory(structures, len(centers))

@@ -155,6 +155,11 @@ def pull_back(engine, structures, centers, center_offsets, cotangents):
         dE/dr.
     strain_gradient : ndarray of shape (n_structures, 3, 3)
         dE/d(strain).
+
+    Raises
+    ------
+    ValueError
+        If a cotangent is not finite.
     """
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
@@ -162,11 +167,13 @@ def pull_back(engine, structures, centers, center_offsets, cotangents):
         engine, structures, centers, center_offsets
     ):
         pair_gradients = np.empty_like(pairs.displacement)
-        _environments_cy.Neighborhoods(
+        finite = _environments_cy.Neighborhoods(
             engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
         ).pair_gradients(
             np.ascontiguousarray(cotangents[rows], dtype=np.float64), pair_gradients
         )
+        if not finite:
+            raise ValueError("g has NaN or infinite entries; all must be finite")
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         _scatter_cy.scatter(
             pairs.offsets, pairs.neighbor, pairs.displacement, own,

@@ -281,13 +281,22 @@ cdef class Neighborhoods:
         cotangents : ndarray of shape (n_centers, n_features)
             dE/d(features).
         out : ndarray of shape (n_pairs, 3)
+
+        Returns
+        -------
+        bool
+            Whether all cotangents are finite; they are looked at here, since to read them
+            once more would take as long as all else where there are many features.
         """
-        cdef Py_ssize_t k
+        cdef Py_ssize_t k, n_bad = 0
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
-                if self.offsets[k + 1] > self.offsets[k]:
+                if not self.expansion.kernels.finite(cotangents.shape[1], &cotangents[k, 0]):
+                    n_bad += 1
+                elif self.offsets[k + 1] > self.offsets[k]:
                     self.pair_gradient(k, threadid(), &cotangents[k, 0],
                                        &out[self.offsets[k], 0])
+        return n_bad == 0
 
     cdef void pair_gradient(self, Py_ssize_t k, int thread, const double *cotangent,
                             double *out) noexcept nogil:

@@ -299,22 +299,15 @@ cdef class PowerSpectrumKernel(Invariant):
 
     cdef void block_adjoint(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb,
                             const double *w, double *tiles) noexcept nogil:
-        cdef Py_ssize_t n, k, n_max = self.expansion.n_max, pad = self.expansion.n_pad
+        cdef Py_ssize_t n, n_max = self.expansion.n_max, pad = self.expansion.n_pad
         cdef Py_ssize_t size = (self.expansion.l_max + 1) * n_max * pad
-        cdef double *turned = tiles + size
-        cdef const double *of_degree = w
-        memset(turned, 0, size * sizeof(double))
-        for _ in range(self.expansion.l_max + 1):
-            for n in range(n_max):
-                for k in range(n_max):
-                    turned[k * pad + n] = of_degree[n * n_max + k]
-            turned += n_max * pad
-            of_degree += n_max * n_max
+        if n_max < pad:
+            memset(tiles, 0, 2 * size * sizeof(double))
+        self.expansion.kernels.turn(<int>self.expansion.l_max, n_max, pad, w, tiles + size)
         self.contract(env, qb, qa, tiles + size)
         if n_max == pad:
             self.contract(env, qa, qb, w)
             return
-        memset(tiles, 0, size * sizeof(double))
         for n in range((self.expansion.l_max + 1) * n_max):
             memcpy(tiles + n * pad, w + n * n_max, n_max * sizeof(double))
         self.contract(env, qa, qb, tiles)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skdesc.utils._kernels cimport skd_kernels, skd_select
+
 
 def sound(const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
           const Py_ssize_t[::1] offsets):
@@ -22,22 +24,15 @@ def sound(const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
     -------
     bool
     """
+    cdef const skd_kernels *kernels = skd_select(NULL)
     cdef Py_ssize_t s, n_structures = offsets.shape[0] - 1
     for s in range(n_structures):
         if offsets[s] == offsets[s + 1]:
             return False
     return (n_structures > 0
-            and _finite(&positions[0, 0], 3 * positions.shape[0])
-            and _finite(&cells[0, 0, 0], 9 * n_structures)
+            and kernels.finite(3 * positions.shape[0], &positions[0, 0])
+            and kernels.finite(9 * n_structures, &cells[0, 0, 0])
             and _bad_cell(cells, pbc.view(np.uint8))[0] < 0)
-
-
-cdef bint _finite(const double *x, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int bad = 0
-    for k in range(n):
-        bad |= x[k] - x[k] != 0.0
-    return not bad
 
 
 def first_bad_cell(const double[:, :, ::1] cells, pbc):

@@ -26,6 +26,9 @@ cdef extern from "kernels.h" nogil:
                               double *out, Py_ssize_t axis_step) noexcept nogil
         void (*pack_upper)(Py_ssize_t n_max, Py_ssize_t n_pad, const double *tile, double *out,
                            int exact) noexcept nogil
+        void (*turn)(int l_max, Py_ssize_t n_max, Py_ssize_t n_pad, const double *w,
+                     double *out) noexcept nogil
+        int (*finite)(Py_ssize_t n, const double *x) noexcept nogil
         void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*couple)(Py_ssize_t n_out, const int *start, const int *a, const int *b,

@@ -67,6 +67,10 @@ typedef struct {
        beyond the end. */
     void (*pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double *tile, double *out,
                        int exact);
+    /* out[l, k, n] = w[l, n, k], n and k < n_max; rows of out are n_pad apart */
+    void (*turn)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *w, double *out);
+    /* whether no number is infinite or NaN */
+    int (*finite)(ptrdiff_t n, const double *x);
     /* x[0:n] *= factor */
     void (*scale)(ptrdiff_t n, double factor, double *x);
     /* sum_k x[k] y[k] */

@@ -216,6 +216,56 @@ static void SKD_NAME(pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double 
     }
 }
 
+#if SKD_W == 8
+/* Blocks of two, four and eight change sides in turn. */
+SKD_INLINE void SKD_NAME(turn_eight)(const double *w, double *out) {
+    __m512d r[8], s[8];
+    for (int k = 0; k < 8; k += 2) {
+        const __m512d x = _mm512_loadu_pd(w + 8 * k), y = _mm512_loadu_pd(w + 8 * k + 8);
+        r[k] = _mm512_unpacklo_pd(x, y);
+        r[k + 1] = _mm512_unpackhi_pd(x, y);
+    }
+    for (int k = 0; k < 8; k += 4)
+        for (int i = 0; i < 2; i++) {
+            s[k + i] = _mm512_shuffle_f64x2(r[k + i], r[k + i + 2], 0x88);
+            s[k + i + 2] = _mm512_shuffle_f64x2(r[k + i], r[k + i + 2], 0xdd);
+        }
+    /* s[i] and s[i + 4] hold the columns i and i + 4 of the upper and of the lower rows */
+    for (int i = 0; i < 4; i++) {
+        _mm512_storeu_pd(out + 8 * i, _mm512_shuffle_f64x2(s[i], s[i + 4], 0x88));
+        _mm512_storeu_pd(out + 8 * i + 32, _mm512_shuffle_f64x2(s[i], s[i + 4], 0xdd));
+    }
+}
+#endif
+
+static void SKD_NAME(turn)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *w,
+                           double *out) {
+    for (int l = 0; l <= l_max; l++, w += n_max * n_max, out += n_max * n_pad) {
+#if SKD_W == 8
+        if (n_max == 8 && n_pad == 8) {
+            SKD_NAME(turn_eight)(w, out);
+            continue;
+        }
+#endif
+        for (ptrdiff_t n = 0; n < n_max; n++)
+            for (ptrdiff_t k = 0; k < n_max; k++) out[k * n_pad + n] = w[n * n_max + k];
+    }
+}
+
+static int SKD_NAME(finite)(ptrdiff_t n, const double *x) {
+    V sums[4] = {{0}, {0}, {0}, {0}};
+    double total = 0;
+    ptrdiff_t k = 0;
+    /* x - x is 0, or NaN where x is infinite or NaN */
+    for (; k + 4 * SKD_W <= n; k += 4 * SKD_W)
+        for (int part = 0; part < 4; part++) {
+            const V values = *(const V *)(x + k + part * SKD_W);
+            sums[part] += values - values;
+        }
+    for (; k < n; k++) total += x[k] - x[k];
+    return total + SKD_NAME(sum)(sums[0] + sums[1] + sums[2] + sums[3]) == 0.0;
+}
+
 static void SKD_NAME(scale)(ptrdiff_t n, double factor, double *x) {
     ptrdiff_t k = 0;
     for (; k + SKD_W <= n; k += SKD_W) *(V *)(x + k) *= factor;
@@ -292,6 +342,8 @@ static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
     .pull_back = SKD_NAME(pull_back),
     .differentiate = SKD_NAME(differentiate),
     .pack_upper = SKD_NAME(pack_upper),
+    .turn = SKD_NAME(turn),
+    .finite = SKD_NAME(finite),
     .scale = SKD_NAME(scale),
     .dot = SKD_NAME(dot),
     .couple = SKD_NAME(couple),

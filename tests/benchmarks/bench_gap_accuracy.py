@@ -45,19 +45,19 @@ PUBLISHED = {
 }
 # atoms of the part of the training set that descriptors are compared on, and sparse points per
 # element of each model there
-PART_ATOMS, PART_POINTS = 12_000, 500
-# additions and multiplications of the last fit, and of the trials after it: one or two minutes of
-# one core each
-OPERATIONS = 3e12
+PART_ATOMS, PART_POINTS = 9_000, 500
+# additions and multiplications of the last fit: one or two minutes of one core
+OPERATIONS = 2e12
 # the triangles take some 0.6 GB
 MOST_POINTS = 2500
 # part of the structures that is held back to adjust the noise on
 HELD_BACK = 0.2
-# of the score, for which the noise is changed: few structures tell no less, and without any noise
-# a model would follow all errors of the data
+# of the score, for which the noise is changed: few structures held back tell no less
 LEAST_GAIN = 0.01
-# of the noise of energies, forces and virials; the larger, the more do energies count
+# Noise to begin with, and the least: forces of electronic structure theory are not converged
+# beyond it, and models that follow all of their errors err most where there are few data.
 START = {"sigma_energy": 1e-4, "sigma_forces": 0.005, "sigma_virials": 0.2}
+LEAST = {"sigma_energy": 1e-6, "sigma_forces": 1e-3, "sigma_virials": 0.01}
 
 
 def read_frames(path):
@@ -212,8 +212,10 @@ class Potential:
                     improves = not improved  # the other way has not helped
                     while improves:
                         before = self.noise()
-                        self.gap.set_params(**{name: step * before[name] for name in group})
-                        self.gap.solve()
+                        after = {name: step * before[name] for name in group}
+                        if any(after[name] < LEAST[name] for name in group):
+                            break
+                        self.gap.set_params(**after).solve()
                         found = self.score()
                         improves = found > best + LEAST_GAIN
                         if improves:

@@ -17,14 +17,15 @@ from setuptools.command.build_ext import build_ext
 
 # module: (uses OpenMP, further files whose change asks for a rebuild)
 KERNELS = [
-    f"skdesc/utils/{name}.h" for name in ("kernels", "kernels_body", "kernels_products")
+    f"skdesc/utils/{name}"
+    for name in ("kernels.h", "kernels_body.h", "kernels_products.h", "_kernels.pxd")
 ]
-EXPANSION = [*KERNELS, "skdesc/utils/_kernels.pxd", "skdesc/density/_expansion_cy.pxd"]
+EXPANSION = [*KERNELS, "skdesc/density/_expansion_cy.pxd"]
 INVARIANT = [*EXPANSION, "skdesc/invariants/_invariant_cy.pxd"]
 EXTENSIONS = {
     "skdesc.utils._threads_cy": (True, []),
-    "skdesc.structures._content_cy": (False, []),
-    "skdesc.neighbors._pairs_cy": (True, [*KERNELS, "skdesc/utils/_kernels.pxd"]),
+    "skdesc.structures._content_cy": (False, KERNELS),
+    "skdesc.neighbors._pairs_cy": (True, KERNELS),
     "skdesc.density._expansion_cy": (True, EXPANSION),
     "skdesc.density._mixed_expansion_cy": (False, EXPANSION),
     "skdesc.invariants._invariant_cy": (False, INVARIANT),

@@ -83,15 +83,25 @@ static void SKD_NAME(combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const 
     }
 }
 
-/* Products of every degree where one vector holds a row: nothing but sums in between. */
-SKD_INLINE void SKD_NAME(multiply_narrow)(const int n_max, int l_max, const double *x,
-                                          ptrdiff_t ldx, const double *y, ptrdiff_t ldy,
-                                          double *out, const int accumulate) {
+/* Products of every degree for one small n_max: nothing but sums in between. */
+SKD_INLINE void SKD_NAME(multiply_fixed)(const int n_max, const int n_pad, int l_max,
+                                         const double *x, ptrdiff_t ldx, const double *y,
+                                         ptrdiff_t ldy, double *out) {
+    const int upper = n_max > 8 ? n_max / 2 : n_max, lower = n_max - upper;
     for (int l = 0; l <= l_max; l++) {
-        SKD_NAME(micro)(n_max, 2 * l + 1, x, 1, ldx, y, ldy, out, SKD_W, accumulate);
-        x += (2 * l + 1) * ldx;
-        y += (2 * l + 1) * ldy;
-        out += n_max * SKD_W;
+        const ptrdiff_t depth = 2 * l + 1;
+        double *below = out + upper * n_pad;
+        SKD_NAME(micro)(upper, depth, x, 1, ldx, y, ldy, out, n_pad, 0);
+        if (lower) SKD_NAME(micro)(lower, depth, x + upper, 1, ldx, y, ldy, below, n_pad, 0);
+#if SKD_W == 8
+        if (n_pad > SKD_W) {
+            SKD_NAME(micro_half)(upper, depth, x, 1, ldx, y + 8, ldy, out + 8, n_pad, 0);
+            SKD_NAME(micro_half)(lower, depth, x + upper, 1, ldx, y + 8, ldy, below + 8, n_pad, 0);
+        }
+#endif
+        x += depth * ldx;
+        y += depth * ldy;
+        out += n_max * n_pad;
     }
 }
 
@@ -99,9 +109,17 @@ static void SKD_NAME(multiply)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, cons
                                ptrdiff_t ldx, const double *y, ptrdiff_t ldy, double *out,
                                int accumulate) {
     if (n_pad == SKD_W && !accumulate) {
-        SKD_SWITCH_ROWS(SKD_NAME(multiply_narrow), n_max, l_max, x, ldx, y, ldy, out, 0)
+        SKD_SWITCH_ROWS(SKD_NAME(multiply_fixed), n_max, SKD_W, l_max, x, ldx, y, ldy, out)
         return;
     }
+#if SKD_W == 8
+    if (n_pad == 12 && !accumulate) switch (n_max) {
+        case 9: SKD_NAME(multiply_fixed)(9, 12, l_max, x, ldx, y, ldy, out); return;
+        case 10: SKD_NAME(multiply_fixed)(10, 12, l_max, x, ldx, y, ldy, out); return;
+        case 11: SKD_NAME(multiply_fixed)(11, 12, l_max, x, ldx, y, ldy, out); return;
+        case 12: SKD_NAME(multiply_fixed)(12, 12, l_max, x, ldx, y, ldy, out); return;
+        }
+#endif
     for (int l = 0; l <= l_max; l++) {
         SKD_NAME(gemm_strided)(n_max, n_pad, 2 * l + 1, x, 1, ldx, y, ldy, out, n_pad,
                                accumulate);

@@ -76,12 +76,10 @@ def main(folder):
             "soap__l_max": randint(3, 8),
         },
         regressor_space={
-            "gap__zeta": [1, 2, 3, 4, 6],
+            "gap__zeta": [2, 3, 4, 6],
             "gap__sigma_energy": loguniform(1e-4, 3e-2),
             "gap__sigma_forces": loguniform(1e-2, 1.0),
         },
-        n_particles=6,
-        n_iterations=5,
         scoring=make_forces_scorer(),
         cv=KFold(2, shuffle=True, random_state=0),
         refit=False,

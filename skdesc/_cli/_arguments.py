@@ -183,9 +183,9 @@ def _add_search(sub):
     group.add_argument("--space", metavar="NAME=RANGE", action="append", default=[],
                        help="what to search, may be repeated; low:high, low:high:log, or a,b,c")
     group.add_argument("--n-particles", type=int, metavar="INT",
-                       help="candidates per iteration (default: 5)")
+                       help="candidates per iteration (default: 5, the best of 16)")
     group.add_argument("--n-iterations", type=int, metavar="INT",
-                       help="iterations of each stage (default: 7 and 4)")
+                       help="iterations of each stage (default: 5 and 4)")
     group.add_argument("--max-time", type=float, metavar="SECONDS", help="limit of the search")
     group.add_argument("--folds", type=int, default=3, metavar="INT",
                        help="folds of the cross-validation (default: 3)")

@@ -22,6 +22,9 @@ _PER_AXIS = {1: 7, 2: 4, 3: 3}
 _MAX_STEPS = 25
 # the least noise that is tried, relative to the largest, where there is no other bound
 _LEAST = 1e-8
+# of the errors of targets that the metric does not look at: forces alone say little of what
+# noise suits energies, and a potential is asked for both
+_UNSEEN = 0.25
 
 
 def find_noise(regressor, X, y, splits, scorers, bounds, metadata):
@@ -32,8 +35,8 @@ def find_noise(regressor, X, y, splits, scorers, bounds, metadata):
     regressor, X, y, splits, metadata : object
         As for :func:`fit_folds`.
     scorers : sequence of callable
-        The metrics that count. Where all look at the same kind of target, its errors are to be
-        small; else the product of those of all kinds.
+        The metrics that count. The product of the errors of all kinds of targets is to be small;
+        where all metrics look at the same kind, those of others count less.
     bounds : dict of str to (float, float)
         Least and largest values of the parameters to be found.
 
@@ -49,7 +52,8 @@ def find_noise(regressor, X, y, splits, scorers, bounds, metadata):
     if not varied:
         return {}
     wanted = {_kind_of(scorer) for scorer in scorers}
-    counted = list(wanted) if len(wanted) == 1 and wanted <= set(present) else present
+    single = len(wanted) == 1 and wanted <= set(present)
+    weights = {kind: _UNSEEN if single and kind not in wanted else 1.0 for kind in present}
     low, high = np.array([bounds[f"sigma_{kind}"] for kind in varied], dtype=np.float64).T
     limits = np.log(np.column_stack([np.maximum(low, _LEAST * high), high]))
 
@@ -60,8 +64,9 @@ def find_noise(regressor, X, y, splits, scorers, bounds, metadata):
         except UntrustworthyFitError:
             return np.inf
         total = 0.0
-        for kind in counted:
-            total += np.log(np.mean([e[kind] for e in errors if kind in e]) + np.finfo(float).tiny)
+        for kind, weight in weights.items():
+            mean = np.mean([e[kind] for e in errors if kind in e])
+            total += weight * np.log(mean + np.finfo(float).tiny)
         return total
 
     with one_thread:

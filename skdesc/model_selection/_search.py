@@ -60,9 +60,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         searched in one stage.
     n_particles : int or pair of int, default=None
         Candidates per iteration, evaluated side by side; a pair for the first and the second
-        stage. None stands for 12 in a single stage, and for 5 in two.
+        stage. None stands for 12 in a single stage, and for 5 in two; these 5 are the best of
+        the 16 candidates of the first iteration.
     n_iterations : int or pair of int, default=None
-        Iterations of each stage. None stands for 15 in a single stage, and for 7 and 4 in two.
+        Iterations of each stage. None stands for 15 in a single stage, and for 5 and 4 in two.
     n_cycles : int, default=1
         How many times both stages are run in turn, each from the best so far.
     n_warm_up : int, default=0

@@ -30,12 +30,18 @@ class Stage:
     n_particles: int = 1
     n_iterations: int = 1
     width: float = 1.0
+    n_scouts: int = 0  # candidates of the first iteration, if more than particles
     found_in: SearchSpace | None = None
 
     @property
     def has_folds(self):
         """Whether the objective gives all metrics of each fold."""
         return self.objective in ("cv", "one_pass")
+
+    @property
+    def n_first(self):
+        """Candidates of the first iteration."""
+        return max(self.n_particles, self.n_scouts)
 
     @property
     def label(self):
@@ -107,7 +113,8 @@ class StagedSearch:
     def run(self):
         """Run all stages; Ctrl-C ends them early and keeps what is known."""
         self._began = time.perf_counter()
-        total = sum(stage.n_particles * stage.n_iterations for stage in self.stages)
+        total = sum(stage.n_first + stage.n_particles * (stage.n_iterations - 1)
+                    for stage in self.stages)
         with (
             Parallel(n_jobs=self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
@@ -195,7 +202,7 @@ class StagedSearch:
         first = [seed for seed in first if seed]
         if space.n_dims == 0:
             return first, None
-        position = np.full((stage.n_particles, space.n_dims), np.nan)
+        position = np.full((stage.n_first, space.n_dims), np.nan)
         for row, seed in zip(position, first, strict=False):
             row[:] = space.encode(seed)
         swarm = ParticleSwarm(
@@ -205,6 +212,7 @@ class StagedSearch:
             stage.n_iterations,
             np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number]),
             stage.width,
+            stage.n_particles,
         )
         return first, swarm
 

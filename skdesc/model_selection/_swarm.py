@@ -110,9 +110,15 @@ class ParticleSwarm:
     width : float, default=1
         Edge of the cube in which positions are drawn, around the first, as a fraction of the
         range. Steps are as much smaller.
+    n_particles : int, default=None
+        Particles that go on after the first iteration, those at the best positions; all by
+        default.
     """
 
-    def __init__(self, start, rules, topology, n_iterations, random_state, width=1.0):
+    def __init__(
+        self, start, rules, topology, n_iterations, random_state, width=1.0, n_particles=None
+    ):
+        self._n_kept = n_particles or len(start)
         self._rules = rules
         self._random = random_state
         self._n_iterations = n_iterations
@@ -161,6 +167,8 @@ class ParticleSwarm:
             To be minimised; a particle with a cost that is not finite is as bad as can be.
         """
         swarm = self._swarm
+        if len(costs) > self._n_kept:
+            costs = self._keep_best(costs)
         finite = np.isfinite(costs)
         costs = np.where(finite if costs.ndim == 1 else finite.all(axis=1)[:, None], costs, np.inf)
         if swarm.pbest_cost is None:
@@ -182,6 +190,17 @@ class ParticleSwarm:
         position = self._compute_position(swarm, None, None)
         drawn = self._random.uniform(size=position.shape)
         swarm.position = np.where((position < 0) | (position > 1), drawn, position)
+
+    def _keep_best(self, costs):
+        """Part with the particles at the worst positions, and return the costs of the others."""
+        swarm = self._swarm
+        known = np.where(np.isfinite(costs), costs, np.inf)
+        rows = known.reshape(len(known), -1)
+        order = np.argsort([dominates(rows, row).sum() for row in rows], kind="stable")
+        kept = np.sort(order[: self._n_kept])
+        for name in ("position", "velocity", "pbest_pos"):
+            setattr(swarm, name, getattr(swarm, name)[kept])
+        return costs[kept]
 
     def _follow_best(self, costs):
         swarm = self._swarm

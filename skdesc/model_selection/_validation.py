@@ -26,7 +26,10 @@ _CHOICES = {
 # a swarm that searches a space again starts in a cube with edges so much shorter
 _NARROWING = 0.5
 # default particles and iterations of each stage, by the number of stages
-_SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (7, 4))}
+_SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
+# first candidates of a small default swarm: where errors have several valleys, its particles
+# would otherwise often begin, and stay, in the wrong ones
+_SCOUTS = 16
 _FEWEST = 5
 _STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
 _STAGE_TWO = ("auto", "cv", "one_pass")
@@ -126,10 +129,12 @@ def make_stages(search):
     n_particles = _by_stage(search, "n_particles", sizes[0])
     n_iterations = _by_stage(search, "n_iterations", sizes[1])
     warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
+    n_scouts = _SCOUTS if len(plan) == 2 and search.n_particles is None else 0
     stages = [
         Stage(
             number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
             _NARROWING ** (cycle + bool((warm_up or found_in) and number == 2)),
+            n_scouts if number == 1 and cycle == 0 else 0,
             found_in if number == 1 else None,
         )
         for cycle in range(search.n_cycles)

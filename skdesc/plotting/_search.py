@@ -20,7 +20,8 @@ class SearchDisplay:
     Parameters
     ----------
     stages : list of dict
-        One per stage: "label", and "scores", an array (n_iterations, n_particles).
+        One per stage: "label", and "scores", an array (n_iterations, n_candidates, n_metrics),
+        with NaN where an iteration has fewer candidates than the first.
     params : dict of str to list
         Values of each parameter that varied, by candidate that was cross-validated.
     scores : dict of str to ndarray
@@ -105,7 +106,7 @@ class SearchDisplay:
                 if (entry["stage"], entry["cycle"]) == where
             ]
             if scores:
-                stages.append({"label": label, "scores": np.array(scores)})
+                stages.append({"label": label, "scores": _padded(scores)})
         params = _varied(results["params"])
         scores = {
             key.removeprefix("mean_test_"): values
@@ -259,6 +260,15 @@ class SearchDisplay:
                 f"metric is {metric!r}, but {count} of the metrics {known} must be named"
             )
         return chosen
+
+
+def _padded(scores):
+    """One array of the scores of all iterations, NaN where one has fewer than another."""
+    longest = max(map(len, scores))
+    return np.array([
+        np.pad(one.astype(float), ((0, longest - len(one)), (0, 0)), constant_values=np.nan)
+        for one in scores
+    ])  # fmt: skip
 
 
 def _varied(candidates):

@@ -46,10 +46,10 @@ PUBLISHED = {
 # atoms of the part of the training set that descriptors are compared on, and sparse points per
 # element of each model there
 PART_ATOMS, PART_POINTS = 9_000, 500
-# additions and multiplications of the last fit: one or two minutes of one core
-OPERATIONS = 2e12
-# the triangles take some 0.6 GB
-MOST_POINTS = 2500
+# additions and multiplications of the last fit: some minutes of one core
+OPERATIONS = 6e12
+# the triangles take some 2 GB
+MOST_POINTS = 5000
 # part of the structures that is held back to adjust the noise on
 HELD_BACK = 0.2
 # of the score, for which the noise is changed: few structures held back tell no less

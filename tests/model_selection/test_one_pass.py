@@ -217,10 +217,9 @@ def test_potentials_by_default():
 
 def test_default_sizes(data, calls):
     search = _search(n_particles=None, n_iterations=None).fit(*data)
-    sizes = [(s["n_iterations"], len(e["scores"])) for s, e in zip(
-        search.stage_results_, search.history_[::7], strict=True)]  # fmt: skip
-    assert sizes == [(7, 5), (4, 5)]
-    assert search.n_models_trained_ <= 5 * 11 + 1
+    sizes = [(e["stage"], len(e["scores"])) for e in search.history_]
+    assert sizes == [(1, 16)] + [(1, 5)] * 4 + [(2, 5)] * 4
+    assert search.n_models_trained_ <= 16 + 5 * 8 + 1
     joint = _search(n_particles=None, n_iterations=None, strategy="joint").fit(*data)
     assert [len(entry["scores"]) for entry in joint.history_] == [12] * 15
     assert search.n_models_trained_ < joint.n_models_trained_ / 5

@@ -132,7 +132,7 @@ class DensityTransformer(StructureTransformer):
 
     def _check_memory(self, structures, n_centers):
         needed = self._output_bytes(structures, n_centers)
-        if fits_memory(needed):
+        if fits_memory(needed):  # to write what else there is to say takes long, for few atoms
             return
         check_fits_memory(
             needed,

@@ -37,13 +37,19 @@ def few_blocks(splits, n_samples):
     return len(split_blocks([part for split in splits for part in split], n_samples)) <= _MAX_BLOCKS
 
 
-def findable(estimator, names):
-    """Parameters of a pipeline that are searched, and that its last step can find itself.
+def named_by_last(estimator, method, names):
+    """Parameters of the last step that are searched, and that it names itself.
+
+    By ``_findable``, it names those that it can find by one pass; by ``_bound_to_features``, those
+    that say how features are compared, as the exponent of a covariance does, so that they are
+    searched together with the features.
 
     Parameters
     ----------
     estimator : Pipeline
         The pipeline.
+    method : str
+        Method of the last step that names them, given those that are searched; it may be missing.
     names : iterable of str
         Parameters of the last step that are searched.
 
@@ -52,31 +58,6 @@ def findable(estimator, names):
     list of str
         May be empty.
     """
-    return _named_by_last(estimator, "_findable", names)
-
-
-def bound_to_features(estimator, names):
-    """Parameters of the last step that are searched together with those of the features.
-
-    They say how features are compared, as the exponent of a covariance does, and which features
-    are best depends on them. The last step names them by a method ``_bound_to_features(searched)``.
-
-    Parameters
-    ----------
-    estimator : Pipeline
-        The pipeline.
-    names : iterable of str
-        Parameters of the last step that are searched.
-
-    Returns
-    -------
-    list of str
-        May be empty.
-    """
-    return _named_by_last(estimator, "_bound_to_features", names)
-
-
-def _named_by_last(estimator, method, names):
     step, last = estimator.steps[-1]
     searched = [name.removeprefix(f"{step}__") for name in names]
     named = getattr(last, method, lambda _: ())(searched)

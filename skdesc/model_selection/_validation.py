@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
-from ._one_pass import bound_to_features, findable
+from ._one_pass import named_by_last
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
@@ -119,11 +119,11 @@ def make_stages(search):
         objectives = _resolve_objectives(search, [*transformer.names, *regressor.names])
         plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
         if objectives[0] in ("cv", "one_pass"):
-            coupled = bound_to_features(search.estimator, regressor.names)
+            coupled = named_by_last(search.estimator, "_bound_to_features", regressor.names)
             coupled = {name: search.regressor_space[name] for name in coupled}
             plan[0] = 1, SearchSpace({**search.transformer_space, **coupled}), objectives[0]
         if objectives[0] == "one_pass":
-            found = findable(search.estimator, regressor.names)
+            found = named_by_last(search.estimator, "_findable", regressor.names)
             found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None
     sizes = _SIZES[len(plan)]
     n_particles = _by_stage(search, "n_particles", sizes[0])

@@ -11,6 +11,8 @@ from ._posterior import Posterior
 
 # rounding errors above this part of the noise are worth a warning
 _VISIBLE = 0.1
+# in eV/angstrom: matter that is not in the course of exploding has no such forces
+_HUGE_FORCE = 1e3
 # virials are compared with what energies and forces imply if this is as many standard deviations
 # from zero, and are suspicious if they are as correlated as this but differ by more than the factor
 _CERTAIN = 2.0
@@ -37,6 +39,32 @@ def warn_of_rounding(posterior, stacklevel=5):
             f"{noise:.1e} eV: the weights are large and of both signs (condition number "
             f"{posterior.condition_number():.1e}); raise noise or jitter, or lower n_sparse",
             UntrustworthyFitWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_forces(forces, stacklevel=4):
+    """Warn of forces that dwarf all else that there is to learn.
+
+    Parameters
+    ----------
+    forces : list of (ndarray of shape (n_atoms, 3) or None), or None
+        What is to be learnt.
+    stacklevel : int, default=4
+        Where the user is.
+    """
+    present = [
+        (np.nanmax(np.abs(block)), index)
+        for index, block in enumerate(forces or ())
+        if block is not None and not np.isnan(block).all()
+    ]
+    largest, index = max(present, default=(0.0, 0))
+    if largest > _HUGE_FORCE:
+        warnings.warn(
+            f"forces[{index}] has {largest:.2g} eV/angstrom: the fit and energy_scale='auto' "
+            "follow such forces at the expense of all others; leave out what has not converged "
+            "(None or NaN), give it noise of its own by sigmas, or learn what a baseline leaves",
+            SuspiciousTargetsWarning,
             stacklevel=stacklevel,
         )
 

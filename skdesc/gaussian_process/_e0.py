@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,6 +30,9 @@ class AtomEnergies:
         if rule is None:
             self.given = np.zeros(len(elements))
         elif isinstance(rule, Mapping):
+            for key, value in rule.items():
+                if not isinstance(value, numbers.Real):
+                    raise TypeError(f"e0 has {value!r} for {key!r}, but must have energies in eV")
             table = {atomic_number(key, "e0"): float(value) for key, value in rule.items()}
             missing = [int(z) for z in elements if z not in table]
             if missing:

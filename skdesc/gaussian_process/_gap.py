@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, local_baseline, without_baseline
+from ._diagnostics import warn_of_forces
 from ._environments import check_environments
 from ._folds import fit_folds
 from ._forces_std import forces_std
@@ -414,6 +415,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         if self.baseline is not None:
             targets = without_baseline(self.baseline, environments.structures, targets)
+        warn_of_forces(targets.forces)
         with threads(self.n_jobs):
             if training is None:
                 training = first_pass(self, environments, targets, config_types)
@@ -437,7 +439,8 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         counts = dict(zip(*np.unique(self.sparse_species_, return_counts=True), strict=True))
         points = listing(f"{chemical_symbols[z]} {n}" for z, n in counts.items())
         e0 = listing(f"{symbol} {energy:.6g}" for symbol, energy in self.e0_.items())
-        return f"sparse points: {points}; e0 in eV: {e0}"
+        scale = listing(f"{value:.4g}" for value in np.ravel(self.energy_scale_))
+        return f"sparse points: {points}; energy scale in eV: {scale}; e0 in eV: {e0}"
 
     def _check_predict(self, X):
         check_is_fitted(self, "weights_")

@@ -31,6 +31,9 @@ def check_parameters(regressor):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None or "
                          "'marginal_likelihood'")
     check_baseline(regressor.baseline)
+    n_jobs = regressor.n_jobs
+    if n_jobs is not None and (not isinstance(n_jobs, numbers.Integral) or n_jobs == 0):
+        raise ValueError(f"n_jobs is {n_jobs!r}, but must be an integer other than 0, or None")
     if regressor.memory_limit is not None:
         _check_real(regressor, "memory_limit", above=0.0, remedy=", or None")
 

@@ -17,6 +17,10 @@ from ._environments import atomic_number
 from ._targets import check_config_types
 
 METHODS = (*CHOOSERS, "config")
+_WRONG_METHOD = (
+    f"sparse_method is {{!r}}, but must be one of {METHODS}, a two-dimensional array of points, "
+    "or a dict of such arrays"
+)
 
 
 class Group(NamedTuple):
@@ -132,8 +136,7 @@ def select_points(
     if not isinstance(method, str):
         return _given_points(method, species, blocks)
     if method not in METHODS:
-        raise ValueError(f"sparse_method is {method!r}, but must be one of {METHODS}, an array "
-                         "of points, or a dict of such arrays")
+        raise ValueError(_WRONG_METHOD.format(method))
     counts = [_counts(n, species) for n in one_per_block("n_sparse", n_sparse, len(blocks))]
     labels = _config_codes(config_types, environments) if method == "config" else None
     rng = check_random_state(random_state)
@@ -268,6 +271,8 @@ def expected_counts(environments, method, n_sparse, zetas=None):
 
 def _given_points(given, species, blocks):
     n_features = blocks[-1].stop
+    if not isinstance(given, Mapping) and np.ndim(given) != 2:
+        raise ValueError(_WRONG_METHOD.format(given))
     if isinstance(given, Mapping):
         table = {atomic_number(key, "sparse_method"): value for key, value in given.items()}
     elif len(species) == 1:

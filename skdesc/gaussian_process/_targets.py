@@ -18,6 +18,10 @@ from ..structures._target_checks import (
 
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
+_FULL_TENSOR = (
+    "give tensors -volume * stress in eV, as extract_targets makes them of a stress; "
+    "ase.stress.voigt_6_to_full_3x3_stress unpacks six components"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,6 @@ class Targets:
         if self.virials is not None:
             mask |= np.isfinite(self.virials).any(axis=1)
         return mask
-
 
     def without(self, energies, forces, virials):
         """Targets from which those of a baseline are subtracted; None where not needed."""
@@ -123,11 +126,11 @@ def _check_virials(virials, n_structures):
     check_one_per_structure("virials", virials, n_structures)
     result = np.full((n_structures, 6), np.nan)
     for index, block in enumerate(virials):
-        virial = check_block("virials", block, index, (3, 3))
-        if virial is None:
+        virial = check_block("virials", block, index, (3, 3), _FULL_TENSOR)
+        if virial is None or np.isnan(virial).all():
             continue
-        skew = np.abs(virial - virial.T).max()
-        if skew > 1e-3 * max(np.abs(virial).max(), 1.0):
+        skew = np.abs(np.nan_to_num(virial - virial.T)).max()
+        if skew > 1e-3 * max(np.nanmax(np.abs(virial)), 1.0):
             raise ValueError(f"virials[{index}] is not symmetric (off by {skew:.3g} eV), but a "
                              "virial -dE/d(strain) is; check how it was unpacked")
         result[index] = 0.5 * (virial + virial.T)[VOIGT]
@@ -197,7 +200,7 @@ def check_config_types(config_types, n_structures, reason):
     reason : str
         Why kinds are needed, for the message.
     """
-    if config_types is None or isinstance(config_types, str):
+    if isinstance(config_types, str) or not hasattr(config_types, "__len__"):
         raise ValueError(f"{reason}, but no config types are given; pass config_types=, one per "
                          "structure, to fit")
     if len(config_types) != n_structures:

@@ -28,7 +28,7 @@ def check_one_per_structure(name, values, n_structures):
                          "structures; give one per structure, None where there is none")
 
 
-def check_block(name, values, index, shape):
+def check_block(name, values, index, shape, remedy="are they in the order of the structures?"):
     """One structure's array, or None where all of it is missing.
 
     Parameters
@@ -41,6 +41,8 @@ def check_block(name, values, index, shape):
         The structure.
     shape : tuple of int
         Shape that the array must have.
+    remedy : str
+        What to do about another shape.
 
     Returns
     -------
@@ -49,10 +51,16 @@ def check_block(name, values, index, shape):
     """
     if values is None or (np.ndim(values) == 0 and np.isnan(values)):
         return None
-    values = np.asarray(values, dtype=np.float64)
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name}[{index}] is complex, but must be real")
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}[{index}] is no array of numbers ({error}); give the shape "
+                         f"{shape}, or None for what is missing") from error
     if values.shape != shape:
         raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
-                         "are they in the order of the structures?")
+                         f"{remedy}")
     if (np.abs(values) > LARGEST).any():
         raise ValueError(f"{name}[{index}] has infinite or absurd entries; use NaN or None for "
                          "what is missing")

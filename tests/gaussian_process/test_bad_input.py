@@ -37,6 +37,9 @@ def assert_finite(gap, X, derivatives=True):
         ({"sigma_forces": 1e-200}, ValueError, "sigma_forces is 1e-200, .* between 1e-30 and"),
         ({"energy_scale": 1e200}, ValueError, r"energy_scale is 1e\+200, .* between 1e-30 and"),
         ({"optimize": True}, ValueError, "optimize is True"),
+        ({"n_jobs": 1.5}, ValueError, "n_jobs is 1.5, but must be an integer other than 0"),
+        ({"sparse_method": None}, ValueError, "sparse_method is None, but must be one of"),
+        ({"e0": {"H": None, "O": 1.0}}, TypeError, "e0 has None for 'H'"),
         ({"memory_limit": 100}, ValueError, "memory_limit is 100 bytes, but the solver needs"),
         ({"e0": "mean"}, ValueError, "e0 is 'mean'"),
         ({"e0": {"H": -13.6}}, ValueError, r"no energy for the atomic numbers \[8\]"),
@@ -61,7 +64,27 @@ def test_parameters(features, targets, params, error, match):
         (lambda y, t: (y * 1e200, t), "y has .* leave out what has not converged"),
         (lambda y, t: (y, {"virials": t["virials"][0]}), "virials has 3 entries"),
         (lambda y, t: (y, {"virials": t["virials"].reshape(12, 9)}), r"shape \(9,\)"),
+        (
+            lambda y, t: (y, {"virials": t["virials"].reshape(12, 9)[:, :6]}),
+            r"shape \(6,\), .* as extract_targets makes them of a stress",
+        ),
         (lambda y, t: (y, {"virials": np.triu(t["virials"])}), "not symmetric"),
+        (
+            lambda y, t: (y, {"virials": np.triu(t["virials"]) + np.diag([0, 0, np.nan])}),
+            "not symmetric",
+        ),
+        (
+            lambda y, t: (y, {"forces": [f.astype(complex) for f in t["forces"]]}),
+            r"forces\[0\] is complex",
+        ),
+        (
+            lambda y, t: (y, {"forces": [["no", "force"]] * 12}),
+            r"forces\[0\] is no array of numbers .* or None for what is missing",
+        ),
+        (
+            lambda y, t: (y, {"sigmas": {"a": (1, 1, 1)}, "config_types": 5}),
+            "no config types are given",
+        ),
         (lambda y, t: (y, {"sigmas": np.ones((12, 2))}), r"sigmas has the shape \(12, 2\)"),
         (lambda y, t: (y, {"sigmas": np.zeros((12, 3))}), "sigmas has 0.0 for structure 0"),
         (lambda y, t: (y, {"sigmas": 1.0}), "sigmas is of type float"),
@@ -178,7 +201,8 @@ class TestUnluckyData:
         y, derivatives = targets
         forces = [block.copy() for block in derivatives["forces"]]
         forces[0] *= 1e8
-        gap.fit(features, y, forces=forces)
+        with pytest.warns(SuspiciousTargetsWarning, match=r"forces\[0\] has .* leave out what"):
+            gap.fit(features, y, forces=forces)
         assert_finite(gap, features)
 
     def test_huge_and_tiny_energies(self, features, targets, gap):

@@ -480,4 +480,6 @@ class TestPlainArrays:
 
 def test_html_shows_the_model(features, targets):
     gap = GAPRegressor(n_sparse=5).fit(features, targets[0])
-    assert "GAPRegressor" in gap._repr_html_()
+    caption = gap._caption()
+    assert caption in gap._repr_html_()
+    assert f"energy scale in eV: {gap.energy_scale_:.4g}; e0 in eV: H " in caption

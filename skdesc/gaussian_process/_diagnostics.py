@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
 from ._posterior import Posterior
@@ -16,8 +17,8 @@ _HUGE_FORCE = 1e3
 # virials are compared with what energies and forces imply if this is as many standard deviations
 # from zero, and are suspicious if they are as correlated as this but differ by more than the factor
 _CERTAIN = 2.0
-_CORRELATED = 0.5
-_FACTOR = 20.0
+_CORRELATED = 0.4
+_FACTOR = 5.0
 
 
 def warn_of_rounding(posterior, stacklevel=5):
@@ -91,11 +92,14 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
     others = {kind: T for kind, T in triangles.items() if kind != "virials"}
     without = Posterior(posterior.prior, data, others, posterior.energy_scales, posterior.sigmas)
     rows, given = triangles["virials"][:, :-1], triangles["virials"][:, -1]
-    implied = rows @ without.weights
+    # a crude model knows some combinations of virials much better than others: these count
+    half = without.half(rows)
+    covariance = half @ half.T + posterior.sigmas["virials"] ** 2 * np.eye(len(half))
+    both = np.column_stack([given, rows @ without.weights])
+    given, implied = solve_triangular(cholesky(covariance, lower=True), both, lower=True).T
     lengths = np.linalg.norm(given), np.linalg.norm(implied)
-    noise = posterior.sigmas["virials"] * np.sqrt(posterior.n_rows["virials"])
-    doubt = max(noise, _CERTAIN * np.linalg.norm(without.half(rows)))
-    if lengths[0] == 0.0 or lengths[1] < doubt:
+    n_known = min(len(given), posterior.n_rows["virials"])
+    if lengths[0] == 0.0 or lengths[1] < _CERTAIN * np.sqrt(n_known):
         return  # nothing to compare, or too little to be sure of
     cosine = given @ implied / (lengths[0] * lengths[1])
     ratio = lengths[0] / lengths[1]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
 from helpers.toy_data import make_frames, reference
 
-from skdesc import GAPRegressor, check_structures
+from skdesc import GAPRegressor, SOAPTransformer, check_structures, extract_targets
 from skdesc.exceptions import (
     SuspiciousTargetsWarning,
     UntrustworthyFitError,
@@ -254,7 +255,7 @@ def many(toy):
 
 
 class TestVirialsOfAnotherKind:
-    @pytest.mark.parametrize("factor", [-1.0, 0.006, 160.0])
+    @pytest.mark.parametrize("factor", [-1.0, 0.006, 0.1, 10.0, 160.0])
     def test_wrong_sign_or_unit(self, features, targets, factor):
         y, derivatives = targets
         virials = factor * derivatives["virials"]
@@ -274,6 +275,27 @@ class TestVirialsOfAnotherKind:
         for start in range(0, 60, 3):  # too few energies to be sure of anything
             part = slice(start, start + 3)
             GAPRegressor(n_sparse=50).fit(X[part], y[part], virials=virials[part])
+
+    def test_no_false_alarm_of_few_alloys(self):
+        """What energies and forces imply is of the other sign here, where they say nothing."""
+        frames = []
+        rng = np.random.RandomState(0)
+        for _ in range(10):
+            atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+            atoms.symbols[rng.rand(32) < rng.rand()] = "Ni"
+            strain = np.eye(3) + 0.04 * rng.normal(size=(3, 3))
+            atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+            atoms.positions += 0.1 * rng.normal(size=atoms.positions.shape)
+            atoms.calc = EMT()
+            atoms.get_stress()
+            frames.append(atoms)
+        y, derivatives = extract_targets(frames)
+        X = SOAPTransformer(cutoff=4.5, n_max=4, l_max=3, n_jobs=1).fit_transform(frames)
+        k = np.array([2, 8, 4, 9, 1, 6])
+        GAPRegressor(n_sparse=60).fit(
+            X[k], y[k], forces=[derivatives["forces"][i] for i in k],
+            virials=derivatives["virials"][k],
+        )  # fmt: skip
 
     def test_no_false_alarm(self, features, targets):
         GAPRegressor(n_sparse=3).fit(features, targets[0], **targets[1])

@@ -254,7 +254,8 @@ def _attached_forces(X):
     if frames is None:
         raise ValueError(
             "the scorer of forces has got none; call sklearn.set_config(enable_metadata_routing="
-            "True) and pass params={'forces': forces}, or score on Atoms with forces attached"
+            "True) and pass params={'forces': forces}, to fit of a search forces=forces; or score "
+            "on Atoms with forces attached, which no step has turned into features"
         )
     return extract_targets(frames, forces=True, virials=False)[1]["forces"]
 

@@ -98,9 +98,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Objective of the second stage. "auto" is "one_pass" where that is possible, unless
         `stage_one_objective` is "cv". Both give the same scores.
     objective : str or list of str, default=None
-        The metric that the swarms look at, if `scoring` has several; that of `refit` by
-        default. With a list they look for trade-offs: see `pareto_front_`. Besides metrics,
-        "fit_time" and "score_time" may be named, which are minimised.
+        The metric that the swarms look at, if `scoring` has several; by default that of `refit`,
+        or all if `refit` is False or a callable. With more than one they look for trade-offs:
+        see `pareto_front_`. "fit_time" and "score_time" may be named too, and are minimised.
     scoring : str, callable, list, tuple or dict, default=None
         As in :class:`~sklearn.model_selection.GridSearchCV`. Scorers are called as
         ``scorer(rest, Z, y)``, where `Z` are the features after the stateless leading steps
@@ -295,6 +295,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             The search itself.
         """
         settings = check_settings(self)
+        self._validate_params()
         stages, start = make_stages(self)
         check_target(self.estimator, y, stages)
         scorers, _ = self._get_scorers()

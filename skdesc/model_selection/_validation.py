@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
@@ -332,28 +333,46 @@ def _check_init_names(init, spaces):
 
 def _make_metrics(search):
     """Names of the metrics that the swarm looks at."""
-    scoring, objective = search.scoring, search.objective
-    if callable(scoring) or scoring is None or isinstance(scoring, str):
-        names = None if callable(scoring) else ["score"]
-    else:
-        names = list(scoring)
+    names, objective, refit = _metric_names(search.scoring), search.objective, search.refit
     if objective is None:
-        if isinstance(search.refit, str):
-            objective = search.refit
-        elif names is None or names == ["score"]:
+        if names == ["score"] or (names is None and not isinstance(refit, str)):
             objective = "score"
-        else:
+        elif isinstance(refit, str):
+            if names is not None and refit not in names:
+                raise ValueError(f"refit is {refit!r}, but must name one of the metrics {names}")
+            objective = refit
+        elif refit and not callable(refit):
             raise ValueError(
                 f"scoring has the metrics {names}, but neither objective nor refit names the one "
                 "to search by; set objective"
             )
+        else:
+            objective = names
     metrics = [objective] if isinstance(objective, str) else list(objective)
     unknown = [] if names is None else [name for name in metrics if name not in [*names, *TIMES]]
     if unknown or not metrics:
         raise ValueError(
-            f"objective is {objective!r}, but must name one or more of {[*names, *TIMES]}"
+            f"objective is {objective!r}, but must name one or more of {[*(names or []), *TIMES]}"
         )
     return metrics
+
+
+def _metric_names(scoring):
+    """Names of the metrics of `scoring`, None for a callable, which may give any."""
+    several = isinstance(scoring, (list, tuple, Mapping))
+    if several and not scoring:
+        raise ValueError(f"scoring is {scoring!r}, but must name at least one metric")
+    given = scoring.values() if isinstance(scoring, Mapping) else scoring if several else [scoring]
+    unknown = sorted({name for name in given if isinstance(name, str)} - {*get_scorer_names()})
+    if unknown:
+        raise ValueError(
+            f"scoring names {unknown}, but sklearn.metrics.get_scorer_names() has no such scorer; "
+            "pass the scorer itself, such as skdesc.metrics.SCORERS['neg_forces_rmse'] for errors "
+            "of forces"
+        )
+    if several:
+        return list(scoring)
+    return None if callable(scoring) else ["score"]
 
 
 def _check_number(name, value, kind, least):

@@ -387,6 +387,13 @@ def test_multimetric(data):
     chosen = _pca_search(scoring=scoring, refit=lambda results: 2, objective="r2").fit(*data)
     assert chosen.best_index_ == 2
     assert not hasattr(chosen, "best_score_")
+    # no name says which metric to search by: all count, as trade-offs
+    for refit in (False, lambda results: 2):
+        both = _pca_search(scoring=scoring, refit=refit).fit(*data)
+        assert both.history_[0]["scores"].shape == (4, 2)
+        assert set(both.pareto_front_[0]["scores"]) == {"r2", "mae"}
+    # scikit-learn asks of a single metric only that refit be true
+    assert _pca_search(refit="any").fit(*data).best_score_ == _pca_search().fit(*data).best_score_
 
 
 def test_callable_scoring(data):

@@ -7,6 +7,7 @@ same candidates, and finds those evaluated before in the file.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import joblib
@@ -40,6 +41,8 @@ class Checkpoint:
     """
 
     def __init__(self, path, fingerprint, seed):
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint is {path!r}, but must be the path of a file, or None")
         self._path = None if path is None else Path(path)
         self._fingerprint = fingerprint
         self.seed = seed
@@ -50,6 +53,8 @@ class Checkpoint:
             raise ValueError(
                 f"checkpoint={str(path)!r} cannot be written, the folder does not exist; make it"
             )
+        if self._path.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} is a folder; name a file in it")
         if self._path.exists():
             self._read()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 
 from ._evaluation import TIMES
 from ._pareto import is_non_dominated, knee_point
@@ -28,6 +31,29 @@ def describe_failures(search):
         f"{len(search.errors)} of {search.n_evaluated} candidates failed, the first with "
         f"{first.splitlines()[-1]}\n{first}"
     )
+
+
+def warn_of_failures(search, stacklevel):
+    """Warn of candidates that failed, and of stages that none of them has moved.
+
+    Parameters
+    ----------
+    search : StagedSearch
+        A search that has run.
+    stacklevel : int
+        How far up the caller of ``fit`` is, as seen from here.
+    """
+    failures = describe_failures(search)
+    if failures:
+        warnings.warn(failures, FitFailedWarning, stacklevel=stacklevel)
+    for stage in search.stage_results:
+        if stage["n_iterations"] and not np.isfinite(stage["best_score"]).all():
+            warnings.warn(
+                f"stage {stage['stage']} has found no finite value of its objective "
+                f"{stage['objective']!r}, so its parameters stay as they were; look at the "
+                "objective, the targets and the folds",
+                stacklevel=stacklevel,
+            )
 
 
 def metric_names(rows):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import warnings
 from copy import copy
 
 import numpy as np
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
@@ -17,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils._sklearn_compat import BaseSearchCV
 from ._checkpoint import open_checkpoint
 from ._evaluation import Evaluator, inner_threads, pack_structures
-from ._results import describe_failures, make_results, select_best
+from ._results import describe_failures, make_results, select_best, warn_of_failures
 from ._stages import StagedSearch
 from ._steps import has_leading_steps, routing_enabled
 from ._validation import check_metadata, check_settings, check_target, make_stages
@@ -375,15 +373,13 @@ class TwoStagePSOSearchCV(BaseSearchCV):
 
     def _check_refit_for_multimetric(self, scores):
         # the knee of a front is a choice that needs no metric's name
-        if self._is_knee_chosen():
-            return
-        super()._check_refit_for_multimetric(scores)
+        if not self._is_knee_chosen():
+            super()._check_refit_for_multimetric(scores)
 
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""
-        failures = describe_failures(search)
         if all(row["error"] is not None for row in search.rows):
-            raise ValueError(f"No candidate could be cross-validated: {failures}")
+            raise ValueError(f"No candidate could be cross-validated: {describe_failures(search)}")
         self.n_splits_ = len(splits)
         # scikit-learn's wrapper of several scorers keeps them as a dict
         self.scorer_ = getattr(scorers, "_scorers", scorers)
@@ -393,8 +389,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_feature_evaluations_ = search.n_features
         make_results(self, search.rows)
         select_best(self, metrics, self._is_knee_chosen())
-        if failures:
-            warnings.warn(failures, FitFailedWarning, stacklevel=3)
+        warn_of_failures(search, stacklevel=4)
 
     def _refit(self, X, y, fit_params):
         estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))

@@ -284,10 +284,15 @@ def _make_rules(swarm):
             raise ValueError(
                 f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be one of {choices}"
             )
-    if np.shape(rules.inertia) not in ((), (2,)):
-        raise ValueError(f"swarm['inertia'] is {rules.inertia!r}, but must be a number or a pair")
+    inertia = rules.inertia
+    weights = inertia if np.shape(inertia) == (2,) else [inertia]
+    if not all(_is_finite(weight) for weight in weights):
+        raise ValueError(f"swarm['inertia'] is {inertia!r}, but must be a number or a pair")
+    for name in ("cognitive", "social"):
+        if not _is_finite(getattr(rules, name)):
+            raise ValueError(f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be a number")
     clamp = rules.velocity_clamp
-    if clamp is not None and not 0 < clamp <= 1:
+    if clamp is not None and not (_is_finite(clamp) and 0 < clamp <= 1):
         raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
     return rules
 
@@ -308,6 +313,9 @@ def _check_init(init, n_particles):
         return []
     if isinstance(init, Mapping) or not isinstance(init, Sequence) or isinstance(init, str):
         raise TypeError(f"init is {init!r}, but must be a list of dicts of parameters")
+    wrong = [seed for seed in init if not isinstance(seed, Mapping)]
+    if wrong:
+        raise TypeError(f"init holds {wrong[0]!r}, but must be a list of dicts of parameters")
     if len(init) >= n_particles:
         raise ValueError(
             f"init has {len(init)} candidates, which with the estimator's own parameters is more "
@@ -348,6 +356,8 @@ def _make_metrics(search):
             )
         else:
             objective = names
+    if not isinstance(objective, (str, list, tuple)):
+        raise TypeError(f"objective is {objective!r}, but must be the name of a metric, or a list")
     metrics = [objective] if isinstance(objective, str) else list(objective)
     unknown = [] if names is None else [name for name in metrics if name not in [*names, *TIMES]]
     if unknown or not metrics:
@@ -379,3 +389,7 @@ def _check_number(name, value, kind, least):
     if not isinstance(value, kind) or isinstance(value, bool) or not value >= least:
         what = "an integer" if kind is numbers.Integral else "a number"
         raise ValueError(f"{name} is {value!r}, but must be {what} of at least {least}")
+
+
+def _is_finite(value):
+    return isinstance(value, numbers.Real) and bool(np.isfinite(value))

@@ -60,6 +60,11 @@ def _search(**changes):
         ({"swarm": {"speed": 1}}, "unknown options"),
         ({"swarm": {"bounds": "open"}}, "swarm\\['bounds'\\] is 'open'"),
         ({"swarm": {"inertia": (1, 2, 3)}}, "swarm\\['inertia'\\]"),
+        ({"swarm": {"inertia": "fast"}}, "swarm\\['inertia'\\] is 'fast'"),
+        ({"swarm": {"inertia": (0.9, np.nan)}}, "swarm\\['inertia'\\]"),
+        ({"swarm": {"social": np.nan}}, "swarm\\['social'\\] is nan, but must be a number"),
+        ({"swarm": {"cognitive": "a"}}, "swarm\\['cognitive'\\] is 'a'"),
+        ({"swarm": {"velocity_clamp": "a"}}, "swarm\\['velocity_clamp'\\] is 'a'"),
         ({"swarm": {"velocity_clamp": 0}}, "swarm\\['velocity_clamp'\\]"),
         ({"init": [{"pca__n_components": 3}]}, "outside its space"),
         ({"init": [{"alpha": 3}]}, "in neither space"),
@@ -95,6 +100,32 @@ def test_wrong_types():
         _search(transformer_space=[1]).fit(X, y)
     with pytest.raises(TypeError, match="init is"):
         _search(init={"pca__n_components": 1}).fit(X, y)
+
+
+    with pytest.raises(TypeError, match="init holds 5, but must be a list of dicts"):
+        _search(init=[5]).fit(X, y)
+    with pytest.raises(TypeError, match="objective is 5, but must be the name of a metric"):
+        _search(objective=5).fit(X, y)
+    with pytest.raises(TypeError, match="checkpoint is 3, but must be the path of a file"):
+        _search(checkpoint=3).fit(X, y)
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+        _search(checkpoint=tmp_path).fit(X, y)
+
+
+def test_a_first_stage_that_never_knows_is_said():
+    search = TwoStagePSOSearchCV(
+        make_pipeline(PCA(2), Ridge()),
+        {"pca__n_components": [1, 2]},
+        {"ridge__alpha": [0.1, 1.0]},
+        stage_one_objective=lambda estimator, Z, y, params: np.nan,
+        n_iterations=2, cv=3, random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="stage 1 has found no finite value of its objective"):
+        search.fit(X, y)
+    assert search.best_params_["pca__n_components"] == 2
 
 
 def test_no_transformer():

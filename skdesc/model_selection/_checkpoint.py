@@ -136,7 +136,7 @@ def open_checkpoint(search, evaluator):
             search.strategy,
             search.stage_one_objective,
             search.stage_two_objective,
-            search.objective,
+            list(evaluator.metrics),
             search.init,
             search.topology,
             search.swarm,

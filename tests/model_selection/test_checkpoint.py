@@ -162,3 +162,15 @@ def test_failures_are_kept(tmp_path):
             search = _search(path, **space).fit(*DATA)
         outcomes.append(json.dumps(_outcome(search)))
     assert outcomes[0] == outcomes[1]
+
+
+def test_another_metric_of_refit_is_another_search(tmp_path):
+    X = np.random.RandomState(0).normal(size=(30, 4))
+    search = TwoStagePSOSearchCV(
+        make_pipeline(PCA(), Ridge()), {"pca__n_components": [1, 2]}, {"ridge__alpha": [0.1, 1.0]},
+        scoring=["r2", "neg_mean_absolute_error"], refit="r2",
+        n_iterations=1, cv=3, random_state=0, checkpoint=tmp_path / "search.json",
+    ).fit(X, X[:, 0])  # fmt: skip
+    # what the last step finds itself depends on the metric
+    with pytest.raises(ValueError, match="belongs to another search: search differ"):
+        search.set_params(refit="neg_mean_absolute_error").fit(X, X[:, 0])

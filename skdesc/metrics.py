@@ -30,7 +30,7 @@ def energy_rmse_per_atom(y_true, y_pred, n_atoms):
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_structures,)
-        Total energies, in eV.
+        Total energies, in eV. Where the true one is NaN, it does not count.
     n_atoms : array-like of shape (n_structures,)
         Numbers of atoms, such as ``structures.n_atoms``.
 
@@ -54,7 +54,7 @@ def energy_mae_per_atom(y_true, y_pred, n_atoms):
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_structures,)
-        Total energies, in eV.
+        Total energies, in eV. Where the true one is NaN, it does not count.
     n_atoms : array-like of shape (n_structures,)
         Numbers of atoms, such as ``structures.n_atoms``.
 
@@ -201,7 +201,10 @@ def _energy_errors(y_true, y_pred, n_atoms):
                          "structure")
     if not (n_atoms > 0).all():
         raise ValueError("n_atoms must be positive")
-    return (y_true - y_pred) / n_atoms
+    known = ~np.isnan(y_true)
+    if not known.any():
+        raise ValueError("y_true has no energy to compare with; give at least one that is not NaN")
+    return ((y_true - y_pred) / n_atoms)[known]
 
 
 def _force_errors(forces_true, forces_pred):

@@ -52,12 +52,14 @@ class AtomEnergies:
         Parameters
         ----------
         energies : ndarray of shape (n_structures,)
-            Total energies.
+            Total energies; NaN where not known.
         composition : ndarray of shape (n_structures, n_elements)
             Numbers of atoms.
         isolated : ndarray of bool of shape (n_structures,)
             Which structures are isolated atoms.
         """
+        known = np.isfinite(energies)
+        energies, composition, isolated = energies[known], composition[known], isolated[known]
         which = composition[isolated].argmax(axis=1)
         np.minimum.at(self.isolated, which, energies[isolated])
         # the noise of an energy grows with the square root of the number of atoms

@@ -114,8 +114,8 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         Logarithm of the probability density of the targets.
     loo_ : ndarray of shape (n_structures,)
         Energy minus the prediction of the model that was not given this energy, in eV, in
-        closed form. The structure's forces and virials, the sparse points, `e0_`, scale and
-        noise stay as they are. Not available after :meth:`partial_fit`.
+        closed form; NaN where there is none. The structure's forces and virials, the sparse
+        points, `e0_`, scale and noise stay as they are. Not available after :meth:`partial_fit`.
     condition_number_ : float
         Estimate of the condition number of the triangle that the weights are solved from.
         Rounding errors of weights grow with it; those of predictions far less.
@@ -199,7 +199,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
             Descriptors of the structures.
         y : array-like of shape (n_structures,)
-            Total energies, in eV.
+            Total energies, in eV. Beside forces or virials, NaN leaves one out.
         forces : sequence of array-like of shape (n_atoms, 3), default=None
             Forces of each structure, in eV/angstrom. None or NaN for a structure, or NaN for
             a component, leaves them out.

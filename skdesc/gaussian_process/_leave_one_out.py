@@ -27,7 +27,7 @@ def leave_one_out(model, environments, targets, training, sigma_energy):
     Returns
     -------
     ndarray of shape (n_structures,)
-        Energy minus prediction, in eV.
+        Energy minus prediction, in eV; NaN where the energy is not known.
     """
     # the noise that was refined, times what is given for each structure
     sigmas = targets.sigmas[:, 0] * np.sqrt(environments.n_atoms)
@@ -36,7 +36,11 @@ def leave_one_out(model, environments, targets, training, sigma_energy):
     batches = model.energy_rows_in_batches(environments, training.batch_bytes)
     if len(residual) <= len(model.points):
         rows = np.concatenate([rows for _, _, rows in batches])
-        return _of_few(model.posterior, training, rows, residual, sigmas)
+        known = np.isfinite(residual)
+        residual[known] = _of_few(
+            model.posterior, training, rows[known], residual[known], sigmas[known]
+        )
+        return residual
     for part, _, rows in batches:
         leverage = np.square(model.posterior.half(rows)).sum(axis=1) / sigmas[part] ** 2
         residual[part] -= rows @ model.posterior.weights

@@ -31,7 +31,7 @@ class Targets:
     Parameters
     ----------
     energies : ndarray of shape (n_structures,)
-        Total energies, in eV; always finite.
+        Total energies, in eV.
     forces : list of (ndarray of shape (n_atoms, 3) or None), or None
         In eV/angstrom.
     virials : ndarray of shape (n_structures, 6) or None
@@ -105,14 +105,20 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
     if y is None:
         raise ValueError("GAPRegressor requires y to be passed, but the target y is None; give "
                          "the total energies")
+    derivatives = forces is not None or virials is not None
+    # without derivatives, there would be nothing to learn from such a structure
+    finite = "allow-nan" if derivatives else True
     y = column_or_1d(
-        check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"), warn=True
-    )
+        check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite=finite,
+                    input_name="y"),
+        warn=True,
+    )  # fmt: skip
     check_consistent_length(environments, y)
-    if np.abs(y).max() > LARGEST:
-        raise ValueError(f"y has {y[np.abs(y).argmax()]:.3g}, but energies in eV are below "
+    largest = np.abs(np.nan_to_num(y)).argmax()
+    if np.abs(y[largest]) > LARGEST:
+        raise ValueError(f"y has {y[largest]:.3g}, but energies in eV are below "
                          f"{LARGEST:g}; leave out what has not converged")
-    if forces is not None or virials is not None:
+    if derivatives:
         environments.require_structures()
     return Targets(
         y,

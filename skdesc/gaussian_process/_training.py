@@ -266,6 +266,9 @@ class Training:
             All else.
         """
         prior, data = self.prior, self.data
+        if "energy" not in data.triangles:
+            raise ValueError("y is NaN for all structures, but at least one energy must be known: "
+                             "forces and virials leave a constant open")
         with one_thread:
             e0 = self.atom_energies.solve()
             triangles = data.reduced(e0)

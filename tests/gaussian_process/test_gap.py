@@ -401,6 +401,26 @@ def test_leave_one_out_of_a_model_that_goes_through_the_energies(features, targe
     np.testing.assert_allclose(loo[0], loo[1], rtol=0.05, atol=1e-3)
 
 
+@pytest.mark.parametrize("n_sparse", [5, 500])
+def test_structures_without_energies(features, targets, n_sparse):
+    """An energy that is not known says what one says that is known to nothing."""
+    y, derivatives = targets
+    unknown = np.arange(len(y)) % 3 == 1
+    left_out = np.where(unknown, np.nan, y)
+    sigmas = np.full((len(y), 3), np.nan)
+    sigmas[unknown, 0] = 1e4
+    params = {"e0": {"H": -13.6, "O": -430.0}, "energy_scale": 0.5, "n_sparse": n_sparse}
+    gap = GAPRegressor(**params).fit(features, left_out, **derivatives)
+    vague = GAPRegressor(**params).fit(features, y, sigmas=sigmas, **derivatives)
+    assert relative(gap.predict(features), vague.predict(features)) < 1e-8
+    assert relative(gap.loo_[~unknown], vague.loo_[~unknown]) < 1e-3
+    assert np.isnan(gap.loo_[unknown]).all()
+    # free atoms' energies come from the other structures
+    auto = GAPRegressor(n_sparse=n_sparse).fit(features, left_out, **derivatives)
+    only = GAPRegressor(n_sparse=n_sparse).fit(features[~unknown], y[~unknown])
+    assert auto.e0_ == pytest.approx(only.e0_)
+
+
 def test_local_energies_add_up(features, targets):
     gap = GAPRegressor(n_sparse=5).fit(features, targets[0])
     local, std = gap.predict_local_energies(features, return_std=True)

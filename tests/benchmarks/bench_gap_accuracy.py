@@ -14,6 +14,7 @@ import lzma
 import resource
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,21 +81,22 @@ def nearest_neighbors(frames):
 
 def candidates(frames, elements):
     """Unions of descriptors, and the exponent of each."""
+    reduced = partial(TensorReducedTransformer, random_state=0)
     if any(atoms.pbc.any() for atoms in frames):
         nearest = nearest_neighbors(frames)
-        common = {"species": elements, "n_max": 6, "l_max": 5}
+        common = {"species": elements, "n_max": 6}
         near = {"cutoff_width": 0.6 * nearest, "atom_sigma": 0.16 * nearest}
         far = {"cutoff_width": 1.2 * nearest, "atom_sigma": 0.2 * nearest}
         choices = [
-            ({"cutoff": 1.7 * reach, **near}, {"cutoff": 2.7 * reach, **far})
+            ({"cutoff": 2.1 * reach, **near}, {"cutoff": 2.7 * reach, "l_max": 5, **far})
             for reach in (0.85 * nearest, nearest, 1.15 * nearest)
         ]
     else:
         # in angstrom, as hydrogen is nearer than what matters; the few neighbors of molecules
         # make finer descriptors cheap
-        common = {"species": elements, "n_max": 8, "l_max": 6}
+        common = {"species": elements, "n_max": 8}
         near = {"cutoff": 4.0, "cutoff_width": 1.5, "atom_sigma": 0.3}
-        far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5}
+        far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5, "l_max": 6}
         choices = [
             [{**part, "radial_scaling": (1.0, scale, 4)} for part in (near, far)]
             for scale in (1.5, 2.0, 3.0)
@@ -104,13 +106,13 @@ def candidates(frames, elements):
             # The size of the first does not depend on the elements. The second does not tell
             # them apart as neighbors: what is known of one serves where another has not been
             # seen. Pairs not seen at some distance would be without any repulsion there.
-            near = TensorReducedTransformer(**near, **common, n_channels=96, random_state=0)
-            far = SOAPTransformer(**far, **common, compression="mu2")
-            yield make_union(near, far), [4, 4]
+            near = reduced(**near, **common, l_max=5, n_channels=96)
+            yield make_union(near, SOAPTransformer(**far, **common, compression="mu2")), [4, 4]
         else:
+            # two and three neighbors at once: one more than SOAP
+            near = reduced(**near, **common, l_max=4, n_channels=16, correlation_order=3)
             pairs = TwoBodyTransformer(cutoff=far["cutoff"], species=elements)
-            many = (SOAPTransformer(**part, **common) for part in (near, far))
-            yield make_union(*many, pairs), [4, 4, 1]
+            yield make_union(near, SOAPTransformer(**far, **common), pairs), [4, 4, 1]
 
 
 def has_forces(frames):
@@ -139,7 +141,7 @@ def choose_points(union, frames, n_elements):
             for atoms in part
         )
         if isinstance(descriptor, TensorReducedTransformer):
-            size = descriptor.n_channels * (descriptor.l_max + 1)
+            size = descriptor.fit_transform(part[:1]).values.shape[1]
         else:
             size = descriptor.n_max * (descriptor.l_max + 1) ** 2
         derivatives += 6 * pairs * size

@@ -10,6 +10,7 @@ import numbers
 
 import joblib
 
+from ..structures._target_checks import check_forces, flatten_forces
 from ..utils.shared_work import is_sharing, shared
 from ._posterior import KINDS
 from ._sparse_points import select_points
@@ -97,6 +98,10 @@ def shared_blocks(regressor, environments, y, metadata, sides, pass_by):
     simple = metadata.get("sigmas") is None and regressor.baseline is None
     if not is_sharing() or not simple or not _is_repeatable(regressor):
         return pass_by()
+    if environments.features is not None and metadata.get("forces") is not None:
+        # one array is hashed faster than many
+        forces = check_forces(metadata["forces"], environments.n_atoms)
+        metadata = {**metadata, "forces": flatten_forces(forces, environments.n_atoms)}
     params = regressor.get_params(deep=False)
     return shared(
         pass_by, "blocks", joblib.hash(_content(environments)), [y, metadata, sides],

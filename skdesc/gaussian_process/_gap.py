@@ -298,7 +298,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         if self._training is None:
             raise ValueError("this potential was loaded without what it has seen, so it cannot be "
                              "solved again; fit it anew")
-        self._solve(self._training)
+        self._solve(self._training, check_virials=False)
         vars(self).pop("loo_", None)
         return self
 
@@ -423,11 +423,13 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
                 training.absorb(environments, targets, noise, self.memory_limit)
         return environments, targets, training
 
-    def _solve(self, training):
+    def _solve(self, training, *, check_virials=True):
         """Become the model that a training leads to."""
         with threads(self.n_jobs):
             optimize = self.optimize is not None
-            e0, posterior = training.solve(self.energy_scale, self._noise(), optimize=optimize)
+            e0, posterior = training.solve(
+                self.energy_scale, self._noise(), optimize=optimize, check_virials=check_virials
+            )
         self._training, self._baseline = training, self.baseline
         self._model = Model(training.elements, e0, training.points, posterior)
         vars(self).update(attributes(self._model))

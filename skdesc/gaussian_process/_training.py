@@ -246,7 +246,7 @@ class Training:
             self.data.add("virials", virials, values, np.repeat(noise[:, 2], 6))
         return energies
 
-    def solve(self, energy_scale, sigmas, *, optimize=False):
+    def solve(self, energy_scale, sigmas, *, optimize=False, check_virials=True):
         """Solve for the weights.
 
         Parameters
@@ -257,6 +257,8 @@ class Training:
             Noise of each kind.
         optimize : bool, default=False
             Whether to refine both.
+        check_virials : bool, default=True
+            Whether to compare virials with what else there is, as dear as to solve.
 
         Returns
         -------
@@ -283,7 +285,8 @@ class Training:
                 scales, sigmas = maximize_evidence(prior, data, triangles, scales, sigmas)
             posterior = Posterior(prior, data, triangles, scales, sigmas)
             warn_of_rounding(posterior)
-            warn_of_virials(posterior, data, triangles)
+            if check_virials:
+                warn_of_virials(posterior, data, triangles)
         return e0, posterior
 
 

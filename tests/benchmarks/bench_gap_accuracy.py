@@ -209,23 +209,24 @@ class Potential:
             groups.append(["sigma_virials"])
         for factor in factors:
             for group in groups:
-                improved = False
-                for step in (1 / factor, factor):
-                    improves = not improved  # the other way has not helped
-                    while improves:
-                        before = self.noise()
-                        after = {name: step * before[name] for name in group}
-                        if any(after[name] < LEAST[name] for name in group):
-                            break
-                        self.gap.set_params(**after).solve()
-                        found = self.score()
-                        improves = found > best + LEAST_GAIN
-                        if improves:
-                            best, improved = found, True
-                        else:
-                            self.gap.set_params(**before)
+                lowered = self.follow(group, 1 / factor, best)
+                best = lowered if lowered > best else self.follow(group, factor, best)
         self.gap.solve()
         return best
+
+    def follow(self, group, step, best):
+        """Multiply noise by a step while the score improves; return the best."""
+        while True:
+            before = self.noise()
+            after = {name: step * before[name] for name in group}
+            if any(after[name] < LEAST[name] for name in group):
+                return best
+            self.gap.set_params(**after).solve()
+            found = self.score()
+            if found <= best + LEAST_GAIN:
+                self.gap.set_params(**before)
+                return best
+            best = found
 
     def noise(self):
         """Present noise."""

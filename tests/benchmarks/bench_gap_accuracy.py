@@ -14,7 +14,6 @@ import lzma
 import resource
 import time
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +46,14 @@ PUBLISHED = {
 # atoms of the part of the training set that descriptors are compared on, and sparse points per
 # element of each model there
 PART_ATOMS, PART_POINTS = 9_000, 500
+# structures that mixing weights are learned from
+LEARNED_FROM = 150
 # additions and multiplications of the last fit: some minutes of one core
 OPERATIONS = 6e12
 # the triangles take some 2 GB
 MOST_POINTS = 5000
-# part of the structures that is held back to adjust the noise on
-HELD_BACK = 0.2
+# one structure of so many is held back to adjust the noise on
+HELD_BACK = 5
 # of the score, for which the noise is changed: few structures held back tell no less
 LEAST_GAIN = 0.01
 # Noise to begin with, and the least: forces of electronic structure theory are not converged
@@ -81,38 +82,58 @@ def nearest_neighbors(frames):
 
 def candidates(frames, elements):
     """Unions of descriptors, and the exponent of each."""
-    reduced = partial(TensorReducedTransformer, random_state=0)
     if any(atoms.pbc.any() for atoms in frames):
         nearest = nearest_neighbors(frames)
-        common = {"species": elements, "n_max": 6}
+        common = {"species": elements, "n_max": 6, "l_max": 5}
         near = {"cutoff_width": 0.6 * nearest, "atom_sigma": 0.16 * nearest}
         far = {"cutoff_width": 1.2 * nearest, "atom_sigma": 0.2 * nearest}
         choices = [
-            ({"cutoff": 2.1 * reach, **near}, {"cutoff": 2.7 * reach, "l_max": 5, **far})
+            (2.1 * reach, {"cutoff": 1.7 * reach, **near}, {"cutoff": 2.7 * reach, **far})
             for reach in (0.85 * nearest, nearest, 1.15 * nearest)
         ]
     else:
         # in angstrom, as hydrogen is nearer than what matters; the few neighbors of molecules
         # make finer descriptors cheap
-        common = {"species": elements, "n_max": 8}
+        common = {"species": elements, "n_max": 8, "l_max": 6}
         near = {"cutoff": 4.0, "cutoff_width": 1.5, "atom_sigma": 0.3}
-        far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5, "l_max": 6}
+        far = {"cutoff": 6.5, "cutoff_width": 3.0, "atom_sigma": 0.5}
         choices = [
-            [{**part, "radial_scaling": (1.0, scale, 4)} for part in (near, far)]
+            (4.0, *({**part, "radial_scaling": (1.0, scale, 4)} for part in (near, far)))
             for scale in (1.5, 2.0, 3.0)
         ]
-    for near, far in choices:
+    for cutoff, near, far in choices:
+        near, far = {**common, **near}, {**common, **far}
         if len(elements) > 3:
             # The size of the first does not depend on the elements. The second does not tell
             # them apart as neighbors: what is known of one serves where another has not been
             # seen. Pairs not seen at some distance would be without any repulsion there.
-            near = reduced(**near, **common, l_max=5, n_channels=96)
-            yield make_union(near, SOAPTransformer(**far, **common, compression="mu2")), [4, 4]
+            blind = SOAPTransformer(**far, compression="mu2")
+            if has_forces(frames):
+                yield make_union(learned_mixing(frames, near), blind), [2, 4]
+            else:
+                near = TensorReducedTransformer(**near, n_channels=96, random_state=0)
+                yield make_union(near, blind), [4, 4]
         else:
-            # two and three neighbors at once: one more than SOAP
-            near = reduced(**near, **common, l_max=4, n_channels=16, correlation_order=3)
             pairs = TwoBodyTransformer(cutoff=far["cutoff"], species=elements)
-            yield make_union(near, SOAPTransformer(**far, **common), pairs), [4, 4, 1]
+            far = SOAPTransformer(**far)
+            yield make_union(SOAPTransformer(**near), far, pairs), [4, 4, 1]
+            # two and three neighbors at once: one more than SOAP
+            near |= {"cutoff": cutoff, "l_max": 4, "n_channels": 16, "correlation_order": 3}
+            near = TensorReducedTransformer(**near, random_state=0)
+            yield make_union(near, far, pairs), [4, 4, 1]
+
+
+def learned_mixing(frames, parameters):
+    """Tensor-reduced descriptor with mixing weights learned from some energies and forces."""
+    parameters = {**parameters, "l_max": 4, "n_channels": 16, "scheme": "decomposition",
+                  "random_state": 0}  # fmt: skip
+    some = frames[:: max(1, len(frames) // LEARNED_FROM)]
+    y, targets = extract_targets(some, virials=False)
+    learner = TensorReducedTransformer(
+        **parameters, weights="learned", learning={"n_embedding": 4, "max_iter": 60}
+    )
+    learner.fit(some, y, forces=targets["forces"])
+    return TensorReducedTransformer(**parameters, weights=learner.mixing_weights_)
 
 
 def has_forces(frames):
@@ -155,10 +176,10 @@ def choose_points(union, frames, n_elements):
 class Potential:
     """A descriptor and a regressor, the noise of which is adjusted on structures held back."""
 
-    def __init__(self, union, zetas, points, frames, noise):
-        self.y, self.targets = extract_targets(frames)
+    def __init__(self, union, zetas, points, frames, held_back, noise):
+        self.y, self.targets = extract_targets([*frames, *held_back])
         self.union = union
-        self.features = union.fit_transform(frames)
+        self.features = union.fit_transform([*frames, *held_back])
         # pairs are represented completely
         n_sparse = [200 if zeta == 1 else points for zeta in zetas]
         single = len(zetas) == 1
@@ -166,10 +187,8 @@ class Potential:
             zeta=zetas[0] if single else zetas, n_sparse=n_sparse[0] if single else n_sparse,
             **noise,
         )  # fmt: skip
-        # every part of a file that is ordered by kinds of structures is represented
-        index = np.arange(len(frames))
-        self.held_back = index[3 :: round(1 / HELD_BACK)]
-        self.learn(np.setdiff1d(index, self.held_back))
+        self.held_back = np.arange(len(frames), len(self.y))
+        self.learn(np.arange(len(frames)))
 
     def learn(self, index):
         """Learn from some structures, with the present noise."""
@@ -233,35 +252,39 @@ class Potential:
         return {name: getattr(self.gap, name) for name in START}
 
 
-def choose(frames, elements):
+def choose(frames, held_back, elements):
     """Descriptors and noise that are best with few sparse points, on part of the structures."""
-    n_atoms = sum(map(len, frames))
+    n_atoms = sum(map(len, frames)) + sum(map(len, held_back))
     # a structure without forces tells less
     wanted = PART_ATOMS * (1 if has_forces(frames) else 3)
-    part = frames[:: max(1, round(n_atoms / wanted))]
-    print(f"compared on {len(part)} training structures, {sum(map(len, part))} atoms:")
+    step = max(1, round(n_atoms / wanted))
+    part = frames[::step], held_back[::step]
+    print(f"compared on {len(part[0])} training structures and {len(part[1])} held back, "
+          f"{sum(len(atoms) for side in part for atoms in side)} atoms:")
     best = (-np.inf,)
     for union, zetas in candidates(frames, elements):
         start = time.perf_counter()
         points = PART_POINTS // len(many_body(union))
-        potential = Potential(union, zetas, points, part, START)
+        potential = Potential(union, zetas, points, *part, START)
         score = potential.adjust([10.0, 5.0, 2.5])
         noise = potential.noise()
         print(f"    {describe(union)}: {score:.3f}, "
               f"{', '.join(f'{name} {value:.2g}' for name, value in noise.items())}, "
-              f"{time.perf_counter() - start:.0f} s")
+              f"{time.perf_counter() - start:.0f} s", flush=True)
         if score > best[0]:
             best = score, union, zetas, noise
     return best[1:]
 
 
 def describe(union):
-    """Ranges of descriptors."""
+    """Kinds and ranges of descriptors."""
     texts = []
     for _, part in union.transformer_list:
+        kind = type(part).__name__.removesuffix("Transformer")
         scaling = getattr(part, "radial_scaling", None)
-        texts.append(f"{part.cutoff:.3g}" + (f" (weight by {scaling[1]:.3g})" if scaling else ""))
-    return "cutoffs " + ", ".join(texts)
+        weight = f" (weight by {scaling[1]:.3g})" if scaling else ""
+        texts.append(f"{kind} {part.cutoff:.3g}{weight}")
+    return ", ".join(texts)
 
 
 def report(name, frames, potential):
@@ -300,10 +323,13 @@ def main(train, test, max_atoms):
     print(f"{train.name}: {len(frames)} structures, {sum(map(len, frames))} atoms of "
           f"{' '.join(elements)}")
     start = time.perf_counter()
-    union, zetas, noise = choose(frames, elements)
+    # every part of a file that is ordered by kinds of structures is represented
+    held_back = frames[3::HELD_BACK]
+    rest = [atoms for index, atoms in enumerate(frames) if index % HELD_BACK != 3]
+    union, zetas, noise = choose(rest, held_back, elements)
     points = choose_points(union, frames, len(elements))
     chosen = time.perf_counter()
-    potential = Potential(union, zetas, points, frames, noise)
+    potential = Potential(union, zetas, points, rest, held_back, noise)
     score = potential.adjust([3.0])
     print(f"all structures, {describe(union)}, {len(potential.gap.weights_)} sparse points: "
           f"{score:.3f}, {', '.join(f'{name} {x:.2g}' for name, x in potential.noise().items())}")

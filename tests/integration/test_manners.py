@@ -35,7 +35,10 @@ def captions(estimator):
 def test_html_of_a_fitted_pipeline(fitted):
     soap, gap = captions(fitted)
     assert soap == f"H, C, N, O: {fitted[0].n_features_out_} features"
-    assert gap.startswith("sparse points: H 5, C 4, N 4, O 4; e0 in eV: H ")
+    scale = fitted[-1].energy_scale_
+    assert gap.startswith(
+        f"sparse points: H 5, C 4, N 4, O 4; energy scale in eV: {scale:.4g}; e0 in eV: H "
+    )
     assert f"O {fitted[-1].e0_['O']:.6g}" in gap
     assert captions(fitted[-1]) == [gap]
     assert captions(potential()) == []  # nothing is known before a fit
@@ -54,7 +57,8 @@ def test_html_of_transformers(transformer):
 
 def test_html_of_plain_arrays():
     gap = GAPRegressor(n_sparse=3).fit(np.eye(4), np.arange(4.0))
-    assert captions(gap) == ["sparse points: X 3; e0 in eV: X 1.5"]
+    scale = f"{gap.energy_scale_:.4g}"
+    assert captions(gap) == [f"sparse points: X 3; energy scale in eV: {scale}; e0 in eV: X 1.5"]
 
 
 def by_joblib(estimator):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
-from ._posterior import Posterior
+from ._posterior import Posterior, factorize
 
 # rounding errors above this part of the noise are worth a warning
 _VISIBLE = 0.1
@@ -54,17 +54,17 @@ def warn_of_forces(forces, stacklevel=4):
     stacklevel : int, default=4
         Where the user is.
     """
-    present = [
-        (np.nanmax(np.abs(block)), index)
-        for index, block in enumerate(forces or ())
-        if block is not None and not np.isnan(block).all()
-    ]
-    largest, index = max(present, default=(0.0, 0))
-    if largest > _HUGE_FORCE:
+    largest = np.array([
+        0.0 if block is None else np.fmax.reduce(np.abs(block), axis=None, initial=0.0)
+        for block in forces or ()
+    ])  # fmt: skip
+    if (largest > _HUGE_FORCE).any():
+        index = int(largest.argmax())
         warnings.warn(
-            f"forces[{index}] has {largest:.2g} eV/angstrom: the fit and energy_scale='auto' "
-            "follow such forces at the expense of all others; leave out what has not converged "
-            "(None or NaN), give it noise of its own by sigmas, or learn what a baseline leaves",
+            f"forces[{index}] has {largest[index]:.2g} eV/angstrom: the fit and "
+            "energy_scale='auto' follow such forces at the expense of all others; leave out what "
+            "has not converged (None or NaN), give it noise of its own by sigmas, or learn what a "
+            "baseline leaves",
             SuspiciousTargetsWarning,
             stacklevel=stacklevel,
         )
@@ -94,9 +94,11 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
     rows, given = triangles["virials"][:, :-1], triangles["virials"][:, -1]
     # a crude model knows some combinations of virials much better than others: these count
     half = without.half(rows)
-    covariance = half @ half.T + posterior.sigmas["virials"] ** 2 * np.eye(len(half))
+    L, _ = factorize(half @ half.T + posterior.sigmas["virials"] ** 2 * np.eye(len(half)))
+    if L is None:
+        return
     both = np.column_stack([given, rows @ without.weights])
-    given, implied = solve_triangular(cholesky(covariance, lower=True), both, lower=True).T
+    given, implied = solve_triangular(L, both, lower=True).T
     lengths = np.linalg.norm(given), np.linalg.norm(implied)
     n_known = min(len(given), posterior.n_rows["virials"])
     if lengths[0] == 0.0 or lengths[1] < _CERTAIN * np.sqrt(n_known):

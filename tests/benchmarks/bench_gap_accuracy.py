@@ -162,7 +162,7 @@ def choose_points(union, frames, n_elements):
             for atoms in part
         )
         if isinstance(descriptor, TensorReducedTransformer):
-            size = descriptor.fit_transform(part[:1]).values.shape[1]
+            size = descriptor.fit(part).n_features_out_
         else:
             size = descriptor.n_max * (descriptor.l_max + 1) ** 2
         derivatives += 6 * pairs * size

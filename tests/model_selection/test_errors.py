@@ -100,8 +100,6 @@ def test_wrong_types():
         _search(transformer_space=[1]).fit(X, y)
     with pytest.raises(TypeError, match="init is"):
         _search(init={"pca__n_components": 1}).fit(X, y)
-
-
     with pytest.raises(TypeError, match="init holds 5, but must be a list of dicts"):
         _search(init=[5]).fit(X, y)
     with pytest.raises(TypeError, match="objective is 5, but must be the name of a metric"):

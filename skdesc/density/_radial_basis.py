@@ -144,7 +144,7 @@ def _reach(cutoff, atom_sigma):
 
 
 def _panel_width(cutoff, atom_sigma):
-    return min(2.0 * atom_sigma, cutoff / 2)
+    return min(4.0 * atom_sigma, cutoff / 2)
 
 
 def _gto(cutoff, n_max, l_max, atom_sigma):
@@ -152,7 +152,8 @@ def _gto(cutoff, n_max, l_max, atom_sigma):
     n = np.arange(n_max)
     widths = cutoff * np.sqrt(np.maximum(n, 1)) / n_max
     stop = max(_reach(cutoff, atom_sigma), float(((np.sqrt(n) + 8.5) * widths).max()))
-    nodes, weights = _panels([0.0, stop], _panel_width(cutoff, atom_sigma))
+    width = min(_panel_width(cutoff, atom_sigma), 4.0 * widths[0])
+    nodes, weights = _panels([0.0, stop], width)
     # powers relative to the maximum of each function, so that nothing overflows
     scale = np.where(n > 0, np.sqrt(n) * widths, 1.0)
     functions = (nodes / scale[:, None]) ** n[:, None] * np.exp(

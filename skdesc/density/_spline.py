@@ -161,16 +161,13 @@ class RadialSpline:
             return radial_functions(basis, r, atom_sigma, weight)
 
         parts = cutoff_parts(cutoff, cutoff_width, getattr(scaling, "breaks", ()))
-        coarse = np.linspace(0.0, 1.0, 33)
-        scale = max(
-            np.abs(evaluate(start + (stop - start) * coarse, start, stop, cut)[0]).max()
-            for start, stop, cut in parts
-        )
+        parts = [(start, stop, partial(evaluate, start=start, stop=stop, cut=cut))
+                 for start, stop, cut in parts]  # fmt: skip
+        coarse = [function(np.linspace(start, stop, 17)) for start, stop, function in parts]
+        scale = max(np.abs(values[0]).max() for values in coarse)
         self.breaks, errors, first, knots = [], [], 0, []
-        for start, stop, cut in parts:
-            values, error = self._fit(
-                partial(evaluate, start=start, stop=stop, cut=cut), start, stop, TOLERANCE * scale
-            )
+        for (start, stop, function), values in zip(parts, coarse, strict=True):
+            values, error = self._fit(function, start, stop, values, TOLERANCE * scale)
             count = values.shape[1] - 1
             self.breaks.append((start, stop, count, first))
             errors.append(error / scale)
@@ -185,10 +182,9 @@ class RadialSpline:
         profile = bessel_profiles(basis.nodes, np.zeros(1), atom_sigma, 0)[0, :, 0]
         self.center[: self.n_max] = basis.projection[0] @ profile
 
-    def _fit(self, evaluate, start, stop, tolerance):
+    def _fit(self, evaluate, start, stop, values, tolerance):
         """Halve the intervals until the function agrees with the spline between the knots."""
-        count = 16
-        values = evaluate(np.linspace(start, stop, count + 1))
+        count = values.shape[1] - 1
         while True:
             h = (stop - start) / count
             middle = evaluate(start + h * (np.arange(count) + 0.5))

@@ -8,13 +8,13 @@ from ..density import RadialSpline, make_radial_basis, make_radial_scaling
 from ..density._expansion_cy import DensityExpansion
 from ..features import Blocks, Jacobian
 from ..invariants import (
-    WORKSPACE,
     PowerSpectrum,
     describe,
     gradient_rows,
     jacobian,
     memory_of_describing,
     pull_back,
+    workspace_of_rows,
 )
 from ..utils.threads import effective_n_threads
 
@@ -127,10 +127,9 @@ class Engine:
         blocks = [Blocks(*group) for group in groups]
         return Jacobian(values, blocks, len(features.structures.positions), by_strain)
 
-    @property
-    def workspace_bytes(self):
-        """Memory that :meth:`gradient_rows` takes beside its result."""
-        return 2 * WORKSPACE
+    def workspace_bytes(self, structures, n_rows):
+        """Bound of what :meth:`gradient_rows` takes beside its result."""
+        return workspace_of_rows(self, structures)
 
     def gradient_rows(self, features, Q, weights):
         """Derivatives of many functions; see ``AtomicFeatures.gradient_rows``."""

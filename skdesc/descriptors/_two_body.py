@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures, Blocks, Jacobian
-from ..neighbors import find_pairs
+from ..neighbors import bound_neighbors, find_pairs
 from ..structures import check_structures
 from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
@@ -21,6 +21,8 @@ from ._base import StructureTransformer
 
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**22
+# of a pair itself, and of the sparse matrices that add up pairs
+_BYTES_PER_PAIR = 600
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class TwoBodyDescriptor:
         """Length of a row."""
         return len(self.species) * len(self.nodes)
 
-    @property
-    def workspace_bytes(self):
-        """Memory that :meth:`gradient_rows` takes beside its result."""
-        return 4 * _BATCH_BYTES
+    def workspace_bytes(self, structures, n_rows):
+        """Bound of what :meth:`gradient_rows` takes beside its result."""
+        n_pairs = len(structures.positions) * bound_neighbors(structures, self.cutoff)[0]
+        return min(2 * _BATCH_BYTES, n_pairs * (16 * n_rows + _BYTES_PER_PAIR))
 
     def describe(self, structures):
         """Features of all atoms, ndarray of shape (n_atoms, n_features)."""

@@ -29,10 +29,10 @@ class JoinedDescriptor:
         cutoffs = [getattr(descriptor, "cutoff", None) for descriptor in self.descriptors]
         return None if None in cutoffs else max(cutoffs)
 
-    @property
-    def workspace_bytes(self):
+    def workspace_bytes(self, structures, n_rows):
         """Memory that the rows of one block after the other take while they are made."""
-        return max(getattr(part, "workspace_bytes", 0) for part in self.descriptors)
+        known = [part for part in self.descriptors if hasattr(part, "workspace_bytes")]
+        return max((part.workspace_bytes(structures, n_rows) for part in known), default=0)
 
     def vjp(self, features, g):
         """Sum of what the blocks give; see ``AtomicFeatures.vjp``."""

@@ -4,16 +4,47 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import qr
+from scipy.linalg import lapack
 
 # two environments nearer than this (for vectors of unit length) are one: their covariance
 # differs from 1 by less than what the solver can resolve
 _SAME = 1e-6
 # leverage scores of vectors longer than this are those of a random projection
 _MAX_LEVERAGE_FEATURES = 1000
-_CHUNK = 4096
+# environments that are looked at together, in bytes, and at least in number
+_CHUNK_BYTES, _LEAST_CHUNK = 2**22, 64
 # of many environments, only those of highest leverage take part in pivoting
-_CANDIDATES_PER_POINT = 5
+_CANDIDATES_PER_POINT, _LEAST_CANDIDATES = 5, 4096
+
+
+def choosing_bytes(method, n_rows, n_features, count):
+    """Memory that choosing takes beside the environments, in bytes.
+
+    Parameters
+    ----------
+    method : str
+        One of `CHOOSERS`, or "config".
+    n_rows, n_features, count : int
+        Numbers of environments, of features, and of environments to be chosen.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    # besides a few numbers of each environment, such as its order
+    chunk = min(n_rows, _chunk(n_features)) * n_features + 6 * n_rows
+    comparing = 2 * chunk
+    if n_rows <= count or method == "random":
+        return 8 * comparing
+    if method in ("fps", "kmeans"):  # scikit-learn makes a copy of its own
+        return 8 * max(comparing, n_rows * n_features * (2 if method == "kmeans" else 1))
+    side = min(n_rows, n_features, _MAX_LEVERAGE_FEATURES)
+    rank = min(side, count)
+    candidates = min(n_rows, max(_CANDIDATES_PER_POINT * count, _LEAST_CANDIDATES))
+    # a matrix and its eigenvectors; then a few of these, for this round and the next, and
+    # vectors to pivot
+    return 8 * max(comparing, 3 * side**2, chunk + rank * (3 * side + candidates))
 
 
 def distinct_rows(values, rows, same=_SAME):
@@ -37,10 +68,10 @@ def distinct_rows(values, rows, same=_SAME):
     direction = np.random.RandomState(0).normal(size=values.shape[1])
     direction /= np.linalg.norm(direction)
     projection, length = np.empty(len(rows)), np.empty(len(rows))
-    for part in _chunks(len(rows)):
+    for part in _chunks(len(rows), values.shape[1]):
         block = np.asarray(values[rows[part]], dtype=np.float64)
         projection[part] = block @ direction
-        length[part] = np.linalg.norm(block, axis=1)
+        length[part] = np.sqrt(np.einsum("ij,ij->i", block, block))
     nonzero = length > 0
     rows, projection = rows[nonzero], projection[nonzero]
     if len(rows) == 0:
@@ -51,10 +82,11 @@ def distinct_rows(values, rows, same=_SAME):
     slack = tolerance + 1e-12 * length.max()
     near = np.flatnonzero(np.diff(projection[order]) <= slack)
     equal = np.zeros(len(rows), dtype=bool)
-    for part in _chunks(len(near)):
+    for part in _chunks(len(near), values.shape[1]):
         left, right = rows[order[near[part]]], rows[order[near[part] + 1]]
-        difference = values[left].astype(np.float64) - values[right]
-        equal[near[part] + 1] = np.linalg.norm(difference, axis=1) <= tolerance
+        difference = np.subtract(values[left], values[right], dtype=np.float64)
+        squared = np.einsum("ij,ij->i", difference, difference)
+        equal[near[part] + 1] = squared <= tolerance**2
     # runs of equal vectors: keep the earliest row of each
     run = np.cumsum(~equal)
     first = np.full(run[-1] + 1, len(rows))
@@ -80,29 +112,43 @@ def leading_coordinates(values, rows, rank):
         Takes a slice or an index array of `rows`, returns an array with orthonormal columns
         (those of all rows): the left singular vectors. A squared norm is a leverage score.
     """
+    n_rows, n_features = len(rows), values.shape[1]
+    if n_rows <= min(n_features, _MAX_LEVERAGE_FEATURES):
+        gram = np.zeros((n_rows, n_rows))
+        for columns in _chunks(n_features, n_rows):
+            found = values[rows, columns].astype(np.float64, copy=False)
+            gram += found @ found.T
+        left = _leading_eigenvectors(gram, rank)[1]
+        return lambda part: left[part]
     sketch = None
-    if values.shape[1] > _MAX_LEVERAGE_FEATURES:
-        sketch = _sparse_projection(values.shape[1], _MAX_LEVERAGE_FEATURES)
+    if n_features > _MAX_LEVERAGE_FEATURES:
+        sketch = _sparse_projection(n_features, _MAX_LEVERAGE_FEATURES)
 
     def block(part):
         found = values[rows[part]].astype(np.float64, copy=False)
         return found if sketch is None else found @ sketch
 
     gram = 0.0
-    for part in _chunks(len(rows)):
+    for part in _chunks(n_rows, n_features):
         found = block(part)
         gram += found.T @ found
     vectors = _orthonormalizer(gram, rank)
     return lambda part: block(part) @ vectors
 
 
-def _orthonormalizer(gram, rank):
-    """Matrix T such that ``T.T @ gram @ T`` is the unit matrix, of the leading eigenvectors."""
+def _leading_eigenvectors(gram, rank):
+    """Eigenvalues and eigenvectors of a Gram matrix, the `rank` largest of what is no noise."""
     eigenvalues, vectors = np.linalg.eigh(gram)
     # squared singular values below the rounding errors of the Gram matrix mean nothing
     keep = eigenvalues > max(1e-12 * eigenvalues[-1], np.finfo(np.float64).tiny)
     keep[: max(len(keep) - rank, 0)] = False
-    return vectors[:, keep] / np.sqrt(eigenvalues[keep])
+    return eigenvalues[keep], vectors[:, keep]
+
+
+def _orthonormalizer(gram, rank):
+    """Matrix T such that ``T.T @ gram @ T`` is the unit matrix, of the leading eigenvectors."""
+    eigenvalues, vectors = _leading_eigenvectors(gram, rank)
+    return vectors / np.sqrt(eigenvalues)
 
 
 def _sparse_projection(n_features, n_columns, n_nonzero=8):
@@ -132,28 +178,44 @@ def _cur(values, rows, count, rng=None):
     while len(chosen) < count:
         wanted = count - len(chosen)
         leverage = np.empty(len(left))
-        for part in _chunks(len(left)):
-            U = coordinates(left[part])
-            leverage[part] = np.square(U if transform is None else U @ transform).sum(axis=1)
-        n_candidates = max(_CANDIDATES_PER_POINT * wanted, _CHUNK)
-        candidates = np.sort(np.argsort(-leverage, kind="stable")[:n_candidates])
-        U = coordinates(left[candidates])
-        V = U if transform is None else U @ transform
-        pivots = qr(V.T, mode="r", pivoting=True)[1][: min(V.shape[1], wanted)]
-        chosen = np.append(chosen, left[candidates[pivots]])
-        left = np.delete(left, candidates[pivots])
+        for part, U in _in_chunks(coordinates, left, transform, values.shape[1]):
+            leverage[part] = np.square(U).sum(axis=1)
+        n_candidates = max(_CANDIDATES_PER_POINT * wanted, _LEAST_CANDIDATES)
+        candidates = left[np.sort(np.argsort(-leverage, kind="stable")[:n_candidates])]
+        pivots = candidates[_pivots(coordinates, candidates, transform, values.shape[1])[:wanted]]
+        chosen = np.append(chosen, pivots)
+        left = np.setdiff1d(left, pivots, assume_unique=True)
         # no more than the rank in one round; further points come from what is left
-        gram = (np.eye(U.shape[1]) if gram is None else gram) - U[pivots].T @ U[pivots]
+        U = coordinates(pivots)
+        gram = (np.eye(U.shape[1]) if gram is None else gram) - U.T @ U
         transform = _orthonormalizer(gram, wanted)
         if transform.shape[1] == 0:  # all that is left is noise: any will do
             chosen = np.append(chosen, left[: count - len(chosen)])
     return rows[chosen]
 
 
+def _in_chunks(coordinates, rows, transform, n_features):
+    """Yield coordinates of rows, chunk by chunk, in the space that is left."""
+    for part in _chunks(len(rows), n_features):
+        U = coordinates(rows[part])
+        yield part, U if transform is None else U @ transform
+
+
+def _pivots(coordinates, candidates, transform, n_features):
+    """Rows that a QR decomposition of the transpose takes first, as many as the rank."""
+    V = None
+    for part, U in _in_chunks(coordinates, candidates, transform, n_features):
+        V = np.empty((len(candidates), U.shape[1])) if V is None else V
+        V[part] = U
+    # scipy.linalg.qr would copy it, and then its triangle
+    lwork = int(lapack.dgeqp3(V.T, lwork=-1, overwrite_a=True)[3][0])
+    return lapack.dgeqp3(V.T, lwork=lwork, overwrite_a=True)[1][: V.shape[1]] - 1
+
+
 def _fps(values, rows, count, rng):
     """Greedily the farthest from all chosen before; the start is the farthest from the mean."""
-    values = values[rows].astype(np.float64)
-    squared = np.square(values).sum(axis=1)
+    values = values[rows].astype(np.float64, copy=False)
+    squared = np.einsum("ij,ij->i", values, values)
     chosen = np.empty(count, dtype=np.intp)
     chosen[0] = np.argmax(squared - 2.0 * (values @ values.mean(axis=0)))
     distance = np.full(len(values), np.inf)
@@ -168,13 +230,16 @@ def _fps(values, rows, count, rng):
 
 def _kmeans(values, rows, count, rng):
     """Of each cluster the environment nearest to its mean."""
-    values = values[rows].astype(np.float64)
+    values = values[rows].astype(np.float64, copy=False)
     from sklearn.cluster import KMeans  # takes as long to import as all of this package
 
-    clusters = KMeans(count, n_init=1, max_iter=50, random_state=rng).fit(values)
-    distance = np.linalg.norm(values - clusters.cluster_centers_[clusters.labels_], axis=1)
-    order = np.lexsort((distance, clusters.labels_))
-    return rows[order[np.unique(clusters.labels_[order], return_index=True)[1]]]
+    clusters = KMeans(count, n_init=1, max_iter=50, copy_x=False, random_state=rng).fit(values)
+    labels, distance = clusters.labels_, np.empty(len(rows))
+    for part in _chunks(len(rows), values.shape[1]):
+        away = values[part] - clusters.cluster_centers_[labels[part]]
+        distance[part] = np.linalg.norm(away, axis=1)
+    order = np.lexsort((distance, labels))
+    return rows[order[np.unique(labels[order], return_index=True)[1]]]
 
 
 def _random(values, rows, count, rng):
@@ -217,5 +282,11 @@ def balanced(values, rows, count, labels):
     ])
 
 
-def _chunks(length):
-    return (slice(start, min(start + _CHUNK, length)) for start in range(0, length, _CHUNK))
+def _chunk(width):
+    return max(_CHUNK_BYTES // (8 * width), _LEAST_CHUNK)
+
+
+def _chunks(length, width):
+    """Slices of rows that are as many as one should hold at a time."""
+    step = _chunk(width)
+    return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -97,7 +97,9 @@ class Environments:
         reach = getattr(self.features.descriptor, "cutoff", None)
         alone = (structures.n_atoms == 1) & ~structures.pbc.any(axis=1)
         if isinstance(reach, (int, float)):
-            for index in np.flatnonzero((structures.n_atoms == 1) & ~alone):
+            length = np.linalg.norm(structures.cells, axis=2)
+            far = ((length > reach) | ~structures.pbc).all(axis=1)
+            for index in np.flatnonzero((structures.n_atoms == 1) & ~alone & far):
                 pbc = structures.pbc[index]
                 # the shortest lattice vector is among those of a reduced cell
                 vectors = minkowski_reduce(structures.cells[index], pbc)[0][pbc]

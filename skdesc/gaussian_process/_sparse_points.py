@@ -12,7 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from sklearn.utils import check_random_state
 
-from ._choosers import CHOOSERS, balanced, distinct_rows
+from ._choosers import CHOOSERS, balanced, choosing_bytes, distinct_rows
 from ._environments import atomic_number
 from ._targets import check_config_types
 
@@ -254,19 +254,36 @@ def expected_counts(environments, method, n_sparse, zetas=None):
     total, largest : int
         Of all, and of the largest group. Upper bounds: equal environments are not looked for.
     """
+    if not isinstance(method, str):
+        return _given_points(method, np.unique(environments.species), environments.blocks).sizes()
+    sizes = [n_points for *_, n_points in _expected_groups(environments, n_sparse, zetas)]
+    return sum(sizes), max(sizes)
+
+
+def selecting_bytes(environments, method, n_sparse, zetas=None):
+    """Memory that :func:`select_points` takes, in bytes; parameters as there."""
+    if not isinstance(method, str):
+        return 0
+    groups = list(_expected_groups(environments, n_sparse, zetas))
+    kept = 8 * sum(width * n_points for width, _, n_points in groups)
+    passing = max(
+        choosing_bytes(method, n_rows, width, n_points) for width, n_rows, n_points in groups
+    )
+    assembled = 8 * environments.values.shape[1] * sum(n_points for *_, n_points in groups)
+    return kept + max(passing, assembled)
+
+
+def _expected_groups(environments, n_sparse, zetas):
+    """Yield features, candidates and points of each block and species, how many there will be."""
     species, available = np.unique(environments.species, return_counts=True)
     blocks = environments.blocks
-    if not isinstance(method, str):
-        return _given_points(method, species, blocks).sizes()
-    sizes = []
     for block, n in enumerate(one_per_block("n_sparse", n_sparse, len(blocks))):
         counts = _counts(n, species)
         width = blocks[block].stop - blocks[block].start
         linear = zetas is not None and zetas[block] == 1
         for z, n_rows in zip(species, available.tolist(), strict=True):
             unit = linear and width <= counts[z]
-            sizes.append(min(counts[z], n_rows, width if unit else n_rows))
-    return sum(sizes), max(sizes)
+            yield width, n_rows, min(counts[z], n_rows, width if unit else n_rows)
 
 
 def _given_points(given, species, blocks):

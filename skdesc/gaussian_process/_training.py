@@ -14,7 +14,7 @@ from ._evidence import maximize_evidence
 from ._one_thread import one_thread
 from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scales
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
-from ._sparse_points import expected_counts, one_per_block, select_points
+from ._sparse_points import expected_counts, one_per_block, select_points, selecting_bytes
 from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
@@ -47,10 +47,12 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
     return 8 * passing, 8 * solving
 
 
-def workspace_bytes(environments):
-    """Memory that a descriptor takes beside the rows while it makes them, in bytes."""
-    features = environments.features
-    return 0 if features is None else int(getattr(features.descriptor, "workspace_bytes", 0))
+def _workspace_bytes(environments, n_rows):
+    """Memory that a descriptor takes beside so many rows while it makes them, in bytes."""
+    descriptor = environments.features.descriptor
+    if not hasattr(descriptor, "workspace_bytes"):
+        return 0
+    return int(descriptor.workspace_bytes(environments.structures, n_rows))
 
 
 def batch_bytes(memory_limit, fixed, costs):
@@ -103,14 +105,29 @@ def estimate_bytes(environments, regressor, forces, virials):
     derivatives = environments.features is not None and (forces or virials)
     n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
     zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
-    sizes = expected_counts(environments, regressor.sparse_method, regressor.n_sparse, zetas)
+    choice = environments, regressor.sparse_method, regressor.n_sparse, zetas
+    selecting = _bytes_for_selecting(regressor.memory_limit, *choice)
+    sizes = expected_counts(*choice)
     n_features = environments.values.shape[1]
     passing, solving = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
     if derivatives:
-        passing += workspace_bytes(environments)
+        passing += _workspace_bytes(environments, sizes[1])
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
     limit = batch_bytes(regressor.memory_limit, (passing, solving), costs)
-    return int(max(solving, passing + max(costs[part].sum() for part in batches(costs, limit))))
+    rows = max(costs[part].sum() for part in batches(costs, limit))
+    return int(max(selecting, solving, passing + rows))
+
+
+def _bytes_for_selecting(memory_limit, environments, method, *counts):
+    """Memory for choosing sparse points, if there is as much."""
+    needed = selecting_bytes(environments, method, *counts)
+    if memory_limit is not None and needed > memory_limit:
+        thrifty = "cur" if method in ("fps", "kmeans") else "random"
+        raise ValueError(
+            f"memory_limit is {memory_limit} bytes, but sparse_method={method!r} needs {needed} to "
+            f"choose sparse points; raise it, lower n_sparse or choose them by {thrifty!r}"
+        )
+    return needed
 
 
 class Training:
@@ -151,6 +168,9 @@ class Training:
     def __init__(self, environments, regressor, config_types, select=select_points):
         zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
         zetas = [float(zeta) for zeta in zetas]
+        _bytes_for_selecting(
+            regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse, zetas
+        )
         with one_thread:
             self.points = select(
                 environments,
@@ -185,8 +205,8 @@ class Training:
         n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
         n_features = environments.values.shape[1]
         passing, solving = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
-        if wanted.any():
-            passing += workspace_bytes(environments)
+        if memory_limit is not None and wanted.any():
+            passing += _workspace_bytes(environments, self.points.sizes()[1])
         costs = bytes_per_structure(
             environments, self.points, wanted, targets.virials is not None
         )

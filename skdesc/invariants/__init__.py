@@ -1,7 +1,7 @@
 """Rotation invariants of density expansions, with their derivatives."""
 
 from ._environments import describe, memory_of_describing, pull_back
-from ._gradient_rows import WORKSPACE, gradient_rows
+from ._gradient_rows import gradient_rows, workspace_of_rows
 from ._inner import describe_means, pull_back_means
 from ._jacobian import jacobian
 from ._power_spectrum import COMPRESSIONS, PowerSpectrum
@@ -9,7 +9,6 @@ from ._tensor_reduced import TensorReduced
 
 __all__ = [
     "COMPRESSIONS",
-    "WORKSPACE",
     "PowerSpectrum",
     "TensorReduced",
     "describe",
@@ -19,4 +18,5 @@ __all__ = [
     "memory_of_describing",
     "pull_back",
     "pull_back_means",
+    "workspace_of_rows",
 ]

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..neighbors import bound_neighbors
 from ..utils.indexing import runs
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
@@ -50,8 +51,7 @@ def gradient_rows(engine, features, Q, weights):
     n_rows = weights.shape[1]
     gradient = np.zeros((len(structures.positions), 3, n_rows))
     strain_gradient = np.zeros((len(structures), 3, 3, n_rows))
-    factorized = hasattr(engine.layout, "unpack")
-    contraction = (_Factorized if factorized else _ByJacobian)(engine, Q)
+    contraction = _contraction(engine)(engine, Q)
     used = np.flatnonzero(weights.any(axis=1))
     offsets = np.searchsorted(used, features.offsets)
     for part, rows, batch, species, own, pairs in neighborhoods(
@@ -68,6 +68,27 @@ def gradient_rows(engine, features, Q, weights):
                 gradient[atoms], strain_gradient[structure[k]],
             )  # fmt: skip
     return gradient, strain_gradient
+
+
+def workspace_of_rows(engine, structures):
+    """Bound the memory of :func:`gradient_rows` beside its result.
+
+    Parameters
+    ----------
+    engine, structures
+        The descriptor and the structures.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    n_pairs = len(structures.positions) * bound_neighbors(structures, engine.cutoff)[0]
+    return int(min(2 * WORKSPACE, n_pairs * _contraction(engine).bytes_per_pair(engine)))
+
+
+def _contraction(engine):
+    return _Factorized if hasattr(engine.layout, "unpack") else _ByJacobian
 
 
 def _chunks(pairs, bytes_per_pair):
@@ -98,11 +119,16 @@ class _Factorized:
             for s in range(expansion.n_groups)
         ]
 
+    @staticmethod
+    def bytes_per_pair(engine):
+        """Derivatives of the coefficients of its species."""
+        return 24 * engine.expansion.n_lm * engine.expansion.n_max
+
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         engine = self.engine
         size = self.n_lm * self.n_max
-        for chunk in _chunks(pairs, 24 * size):
+        for chunk in _chunks(pairs, self.bytes_per_pair(engine)):
             part = pairs.take(chunk)
             shape = (len(part.offsets) - 1, self.n_lm, self.n_groups, self.n_max)
             c, H = np.zeros(shape), np.zeros(shape)
@@ -114,19 +140,23 @@ class _Factorized:
             ).linearize(c, H, dc)  # fmt: skip
             dots = values[chunk] @ self.Q.T if engine.invariant.normalize else None
             kinds = species[part.neighbor]
-            for k in range(len(c)):
-                start, stop = part.offsets[k], part.offsets[k + 1]
+            # runs of neighbors of one species
+            changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
+            edges = np.union1d(part.offsets, changes)
+            bounds = np.searchsorted(edges, part.offsets).tolist()
+            edges = edges.tolist()
+            for k, (first, last) in enumerate(pairwise(bounds)):
+                start, stop = edges[first], edges[last]
                 if stop == start:
                     continue
                 result = np.empty((stop - start, 3, len(self.Q)))
-                edges = np.flatnonzero(np.diff(kinds[start:stop], prepend=-1, append=-1))
-                for a, b in pairwise(edges):
-                    s = kinds[start + a]
-                    flat = dc[start + a : start + b].reshape(-1, size)
-                    rows = result[a:b].reshape(-1, len(self.Q))
-                    np.matmul(flat, self._inner(c[k], s), out=rows)
+                for a, b in pairwise(edges[first : last + 1]):
+                    s = kinds[a]
+                    inner = self._inner(c[k], s)
                     if dots is not None:
-                        rows -= np.outer(flat @ H[k, :, s].ravel(), dots[k])
+                        inner -= np.multiply.outer(H[k, :, s].ravel(), dots[k])
+                    rows = result[a - start : b - start].reshape(-1, len(self.Q))
+                    np.matmul(dc[a:b].reshape(-1, size), inner, out=rows)
                 yield chunk.start + k, result
 
     def _inner(self, c, s):
@@ -147,11 +177,16 @@ class _ByJacobian:
             self.columns = [np.ascontiguousarray(Q[:, columns].T)
                             for columns in engine.invariant.columns]
 
+    @staticmethod
+    def bytes_per_pair(engine):
+        """Derivatives of the features that its species takes part in."""
+        return 24 * max(map(len, engine.invariant.columns))
+
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         engine = self.engine
         expansion, invariant = engine.expansion, engine.invariant
-        for chunk in _chunks(pairs, 24 * max(map(len, invariant.columns))):
+        for chunk in _chunks(pairs, self.bytes_per_pair(engine)):
             part = pairs.take(chunk)
             n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
             # every pair is a block of its own: images of one atom differ in their strain

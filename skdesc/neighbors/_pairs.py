@@ -94,6 +94,34 @@ def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
     return pairs
 
 
+def bound_neighbors(structures, cutoff):
+    """Bound the numbers of neighbors without searching.
+
+    Parameters
+    ----------
+    structures : Structures
+        The structures.
+    cutoff : float
+        In angstrom.
+
+    Returns
+    -------
+    max_neighbors : int
+        No atom has more neighbors, but in matter denser than any that is stable.
+    counts : ndarray of shape (n_structures,)
+        Candidates for the neighbors of each atom.
+    """
+    counts = np.asarray(_pairs_cy.Candidates(
+        structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
+    ).counts)  # fmt: skip
+    sphere = 4 / 3 * np.pi * cutoff**3
+    bulk = structures.pbc.all(axis=1)
+    volumes = np.abs(np.linalg.det(structures.cells[bulk]))
+    density = np.max(structures.n_atoms[bulk] / volumes, initial=0.0)
+    bound = sphere * max(1.5 * density, MAX_DENSITY) + 8
+    return int(min(bound, counts.max())), counts
+
+
 def search_bytes(structures, cutoff, batches, n_threads):
     """Memory that neighbors take where they are searched for batch by batch, without searching.
 
@@ -115,15 +143,7 @@ def search_bytes(structures, cutoff, batches, n_threads):
     n_bytes : int
         At most what the search takes, with the pairs of one batch and of that before.
     """
-    counts = np.asarray(_pairs_cy.Candidates(
-        structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
-    ).counts)  # fmt: skip
-    sphere = 4 / 3 * np.pi * cutoff**3
-    bulk = structures.pbc.all(axis=1)
-    volumes = np.abs(np.linalg.det(structures.cells[bulk]))
-    density = np.max(structures.n_atoms[bulk] / volumes, initial=0.0)
-    bound = sphere * max(1.5 * density, MAX_DENSITY) + 8
-    max_neighbors = int(min(bound, counts.max()))
+    max_neighbors, counts = bound_neighbors(structures, cutoff)
     atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
     direct = np.minimum(counts, MAX_DIRECT_CANDIDATES)
     candidates = max(direct[part].sum() for part in batches)

@@ -9,6 +9,8 @@ from sklearn.pipeline import make_union
 
 from skdesc import GAPRegressor, SOAPTransformer, TwoBodyTransformer
 from skdesc.features import AtomicFeatures
+from skdesc.gaussian_process._environments import check_environments
+from skdesc.gaussian_process._sparse_points import select_points
 
 
 class Linear:
@@ -40,13 +42,17 @@ def data(toy):
     return X, y, forces
 
 
-def peak_of_fit(gap, X, y, forces):
-    gap.fit(X[:2], y[:2], forces=forces[:2])  # lazy imports do not count
+def peak_of(function):
     tracemalloc.start()
-    gap.fit(X, y, forces=forces)
+    function()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak
+
+
+def peak_of_fit(gap, X, y, forces):
+    gap.fit(X[:2], y[:2], forces=forces[:2])  # lazy imports do not count
+    return peak_of(lambda: gap.fit(X, y, forces=forces))
 
 
 @pytest.mark.parametrize("memory_limit", [None, 20_000_000])
@@ -76,6 +82,30 @@ def test_estimate_for_a_real_descriptor(memory_limit):
     assert 0.7 < peak / estimate < 1.3
     if memory_limit is not None:
         assert peak < 1.1 * memory_limit
+
+
+@pytest.mark.parametrize("method", ["cur", "fps", "kmeans"])
+def test_choosing_sparse_points(method):
+    """It may take most, where features are many, and counts as well."""
+    rng = np.random.RandomState(0)
+    X, y = np.abs(rng.normal(size=(2500, 1200))), rng.normal(size=2500)
+    gap = GAPRegressor(n_sparse=20, sparse_method=method, energy_scale=1.0, random_state=0)
+    environments = check_environments(X, GAPRegressor(), reset=True)
+    peak = peak_of(lambda: select_points(environments, method, 20, random_state=0))
+    estimate = gap.memory_estimate(X)
+    assert 0.7 < peak / estimate < 1.3
+    with pytest.raises(ValueError, match=f"sparse_method='{method}' needs .* to choose sparse"):
+        gap.set_params(memory_limit=estimate // 2).fit(X, y)
+
+
+def test_choosing_takes_no_more_of_more_data():
+    X = np.abs(np.random.RandomState(0).normal(size=(8000, 300)))
+    environments = check_environments(X, GAPRegressor(), reset=True)
+    peaks = [
+        peak_of(lambda part=part: select_points(environments[part], "cur", 20))
+        for part in (slice(0, 4000), slice(0, 8000))
+    ]
+    assert peaks[1] < peaks[0] + 0.1 * X.nbytes
 
 
 def test_more_data_do_not_take_more(data):

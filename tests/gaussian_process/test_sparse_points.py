@@ -64,18 +64,19 @@ def test_equal_projections_are_not_taken_for_equal_rows():
 
 
 @pytest.mark.parametrize("rank", [2, 6, 10])
-def test_leading_coordinates_are_the_singular_vectors(rank):
-    rows = np.random.RandomState(0).normal(size=(30, 6))
+@pytest.mark.parametrize("shape", [(30, 6), (8, 40), (8, 9000)])
+def test_leading_coordinates_are_the_singular_vectors(shape, rank):
+    rows = np.random.RandomState(0).normal(size=shape)
     U = np.linalg.svd(rows, full_matrices=False)[0][:, :rank]
-    found = leading_coordinates(rows, np.arange(30), rank)(slice(0, 30))
+    found = leading_coordinates(rows, np.arange(len(rows)), rank)(slice(0, len(rows)))
     np.testing.assert_allclose(found @ found.T, U @ U.T, atol=1e-12)
 
 
 def test_coordinates_of_long_rows_are_sketched():
     rng = np.random.RandomState(0)
-    rows = rng.normal(size=(60, 5)) @ rng.normal(size=(5, 1500))
+    rows = rng.normal(size=(1100, 5)) @ rng.normal(size=(5, 1500))
     U = np.linalg.svd(rows, full_matrices=False)[0][:, :5]
-    found = leading_coordinates(rows, np.arange(60), 5)(slice(0, 60))
+    found = leading_coordinates(rows, np.arange(1100), 5)(slice(0, 1100))
     np.testing.assert_allclose(found @ found.T, U @ U.T, atol=1e-6)
 
 

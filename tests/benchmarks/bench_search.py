@@ -172,7 +172,7 @@ class Trace:
         self.models, self.features, self.time, self.error = [], [], [], []
 
     def add(self, n_models, n_features, seconds, score):
-        """Note the state after a batch; NaN while nothing has been cross-validated."""
+        """Note the state after a candidate; NaN while nothing has been cross-validated."""
         self.models.append(n_models)
         self.features.append(n_features)
         self.time.append(seconds)
@@ -198,11 +198,16 @@ def run_swarm(problem, seed, **options):
         scoring=problem.scoring, cv=problem.folds, refit=False, random_state=seed, **options,
     )  # fmt: skip
     search.fit(*problem.train[:2], **problem.metadata)
-    trace, best = Trace(), np.nan
+    trace, best, before = Trace(), np.nan, np.zeros(3)
     for entry in search.history_:
-        if entry["objective"] in ("cv", "one_pass"):
-            best = np.fmax(best, np.fmax.reduce(entry["scores"]))
-        trace.add(entry["n_models_trained"], entry["n_feature_evaluations"], entry["time"], best)
+        names = ("n_models_trained", "n_feature_evaluations", "time")
+        after = np.array([entry[name] for name in names])
+        # on one thread, the candidates of a batch come one after the other
+        for count, score in enumerate(entry["scores"], start=1):
+            if entry["objective"] in ("cv", "one_pass"):
+                best = np.fmax(best, score)
+            trace.add(*before + (after - before) * count / len(entry["scores"]), best)
+        before = after
     spent = [[stage["work_time"], stage["time"]] for stage in search.stage_results_]
     return trace, search.best_params_, np.divide(*np.sum(spent, axis=0))
 

@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from ..density import RADIAL_BASES, make_radial_scaling
+from ..utils.threads import check_n_jobs
 
 
 def check_real(name, value, low, closed):
@@ -65,10 +66,7 @@ def check_density_parameters(estimator):
     if not (callable(basis) or isinstance(basis, (np.ndarray, list, tuple))):
         check_choice("radial_basis", basis, tuple(RADIAL_BASES))
     make_radial_scaling(estimator.radial_scaling)
-    if estimator.n_jobs is not None:
-        check_integer("n_jobs", estimator.n_jobs, -(2**16), 2**16)
-        if estimator.n_jobs == 0:
-            raise ValueError("n_jobs is 0, but must be None, positive or negative; use n_jobs=1")
+    check_n_jobs(estimator.n_jobs)
 
 
 def check_species(species, unique=True):

@@ -16,7 +16,7 @@ from ..neighbors import bound_neighbors, find_pairs
 from ..structures import check_structures
 from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
-from ..utils.threads import effective_n_threads
+from ..utils.threads import check_n_jobs, effective_n_threads
 from ._base import StructureTransformer
 
 # arrays of all pairs of a batch stay below this
@@ -321,6 +321,7 @@ class TwoBodyTransformer(StructureTransformer):
         return np.array([f"pair_{chemical_symbols[z]}_{k + 1}" for z, k in pairs], dtype=object)
 
     def _check_parameters(self):
+        check_n_jobs(self.n_jobs)
         rules = {
             "cutoff": (Real, 0.0, np.inf), "cutoff_width": (Real, 0.0, self.cutoff),
             "n_gaussians": (Integral, 1, 1000), "shortest": (Real, 0.0, self.cutoff),

@@ -120,13 +120,13 @@ class AtomicFeatures:
         Returns
         -------
         AtomicFeatures
-            Of the same structures.
+            Of the same structures; their values are a view.
         """
         if len(self.blocks) == 1:
             return self
         return AtomicFeatures(
-            np.ascontiguousarray(self.values[:, self.blocks[index]]), self.structures,
-            self.centers, self.offsets, self.descriptor.descriptors[index],
+            self.values[:, self.blocks[index]], self.structures, self.centers, self.offsets,
+            self.descriptor.descriptors[index],
         )  # fmt: skip
 
     def vjp(self, g):

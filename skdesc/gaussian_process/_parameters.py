@@ -7,6 +7,7 @@ import numbers
 import numpy as np
 
 from ..structures._target_checks import LARGEST
+from ..utils.threads import check_n_jobs
 from ._baseline import check_baseline
 
 _SMALLEST = 1e-30  # squares of ratios of numbers below it do not fit into floating point numbers
@@ -31,9 +32,7 @@ def check_parameters(regressor):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None or "
                          "'marginal_likelihood'")
     check_baseline(regressor.baseline)
-    n_jobs = regressor.n_jobs
-    if n_jobs is not None and (not isinstance(n_jobs, numbers.Integral) or n_jobs == 0):
-        raise ValueError(f"n_jobs is {n_jobs!r}, but must be an integer other than 0, or None")
+    check_n_jobs(regressor.n_jobs)
     if regressor.memory_limit is not None:
         _check_real(regressor, "memory_limit", above=0.0, remedy=", or None")
 

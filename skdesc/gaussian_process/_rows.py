@@ -130,14 +130,24 @@ def bytes_per_structure(environments, points, derivatives, virials):
         In bytes.
     """
     total, block = points if isinstance(points, tuple) else points.sizes()
-    n_centers, n_coordinates = np.diff(environments.offsets), 3.0 * environments.n_atoms
+    n_coordinates = 3.0 * environments.n_atoms
     # rows of energies; descriptors of a species; three arrays of dot products and powers
-    values = total + n_centers * (environments.values.shape[1] + 3.0 * block)
+    width = max(columns.stop - columns.start for columns in environments.blocks)
+    values = total + _largest_counts(environments) * (width + 3.0 * block)
     # rows, then what the descriptor returns for one species
     slopes = n_coordinates * total + (n_coordinates + 9.0) * block
     if virials:
         slopes += 6.0 * total + 12.0 * block
     return 8.0 * (values + derivatives * slopes)
+
+
+def _largest_counts(environments):
+    """Centers of the species of which each structure has most."""
+    species, code = np.unique(environments.species, return_inverse=True)
+    n_structures = len(environments)
+    owner = np.repeat(np.arange(n_structures), np.diff(environments.offsets))
+    counts = np.bincount(owner * len(species) + code, minlength=n_structures * len(species))
+    return counts.reshape(n_structures, -1).max(axis=1)
 
 
 def batches(costs, limit):

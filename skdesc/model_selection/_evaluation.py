@@ -7,6 +7,7 @@ import time
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from traceback import format_exc
 from typing import Any
 
@@ -174,6 +175,10 @@ class Evaluator:
         if self.scope is not None:
             forget(self.scope)
 
+    @cached_property
+    def _has_few_blocks(self):
+        return few_blocks(self.splits, len(self.y))
+
     def _shared_work(self):
         # on features that vary there would be nothing to share
         return nullcontext() if self.scope is None else sharing(self.scope)
@@ -207,7 +212,7 @@ class Evaluator:
         ]
 
     def _pass_once(self, estimator, counts, found_in):
-        if not few_blocks(self.splits, len(self.y)):
+        if not self._has_few_blocks:
             return self._cross_validate(estimator, counts)
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
         step = rest.steps[-1][0]

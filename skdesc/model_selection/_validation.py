@@ -55,6 +55,8 @@ def check_settings(search):
         _check_number("early_stopping", search.early_stopping, numbers.Integral, 1)
     if search.max_time is not None:
         _check_number("max_time", search.max_time, numbers.Real, 0)
+    if not isinstance(search.cache_features, (bool, np.bool_)):
+        raise ValueError(f"cache_features is {search.cache_features!r}, but must be True or False")
     for name, choices in _CHOICES.items():
         if getattr(search, name) not in choices:
             raise ValueError(f"{name} is {getattr(search, name)!r}, but must be one of {choices}")
@@ -289,8 +291,9 @@ def _make_rules(swarm):
     if not all(_is_finite(weight) for weight in weights):
         raise ValueError(f"swarm['inertia'] is {inertia!r}, but must be a number or a pair")
     for name in ("cognitive", "social"):
-        if not _is_finite(getattr(rules, name)):
-            raise ValueError(f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be a number")
+        value = getattr(rules, name)
+        if not (_is_finite(value) and value >= 0):
+            raise ValueError(f"swarm[{name!r}] is {value!r}, but must be a number of at least 0")
     clamp = rules.velocity_clamp
     if clamp is not None and not (_is_finite(clamp) and 0 < clamp <= 1):
         raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")

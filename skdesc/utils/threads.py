@@ -2,10 +2,30 @@
 
 import os
 import threading
+from numbers import Integral
 
 import joblib
 
 from ._threads_cy import has_openmp, max_threads
+
+
+def check_n_jobs(n_jobs):
+    """Refuse a parameter `n_jobs` that is neither None nor an integer other than 0.
+
+    Parameters
+    ----------
+    n_jobs : object
+        As given by the user.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if n_jobs is None:
+        return
+    if not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool) or n_jobs == 0:
+        raise ValueError(f"n_jobs is {n_jobs!r}, but must be an integer other than 0, or None")
 
 
 def effective_n_threads(n_jobs):
@@ -25,10 +45,9 @@ def effective_n_threads(n_jobs):
     Raises
     ------
     ValueError
-        If `n_jobs` is 0.
+        If `n_jobs` is neither.
     """
-    if n_jobs == 0:
-        raise ValueError("n_jobs is 0, but must be None, positive or negative; use n_jobs=1")
+    check_n_jobs(n_jobs)
     if not has_openmp():
         return 1
     if n_jobs is None:

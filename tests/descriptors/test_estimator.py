@@ -86,7 +86,7 @@ PARAMETERS = [
     ("n_max", 1000, "n_max must be an integer from 1 to 64"),
     ("l_max", 99, "l_max must be an integer from 0 to 30"),
     ("normalize", "yes", "normalize must be True or False"),
-    ("n_jobs", 1.5, "n_jobs must be an integer"),
+    ("n_jobs", 1.5, "n_jobs is 1.5, but must be an integer"),
     ("radial_basis", 3, r"radial_basis must be one of \['gto'"),
     ("radial_basis", [[0.0, 1.0], [1.0, 2.0]], "must be a name, a function or a table"),
     ("radial_scaling", "willatt", "radial_scaling must be None"),

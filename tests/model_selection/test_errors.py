@@ -64,6 +64,8 @@ def _search(**changes):
         ({"swarm": {"inertia": (0.9, np.nan)}}, "swarm\\['inertia'\\]"),
         ({"swarm": {"social": np.nan}}, "swarm\\['social'\\] is nan, but must be a number"),
         ({"swarm": {"cognitive": "a"}}, "swarm\\['cognitive'\\] is 'a'"),
+        ({"swarm": {"cognitive": -1.0}}, "swarm\\['cognitive'\\] is -1.0"),
+        ({"cache_features": "no"}, "cache_features is 'no', but must be True or False"),
         ({"swarm": {"velocity_clamp": "a"}}, "swarm\\['velocity_clamp'\\] is 'a'"),
         ({"swarm": {"velocity_clamp": 0}}, "swarm\\['velocity_clamp'\\]"),
         ({"init": [{"pca__n_components": 3}]}, "outside its space"),

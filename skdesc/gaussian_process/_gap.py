@@ -86,8 +86,9 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         :class:`skdesc.calculator.ZBLCalculator`, the repulsion that few data show. Not for
         plain arrays.
     memory_limit : int or None, default=None
-        Bytes that a fit may take beside `X`. None stands for what the solver needs plus 64
-        MiB for rows. A structure too large for the limit is an error.
+        Bytes that a fit may take beside `X`, the choice of sparse points included. None stands
+        for what choice or solver need, or the solver and 64 MiB for rows. What cannot be done
+        within the limit is an error.
     n_jobs : int or None, default=None
         Threads for products with sparse points, -1 for all cores, None for the present
         number. The solver uses one, so that weights do not depend on it.

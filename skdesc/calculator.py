@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import covalent_radii
+from ase.outputs import Properties, all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -56,6 +59,9 @@ class SkdescCalculator(Calculator):
                 f"pipeline is of type {type(pipeline).__name__}, but must be a Pipeline that ends "
                 "in a GAPRegressor; of a search, pass best_estimator_"
             )
+        if len(pipeline) < 2:
+            raise ValueError("pipeline has no step but its GAPRegressor, which takes descriptors "
+                             "of atoms; pass one that starts with what computes them")
         check_is_fitted(pipeline[-1])
         self.pipeline = pipeline
 
@@ -72,6 +78,8 @@ class SkdescCalculator(Calculator):
             What has changed since the last call.
         """
         super().calculate(atoms, properties, system_changes)
+        if system_changes:
+            self.results = {}  # not all who call this have forgotten the last structure's
         has_volume = self.atoms.cell.rank == 3
         if "stress" in properties and not has_volume:
             raise PropertyNotImplementedError(
@@ -96,9 +104,18 @@ class SkdescCalculator(Calculator):
         if "forces_std" in properties:
             self.results["forces_std"] = gap.predict_forces_std(features)[0]
         if "energies" in properties:
-            local = np.zeros(len(self.atoms))
-            local[features.centers] = gap.predict_local_energies(features)
-            self.results["energies"] = local
+            self.results["energies"] = gap._energies_of_atoms(features)
+
+    def export_properties(self):
+        """Results that ASE has names for.
+
+        Returns
+        -------
+        ase.outputs.Properties
+            All but the standard deviations.
+        """
+        known = {name: value for name, value in self.results.items() if name in all_outputs}
+        return Properties(known)
 
 
 class ZBLCalculator(Calculator):
@@ -135,8 +152,8 @@ class ZBLCalculator(Calculator):
 
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not scale > 0:
-            raise ValueError(f"scale is {scale!r}, but must be positive")
+        if not isinstance(scale, Real) or not 0 < scale < np.inf:
+            raise ValueError(f"scale is {scale!r}, but must be a positive number")
         self.scale = float(scale)
 
     def evaluate(self, structures):

@@ -80,6 +80,43 @@ def test_one_evaluation_serves_all(cell, monkeypatch):
     assert len(calls) == 2
 
 
+def test_nothing_is_left_of_another_structure(pipeline, cell):
+    """Some call ``calculate`` without asking first what has changed."""
+    other = make_frames(1, seed=8)[0]
+    calc = cell.calc
+    expected = [calc.get_property(name, other) for name in ("energy_std", "energies")]
+    cell.get_potential_energies()
+    calc.get_property("energy_std", cell)
+    calc.calculate(other)
+    assert calc.get_property("energy_std", other) == expected[0]
+    np.testing.assert_array_equal(calc.get_property("energies", other), expected[1])
+
+
+def test_properties_of_ase(cell):
+    """ASE has no name for standard deviations."""
+    energy, forces = cell.get_potential_energy(), cell.get_forces()
+    cell.calc.get_property("energy_std", cell)
+    assert cell.calc.export_properties()["energy"] == energy
+    np.testing.assert_array_equal(cell.get_properties(["forces"])["forces"], forces)
+
+
+def test_energies_of_atoms_add_up():
+    """Atoms that are no centers have the energy of single atoms, and a baseline's."""
+    frames = make_frames(6)
+    y = np.arange(6.0)
+    pipeline = make_pipeline(
+        SOAPTransformer(cutoff=3.0, n_max=2, l_max=1, centers=["O"]),
+        GAPRegressor(n_sparse=5, e0={"H": -1.0, "O": -2.0}, baseline=ZBLCalculator(2.0)),
+    ).fit(frames, y)
+    atoms = frames[0]
+    atoms.calc = SkdescCalculator(pipeline)
+    local = atoms.get_potential_energies()
+    assert local.sum() == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    atoms.calc = ZBLCalculator(2.0)
+    hydrogen = atoms.numbers == 1
+    np.testing.assert_allclose(local[hydrogen], atoms.get_potential_energies()[hydrogen] - 1.0)
+
+
 def test_molecules_have_no_stress(pipeline):
     atoms = molecule("H2O")
     atoms.calc = SkdescCalculator(pipeline)
@@ -136,6 +173,8 @@ def test_what_is_not_a_potential(pipeline):
         SkdescCalculator(make_pipeline(ToyTransformer(), Ridge()))
     with pytest.raises(ValueError, match="not fitted"):
         SkdescCalculator(make_pipeline(ToyTransformer(), GAPRegressor()))
+    with pytest.raises(ValueError, match="no step but its GAPRegressor"):
+        SkdescCalculator(make_pipeline(pipeline[-1]))
     atoms = Atoms("C")
     atoms.calc = SkdescCalculator(pipeline)
     with pytest.raises(ValueError, match="X has atoms of C"):
@@ -162,8 +201,11 @@ class TestZBL:
         atoms.positions[1, 0] += 0.2
         atoms.calc = ZBLCalculator(scale=1.2)
         assert atoms.get_potential_energy() > 0.0
-        with pytest.raises(ValueError, match="scale is 0"):
-            ZBLCalculator(scale=0)
+
+    @pytest.mark.parametrize("scale", [0, -1.0, np.inf, np.nan, None, "1"])
+    def test_scale(self, scale):
+        with pytest.raises(ValueError, match=r"scale is .*, but must be a positive number"):
+            ZBLCalculator(scale=scale)
 
     def test_derivatives(self):
         atoms = make_frames(1, seed=2)[0]

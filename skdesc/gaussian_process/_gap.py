@@ -209,8 +209,9 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             count. None or NaN leaves them out.
         sigmas : array-like of shape (n_structures, 3) or dict, default=None
             Noise of energy per atom, forces and virial of each structure, in place of the
-            parameters; NaN where these stand. A dict has three numbers for each kind of
-            structure, see `config_types`; kinds that are not in it have the default.
+            parameters; NaN, or None for a structure, where these stand. A dict has three numbers
+            for each kind of structure, see `config_types`; kinds that are not in it have the
+            default.
         config_types : sequence of length n_structures, default=None
             Kinds of the structures, for `sigmas` and ``sparse_method="config"``.
 
@@ -388,6 +389,15 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             base = local_baseline(self._baseline, environments.structures)
             energies += base[environments.features.centers]
         return (energies, std) if return_std else energies
+
+    def _energies_of_atoms(self, X):
+        """Energies of all atoms; those that are no centers have no more than `e0_` and baseline."""
+        structures = X.structures
+        local = np.array([self.e0_[chemical_symbols[z]] for z in structures.numbers])
+        if self._baseline is not None:
+            local += local_baseline(self._baseline, structures)
+        local[X.centers] = self.predict_local_energies(X)
+        return local
 
     def memory_estimate(self, X, *, forces=True, virials=True):
         """Estimate the peak memory of a fit, beside `X` and the targets.

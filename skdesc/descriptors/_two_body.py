@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from numbers import Integral, Real
@@ -151,8 +152,10 @@ class TwoBodyDescriptor:
 
 def _sum_pairs(to_slots, values, n_atoms):
     """Sums (n_atoms, ..., n_features) over the pairs of each center and species."""
+    # sizes are named where there may be no pairs: they do not follow from an array without numbers
     axes, n_gaussians = values.shape[1:-1], values.shape[-1]
-    sums = (to_slots @ values.reshape(len(values), -1)).reshape(n_atoms, -1, *axes, n_gaussians)
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
+    sums = (to_slots @ flat).reshape(n_atoms, to_slots.shape[0] // n_atoms, *axes, n_gaussians)
     return np.moveaxis(sums, 1, -2).reshape(n_atoms, *axes, -1)
 
 

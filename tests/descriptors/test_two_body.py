@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 from helpers.derivatives import assert_second_order, displaced, strained
 from helpers.systems import zoo
@@ -81,6 +82,13 @@ def test_jacobian_is_the_adjoint(features):
     by_center = np.einsum("ixyf,if->ixy", jacobian.strain, g)
     sums = np.add.reduceat(by_center, features.offsets[:-1])
     np.testing.assert_allclose(sums, strain, atol=1e-11)
+
+
+@pytest.mark.parametrize("strain", [False, True])
+def test_jacobian_of_an_atom_alone(transformer, strain):
+    jacobian = transformer.fit(zoo()).transform([Atoms("O")]).jacobian(strain=strain)
+    assert jacobian.dense().shape == (1, 1, 3, transformer.n_features_out_)
+    assert not jacobian.dense().any()
 
 
 def test_batches_do_not_change_anything(features, monkeypatch):

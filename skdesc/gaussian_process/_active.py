@@ -6,9 +6,9 @@ import numbers
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from ._covariance import covariance_matrix
+from ._gap import GAPRegressor
 from ._rows import batches, energy_rows, segment_sum
 
 _BATCH_BYTES = 2**26
@@ -56,14 +56,18 @@ def select_batch(model, pool, n):
         if len(model.steps) > 1:
             pool = model[:-1].transform(pool)
         model = model[-1]
-    check_is_fitted(model)
+    if not isinstance(model, GAPRegressor):
+        raise TypeError(f"model is, or ends in, a {type(model).__name__}, but must be a "
+                        "GAPRegressor or a Pipeline that ends in one; of a search, pass "
+                        "best_estimator_")
     environments = model._check_predict(pool).without_derivatives()
-    if not isinstance(n, numbers.Integral) or not 1 <= n <= len(environments):
+    whole = isinstance(n, numbers.Integral) and not isinstance(n, bool)
+    if not (whole and 1 <= n <= len(environments)):
         raise ValueError(f"n is {n!r}, but must be an integer from 1 to the {len(environments)} "
                          "structures of the pool")
-    posterior = _PoolPosterior(model._model, environments)
-    noise = model.sigma_energy_**2 * environments.n_atoms
     variance = np.square(model._model.std(environments))
+    noise = model.sigma_energy_**2 * environments.n_atoms
+    posterior = _PoolPosterior(model._model, environments)
     known = np.zeros((n, len(environments)))
     chosen, std = np.empty(n, dtype=np.intp), np.empty(n)
     available = np.ones(len(environments), dtype=bool)

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from helpers.toy_data import make_frames, reference
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -80,7 +83,17 @@ def test_pipelines_and_arrays(gap, pool):
     assert np.isfinite(std).all()
 
 
-@pytest.mark.parametrize("n", [0, 21, 2.0])
+def test_what_is_no_potential(gap, features, targets, pool):
+    search = GridSearchCV(gap, {"n_sparse": [5]}, cv=2).fit(features, targets[0])
+    with pytest.raises(TypeError, match=r"a GridSearchCV, but must be .* pass best_estimator_"):
+        select_batch(search, pool, 3)
+    with pytest.raises(TypeError, match="ends in, a Ridge"):
+        select_batch(make_pipeline(FunctionTransformer(), Ridge()), pool, 3)
+    with pytest.raises(NotFittedError):
+        select_batch(GAPRegressor(), pool, 3)
+
+
+@pytest.mark.parametrize("n", [0, 21, 2.0, True])
 def test_number(gap, pool, n):
     with pytest.raises(ValueError, match="must be an integer from 1 to the 20 structures"):
         select_batch(gap, pool, n)

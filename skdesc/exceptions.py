@@ -10,4 +10,4 @@ class UntrustworthyFitWarning(UserWarning):
 
 
 class SuspiciousTargetsWarning(UserWarning):
-    """Targets contradict each other, as if given with another sign or in another unit."""
+    """Targets, or their noise, may not be what they were meant to be: of another sign or unit."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from ..exceptions import SuspiciousTargetsWarning
 from ..structures._target_checks import (
     LARGEST,
     check_block,
@@ -22,6 +24,7 @@ _FULL_TENSOR = (
     "give tensors -volume * stress in eV, as extract_targets makes them of a stress; "
     "ase.stress.voigt_6_to_full_3x3_stress unpacks six components"
 )
+_THREE_SIGMAS = "give that of energy per atom, forces and virials; NaN for the default"
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,10 @@ def _check_sigmas(sigmas, config_types, n_structures, defaults):
     if isinstance(sigmas, Mapping):
         sigmas = sigmas_of_kinds(sigmas, config_types, n_structures)
     check_one_per_structure("sigmas", sigmas, n_structures)
-    sigmas = check_array(sigmas, dtype=np.float64, ensure_all_finite="allow-nan",
-                         input_name="sigmas")
-    if sigmas.shape[1] != 3:
-        raise ValueError(f"sigmas has the shape {sigmas.shape}, but ({n_structures}, 3) is needed: "
-                         "energy per atom, forces, virials; NaN for the default")
+    if hasattr(sigmas, "to_numpy"):
+        sigmas = sigmas.to_numpy()
+    blocks = [check_block("sigmas", row, i, (3,), _THREE_SIGMAS) for i, row in enumerate(sigmas)]
+    sigmas = np.array([(np.nan,) * 3 if row is None else row for row in blocks])
     given = ~np.isnan(sigmas)
     bad = np.argwhere(given & ~(np.where(given, sigmas, 1.0) > 0))
     if len(bad):
@@ -186,11 +188,15 @@ def sigmas_of_kinds(table, config_types, n_structures):
     for kind, values in table.items():
         if np.shape(values) != (3,):
             raise ValueError(f"sigmas has {values!r} for {kind!r}, but three numbers are needed: "
-                             "energy per atom, forces, virials; NaN for the default")
-    unknown = set(table) - set(config_types)
-    if len(unknown) == len(table):
-        raise ValueError(f"no structure is of a kind in sigmas, {sorted(map(str, unknown))}; "
-                         "check the names")
+                             f"{_THREE_SIGMAS}")
+    # not an error: part of the structures, such as a fold, may lack what is rare
+    if table and not set(table) & set(config_types):
+        warnings.warn(
+            f"no structure is of a kind in sigmas, {sorted(map(str, table))}, so that all have "
+            "the default noise; check the names",
+            SuspiciousTargetsWarning,
+            stacklevel=7,
+        )
     return [table.get(kind, (np.nan,) * 3) for kind in config_types]
 
 

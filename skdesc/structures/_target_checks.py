@@ -49,7 +49,8 @@ def check_block(name, values, index, shape, remedy="are they in the order of the
     ndarray or None
         In float64; NaN where a number is missing.
     """
-    if values is None or (np.ndim(values) == 0 and np.isnan(values)):
+    # a scalar that does not equal itself is NaN; np.isnan takes numbers only
+    if values is None or (np.ndim(values) == 0 and values != values):
         return None
     if np.iscomplexobj(values):
         raise ValueError(f"{name}[{index}] is complex, but must be real")

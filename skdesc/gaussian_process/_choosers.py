@@ -94,6 +94,14 @@ def distinct_rows(values, rows, same=_SAME):
     return rows[np.sort(first[first < len(rows)])]
 
 
+def used_columns(values, rows):
+    """Columns in which any of the rows is not zero, ndarray of intp."""
+    used = np.zeros(values.shape[1], dtype=bool)
+    for part in _chunks(len(rows), values.shape[1]):
+        used |= values[rows[part]].any(axis=0)
+    return np.flatnonzero(used)
+
+
 def leading_coordinates(values, rows, rank):
     """Coordinates of rows in the space of their leading singular vectors, chunk by chunk.
 

@@ -30,10 +30,10 @@ def power(base, exponent):
     result, square = None, base
     while exponent:
         if exponent & 1:
-            result = square.copy() if result is None else result * square
+            result = square.copy() if result is None else np.multiply(result, square, out=result)
         exponent >>= 1
         if exponent:
-            square = square * square
+            square = np.multiply(square, square, out=None if square is base else square)
     return result
 
 

@@ -74,6 +74,10 @@ class Environments:
         ones = np.ones(n, dtype=np.intp)
         return Environments(self.values, np.arange(n + 1), self.species, ones, self.blocks)
 
+    def copied_bytes(self):
+        """Memory of what plain arrays need once more: rows of unit length, numbers of each."""
+        return 0 if self.features is not None else self.values.nbytes + 100 * len(self)
+
     def elements(self):
         """Elements of all atoms, not only of the centers; ascending."""
         return np.unique(self.species if self.features is None else self.structures.numbers)
@@ -162,11 +166,12 @@ def check_environments(X, estimator, *, reset):
         counts = np.array([len(block) for block in blocks], dtype=np.intp)
         rows = np.concatenate(blocks)
     else:
-        rows = validate_data(estimator, X, dtype=np.float64, reset=reset)
+        rows = validate_data(estimator, X, dtype=np.float64, copy=True, reset=reset)
         counts = np.ones(len(rows), dtype=np.intp)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
     species, blocks = np.zeros(len(rows), dtype=np.intp), (slice(0, rows.shape[1]),)
-    return Environments(_unit(rows), offsets, species, counts, blocks)
+    _scale_to_unit(rows)
+    return Environments(rows, offsets, species, counts, blocks)
 
 
 def _first(X, kind, ndim=None):
@@ -192,12 +197,13 @@ def _check_n_features(estimator, n_features, reset):
         )
 
 
-def _unit(rows):
-    # scaled by the largest entry first, so that huge and tiny rows do not overflow
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    rows = rows / np.where(largest > 0, largest, 1.0)
-    norm = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norm > 0, norm, 1.0)
+def _scale_to_unit(rows):
+    """Scale rows to unit length, in place."""
+    # by the largest entry first, so that huge and tiny rows do not overflow
+    largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+    rows /= np.where(largest > 0, largest, 1.0)[:, np.newaxis]
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    rows /= np.where(length > 0, length, 1.0)[:, np.newaxis]
 
 
 def atomic_number(key, name):

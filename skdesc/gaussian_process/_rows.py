@@ -133,6 +133,8 @@ def bytes_per_structure(environments, points, derivatives, virials):
     n_coordinates = 3.0 * environments.n_atoms
     # rows of energies; descriptors of a species; three arrays of dot products and powers
     width = max(columns.stop - columns.start for columns in environments.blocks)
+    if environments.values.dtype == np.float64 and np.ptp(environments.species) == 0:
+        width = 0  # they are taken as they are
     values = total + _largest_counts(environments) * (width + 3.0 * block)
     # rows, then what the descriptor returns for one species
     slopes = n_coordinates * total + (n_coordinates + 9.0) * block

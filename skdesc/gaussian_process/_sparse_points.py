@@ -12,7 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from sklearn.utils import check_random_state
 
-from ._choosers import CHOOSERS, balanced, choosing_bytes, distinct_rows
+from ._choosers import CHOOSERS, balanced, choosing_bytes, distinct_rows, used_columns
 from ._environments import atomic_number
 from ._targets import check_config_types
 
@@ -158,7 +158,7 @@ def select_points(
 def _choose(values, rows, count, method, linear, labels, rng):
     """Points of one species in one block, ndarray of shape (n_points, n_columns)."""
     if linear and values.shape[1] <= count:
-        seen = np.flatnonzero(values[rows].any(axis=0))
+        seen = used_columns(values, rows)
         if len(seen) <= len(rows):
             return np.eye(values.shape[1])[seen]
     rows = distinct_rows(values, rows)

@@ -109,7 +109,8 @@ def estimate_bytes(environments, regressor, forces, virials):
     selecting = _bytes_for_selecting(regressor.memory_limit, *choice)
     sizes = expected_counts(*choice)
     n_features = environments.values.shape[1]
-    passing, solving = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
+    fixed = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
+    passing, solving = (environments.copied_bytes() + n_bytes for n_bytes in fixed)
     if derivatives:
         passing += _workspace_bytes(environments, sizes[1])
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
@@ -120,7 +121,7 @@ def estimate_bytes(environments, regressor, forces, virials):
 
 def _bytes_for_selecting(memory_limit, environments, method, *counts):
     """Memory for choosing sparse points, if there is as much."""
-    needed = selecting_bytes(environments, method, *counts)
+    needed = environments.copied_bytes() + selecting_bytes(environments, method, *counts)
     if memory_limit is not None and needed > memory_limit:
         thrifty = "cur" if method in ("fps", "kmeans") else "random"
         raise ValueError(
@@ -204,7 +205,8 @@ class Training:
         wanted = targets.has_derivatives()
         n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
         n_features = environments.values.shape[1]
-        passing, solving = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
+        fixed = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
+        passing, solving = (environments.copied_bytes() + n_bytes for n_bytes in fixed)
         if memory_limit is not None and wanted.any():
             passing += _workspace_bytes(environments, self.points.sizes()[1])
         costs = bytes_per_structure(
@@ -227,6 +229,7 @@ class Training:
                 energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
             columns = np.column_stack([composition[part], targets.energies[part]])
             self.data.add("energy", energies, columns, noise[part, 0])
+            del energies  # or they would wait for those of the next batch
 
     def __sizeof__(self):
         kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)

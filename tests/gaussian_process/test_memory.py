@@ -90,12 +90,25 @@ def test_choosing_sparse_points(method):
     rng = np.random.RandomState(0)
     X, y = np.abs(rng.normal(size=(2500, 1200))), rng.normal(size=2500)
     gap = GAPRegressor(n_sparse=20, sparse_method=method, energy_scale=1.0, random_state=0)
-    environments = check_environments(X, GAPRegressor(), reset=True)
-    peak = peak_of(lambda: select_points(environments, method, 20, random_state=0))
+    peak = peak_of(lambda: select_points(
+        check_environments(X, GAPRegressor(), reset=True), method, 20, random_state=0
+    ))  # fmt: skip
     estimate = gap.memory_estimate(X)
     assert 0.7 < peak / estimate < 1.3
     with pytest.raises(ValueError, match=f"sparse_method='{method}' needs .* to choose sparse"):
         gap.set_params(memory_limit=estimate // 2).fit(X, y)
+
+
+@pytest.mark.parametrize("memory_limit", [None, 40_000_000])
+@pytest.mark.parametrize("zeta", [1, 4])
+def test_plain_arrays(memory_limit, zeta):
+    """Scaled to unit length, they are there a second time; with zeta=1, unit vectors suffice."""
+    X = np.random.RandomState(0).normal(size=(30_000, 60))
+    gap = GAPRegressor(zeta=zeta, n_sparse=80, memory_limit=memory_limit, energy_scale=1.0)
+    gap.fit(X[:200], X[:200, 0])
+    peak = peak_of(lambda: gap.fit(X, X[:, 0]))
+    assert 0.85 < peak / gap.memory_estimate(X) < 1.15
+    assert memory_limit is None or peak < 1.05 * memory_limit
 
 
 def test_choosing_takes_no_more_of_more_data():

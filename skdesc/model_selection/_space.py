@@ -10,6 +10,8 @@ import numpy as np
 # A swarm may reach the faces of the cube, where ``ppf`` is infinite for unbounded
 # distributions and one below the support for discrete ones.
 _EDGE = 1e-9
+# kinds of numbers
+_FLAG, _INTEGER, _REAL = "flag", "integer", "real"
 
 
 class _Choice:
@@ -37,15 +39,24 @@ class _Choice:
     def _numeric(self):
         return [item for item in self.values if isinstance(item, numbers.Real)]
 
+    def own(self, value):
+        """The item that equals `value`."""
+        return self.values[self._index(value)]
+
     def token(self, value):
         index = self._index(value)
-        return _token(value) if index is None else f"#{index}"
+        known = index is not None and _kind(self.values[index]) == _kind(value)
+        return f"#{index}" if known else _token(value)
 
     def _index(self, value):
-        for index, item in enumerate(self.values):
-            if item is value or (_is_plain(item) and _is_plain(value) and item == value):
-                return index
-        return None
+        """Index of an equal item, one of the same kind if there is any."""
+        equal = [
+            index
+            for index, item in enumerate(self.values)
+            if item is value or (_is_plain(item) and _is_plain(value) and item == value)
+        ]
+        same = [index for index in equal if _kind(self.values[index]) == _kind(value)]
+        return next(iter(same or equal), None)
 
 
 class _Distribution:
@@ -79,8 +90,12 @@ class _Distribution:
     def bounds(self):
         return self.decode(0.0), self.decode(1.0)
 
+    def own(self, value):
+        """The value itself, as an integer if the distribution gives such."""
+        return int(value) if self.discrete and float(value).is_integer() else value
+
     def token(self, value):
-        return _token(value)
+        return _token(value if self.discrete or _kind(value) != _INTEGER else float(value))
 
 
 class SearchSpace:
@@ -169,10 +184,10 @@ class SearchSpace:
         Returns
         -------
         dict of str to object
-            Exactly the given values.
+            The given values, as the space itself has them: 3 for 3.0 if it has integers.
         """
         return {
-            name: params[name]
+            name: self._dimensions[name].own(params[name])
             for name in self.names
             if name in params and self._dimensions[name].encode(params[name]) is not None
         }
@@ -188,7 +203,7 @@ class SearchSpace:
         Returns
         -------
         dict of str to object
-            Those in the space; a number inside stays exactly what it is.
+            Those in the space; a number inside stays what it is. Numbers are Python's own.
         """
         inside = self.restrict(params)
         near = {
@@ -196,7 +211,8 @@ class SearchSpace:
             for name in self.names
             if name in params and name not in inside
         }
-        return inside | {name: value for name, value in near.items() if value is not None}
+        found = inside | {name: value for name, value in near.items() if value is not None}
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
 
     def bounds(self):
         """Least and largest value of every parameter that has numbers, as a dict of pairs."""
@@ -229,7 +245,14 @@ def _make_dimension(values, where):
 
 
 def _make_distribution(distribution, where):
-    if not np.all(np.isfinite(distribution.ppf([_EDGE, 0.5, 1.0 - _EDGE]))):
+    try:
+        quantiles = distribution.ppf([_EDGE, 0.5, 1.0 - _EDGE])
+    except TypeError as error:
+        raise TypeError(
+            f"{where} is a distribution without its parameters; give them, as in "
+            "loguniform(1e-4, 1)"
+        ) from error
+    if not np.all(np.isfinite(quantiles)):
         raise ValueError(
             f"{where} is a distribution whose quantiles are not finite numbers; check its "
             "parameters (scipy's uniform takes the lower end and the width, randint excludes "
@@ -239,10 +262,17 @@ def _make_distribution(distribution, where):
 
 
 def _is_plain(value):
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
     return value is None or isinstance(value, (str, numbers.Number, np.bool_))
 
 
+def _kind(value):
+    """To some parameters 1, 1.0 and True mean different things, though they are equal."""
+    kinds = {_FLAG: (bool, np.bool_), _INTEGER: numbers.Integral, _REAL: numbers.Real}
+    return next((kind for kind, types in kinds.items() if isinstance(value, types)), None)
+
+
 def _token(value):
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return repr(float(value))
-    return repr(value)
+    convert = {_INTEGER: int, _REAL: float}.get(_kind(value))
+    return repr(value if convert is None else convert(value))

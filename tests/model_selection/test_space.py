@@ -61,9 +61,37 @@ def test_lists_may_hold_anything():
 
 def test_equal_values_have_equal_tokens():
     space = SearchSpace({"a": randint(1, 5), "b": ["x", "y"], "c": [1, 2]})
-    assert space.token("a", 3) == space.token("a", np.int64(3)) == space.token("a", 3.0)
+    assert space.token("a", 3) == space.token("a", np.int64(3)) != space.token("a", 3.0)
     assert space.token("c", 2) == space.token("c", np.int64(2))
     assert space.token("b", "x") != space.token("b", "y")
+
+
+def test_kinds_of_numbers_are_told_apart():
+    # max_features=1 of a forest is one feature, max_features=1.0 are all of them
+    mixed = SearchSpace({"a": [True, 1, 1.0]})
+    for value in (True, 1, 1.0):
+        assert type(mixed.decode(mixed.encode({"a": value}))["a"]) is type(value)
+    assert len({mixed.token("a", value) for value in (True, 1, 1.0)}) == 3
+    for dimension in ([1, 2, 4], randint(1, 5)):
+        space = SearchSpace({"a": dimension})
+        assert space.token("a", 1.0) != space.token("a", 1)
+        assert type(space.restrict({"a": 1.0})["a"]) is int
+    floats = SearchSpace({"a": uniform(0, 2)})
+    assert floats.token("a", 1) == floats.token("a", 1.0)
+
+
+def test_equal_tuples_are_the_same_value():
+    space = SearchSpace({"a": [(1, 1), (1, 2), [3]]})
+    assert space.encode({"a": tuple([1, 2])}) == [0.5]
+    assert space.token("a", tuple([1, 2])) == "#1"
+    assert np.isnan(space.encode({"a": (3,)})).all()
+
+
+def test_nearest_values_are_plain_numbers():
+    space = SearchSpace({"a": [np.float32(0.1), np.int64(1)], "b": uniform(0, 1)})
+    assert space.nearest({"a": 0.7, "b": 2.0}) == {"a": 1, "b": pytest.approx(1.0)}
+    found = space.nearest({"a": 0.2, "b": np.float64(0.5)})
+    assert {type(value) for value in found.values()} == {float}
 
 
 class _NoQuantiles:
@@ -80,6 +108,7 @@ class _NoQuantiles:
         ({"a": 3}, TypeError, "a list of values or a scipy.stats distribution is needed"),
         ({"a": {1, 2}}, TypeError, "a list of values or a scipy.stats distribution is needed"),
         ({"a": _NoQuantiles()}, TypeError, "has no quantile function"),
+        ({"a": loguniform}, TypeError, "a distribution without its parameters; give them"),
         ({"a": uniform(3, -1)}, ValueError, "quantiles are not finite"),
         ({"a": randint(5, 2)}, ValueError, "quantiles are not finite"),
     ],

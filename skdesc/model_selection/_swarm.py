@@ -72,6 +72,7 @@ PRESETS = {
 # there is no time to look around: particles turn sooner, and take longer steps
 _SHORT = SwarmRules(inertia=(0.5, 0.2), velocity_clamp=0.4)
 _FEW_ITERATIONS = 10
+_FASTEST = 100.0
 
 
 def rules_for(rules, n_iterations):
@@ -183,7 +184,9 @@ class ParticleSwarm:
             # nobody knows where to go, and following each other would only narrow the search
             swarm.position = self._draw(*swarm.position.shape)
             return
-        swarm.velocity = self._compute_velocity(swarm, self._clamp, self._unmodified)
+        velocity = self._compute_velocity(swarm, self._clamp, self._unmodified)
+        # without a clamp it may grow without bound, and each reflection takes back one range
+        swarm.velocity = np.clip(velocity, -_FASTEST, _FASTEST)
         if self._handler is not None:
             swarm.position = self._compute_position(swarm, self._cube, self._handler)
             return

@@ -240,6 +240,15 @@ def test_several_objectives_spread_along_the_front():
     assert np.ptp(front[:, 0]) > 0.4
 
 
+@pytest.mark.parametrize("bounds", ["reflective", "nearest", "redraw"])
+def test_velocities_that_explode_end_somewhere(bounds):
+    rules = SwarmRules(inertia=3.0, velocity_clamp=None, bounds=bounds)
+    swarm = ParticleSwarm(np.full((4, 2), np.nan), rules, "star", 60, np.random.RandomState(0))
+    for _ in range(60):
+        swarm.tell(_wavy(swarm.ask()))
+        assert ((swarm.ask() >= 0) & (swarm.ask() <= 1)).all()
+
+
 def test_short_stages_have_rules_of_their_own():
     long, other = PRESETS["pso"], SwarmRules(inertia=0.3)
     short = rules_for(long, 5)

@@ -18,6 +18,8 @@ from sklearn.utils import check_random_state
 from ..utils.files import replace_file
 
 _FORMAT = 1
+# what every evaluation has
+_RESULTS = {"error", "n_models", "n_features", "feature_time"}
 
 
 class Checkpoint:
@@ -61,15 +63,17 @@ class Checkpoint:
     def _read(self):
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            known = content["format"] == _FORMAT
+            known, seed = dict(content["search"]), int(content["seed"])
+            evaluations = dict(content["evaluations"])
+            whole = content["format"] == _FORMAT
+            whole = whole and all({*one} >= _RESULTS for one in evaluations.values())
         except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
+            whole = False
+        if not whole:
             raise ValueError(
                 f"checkpoint={str(self._path)!r} exists but is no checkpoint of a search; name "
                 "another file"
             )
-        known = content["search"]
         other = [part for part, value in self._fingerprint.items() if known.get(part) != value]
         if other:
             raise ValueError(
@@ -77,8 +81,7 @@ class Checkpoint:
                 "differ; name another file, or delete it to start anew. Folds of a shuffled cv "
                 "repeat only if it has an integer random_state"
             )
-        self.seed = content["seed"]
-        self.evaluations = content["evaluations"]
+        self.seed, self.evaluations = seed, evaluations
 
     def add(self, evaluations):
         """Keep more evaluations; the file is replaced at once or not at all.
@@ -175,13 +178,26 @@ def _describe(value):
         return ["distribution", value.dist.name, _describe(value.args), _describe(value.kwds)]
     if isinstance(value, np.random.RandomState):
         return ["RandomState", value.get_state(legacy=True)]
+    if "<" in getattr(value, "__qualname__", "") and hasattr(value, "__code__"):
+        # lambdas and local functions share names
+        return [_name(value), *_describe_code(value.__code__), _describe(value.__defaults__)]
     if hasattr(value, "__qualname__"):
         return _name(value)
     try:
         joblib.hash(value)
     except Exception:  # pickling runs foreign code, which may raise anything
-        return _name(type(value))
+        # a scorer made of a lambda, for example
+        parts = getattr(value, "__dict__", {})
+        return [_name(type(value)), _describe({k: v for k, v in parts.items() if callable(v)})]
     return value
+
+
+def _describe_code(code):
+    if isinstance(code, frozenset):  # its order is that of hashes, which differ by process
+        return sorted(map(repr, code))
+    if not hasattr(code, "co_code"):
+        return repr(code)
+    return [code.co_code, code.co_names, *map(_describe_code, code.co_consts)]
 
 
 def _name(value):

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_regression
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
+from sklearn.metrics import make_scorer
 from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -137,7 +138,40 @@ def test_folds_without_a_seed_are_refused(tmp_path):
         clone(search).fit(*DATA)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "3"])
+@pytest.mark.parametrize("wrap", [lambda function: function, make_scorer])
+def test_functions_without_a_name_of_their_own_are_told_apart(tmp_path, wrap):
+    path = tmp_path / "search.json"
+
+    def fit(function):
+        _search(path, n_iterations=1, scoring=wrap(function)).fit(*DATA)
+
+    fit(lambda *args: 1.0 if len(args) in {2, 3} else 0.0)
+    fit(lambda *args: 1.0 if len(args) in {2, 3} else 0.0)
+    with pytest.raises(ValueError, match="belongs to another search: scoring differ"):
+        fit(lambda *args: 2.0 if len(args) in {2, 3} else 0.0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"search": []},
+        {"search": None},
+        {"seed": None},
+        {"seed": "a"},
+        {"evaluations": [1]},
+        {"evaluations": {"a": None}},
+        {"evaluations": {"a": {"error": None}}},
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, damage):
+    path = tmp_path / "search.json"
+    _search(path, n_iterations=1).fit(*DATA)
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(ValueError, match=r"is no checkpoint of a search|belongs to another search"):
+        _search(path, n_iterations=1).fit(*DATA)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}', "3"])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "search.json"
     path.write_text(content)

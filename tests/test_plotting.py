@@ -98,6 +98,27 @@ def test_pareto_of_error_and_time(searches):
     assert (display.axes_[0].collections[0].get_offsets()[:, 1] > 0).all()
 
 
+def test_front_is_that_of_the_metrics_shown(searches):
+    """The swarm has looked at one of them only, or at others."""
+    metric = ["score", "score_time"]
+    display = SearchDisplay.from_search(searches["plain"], kind="pareto", metric=metric)
+    results = searches["plain"].cv_results_
+    costs = np.column_stack([-results["mean_test_score"], results["mean_score_time"]])
+    front = display.axes_[0].lines[0].get_xydata() * [-1, 1]
+    beaten = [((costs <= row).all(axis=1) & (costs < row).any(axis=1)).any() for row in costs]
+    assert sorted(front.tolist()) == sorted(costs[~np.array(beaten)].tolist())
+
+
+def test_axes_placed_by_hand_are_divided(searches):
+    figure = plt.figure()
+    ax = figure.add_axes([0.2, 0.2, 0.6, 0.6])
+    display = SearchDisplay.from_search(searches["plain"], ax=ax)
+    boxes = [panel.get_position() for panel in display.axes_]
+    assert boxes[0].x0 == pytest.approx(0.2)
+    assert boxes[1].x1 == pytest.approx(0.8)
+    assert boxes[0].x1 < boxes[1].x0
+
+
 def test_given_axes_are_used(searches):
     figure, (left, right) = plt.subplots(1, 2)
     display = SearchDisplay.from_search(searches["plain"], ax=left)

@@ -16,5 +16,10 @@ def panels(ax, count, width=0.0):
     if count == 1:
         return np.array([ax], dtype=object)
     ax.set_axis_off()
-    places = ax.get_subplotspec().subgridspec(1, count)
+    spec = ax.get_subplotspec()
+    if spec is None:  # axes that were placed by hand
+        left, bottom, right, top = ax.get_position().extents
+        places = ax.figure.add_gridspec(1, count, left=left, bottom=bottom, right=right, top=top)
+    else:
+        places = spec.subgridspec(1, count)
     return np.array([ax.figure.add_subplot(place) for place in places], dtype=object)

@@ -224,12 +224,18 @@ class SearchDisplay:
         panel.figure.colorbar(mappable, ax=panel, label=label)
 
     def _plot_pareto(self, metric, ax):
+        from ..model_selection._pareto import is_non_dominated
+
         first, second = self._metrics(metric, 2)
         self.axes_ = panels(ax, 1)
         panel = self.axes_[0]
         x, y = self.scores[first], self.scores[second]
         panel.scatter(x, y, s=10, color="0.7", label="candidates")
-        order = self.front[np.argsort(x[self.front])]
+        front = self.front
+        if not {first, second} <= set(self.objectives):
+            costs = [self.scores[name] * (1 if name in _TIMES else -1) for name in (first, second)]
+            front = np.flatnonzero(is_non_dominated(np.column_stack(costs)))
+        order = front[np.argsort(x[front])]
         panel.plot(x[order], y[order], "o-", label="front")
         if self.best_index is not None:
             panel.plot(x[self.best_index], y[self.best_index], "r*", ms=12, label="best")

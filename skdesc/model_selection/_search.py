@@ -74,7 +74,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     stage_one_objective : str or callable, default="auto"
         Objective of the first stage.
 
-        - "auto": "one_pass" where that is possible, else "cv".
+        - "auto": "one_pass" where that is possible, else "cv"; "cv" in a single stage.
         - "cv": the cross-validated score.
         - "one_pass": the cross-validated score of a last step that computes it in one pass over
           the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does. Where such
@@ -94,11 +94,12 @@ class TwoStagePSOSearchCV(BaseSearchCV):
           larger, the better.
     stage_two_objective : {"auto", "cv", "one_pass"}, default="auto"
         Objective of the second stage. "auto" is "one_pass" where that is possible, unless
-        `stage_one_objective` is "cv". Both give the same scores.
+        `stage_one_objective` is "cv" or there is a single stage. Both give the same scores.
     objective : str or list of str, default=None
         The metric that the swarms look at, if `scoring` has several; by default that of `refit`,
-        or all if `refit` is False or a callable. With more than one they look for trade-offs:
-        see `pareto_front_`. "fit_time" and "score_time" may be named too, and are minimised.
+        or all if `refit` is False or a callable (unless `scoring` is a callable, whose metrics
+        are not known before). With more than one they look for trade-offs: see `pareto_front_`.
+        "fit_time" and "score_time" may be named too, and are minimised.
     scoring : str, callable, list, tuple or dict, default=None
         As in :class:`~sklearn.model_selection.GridSearchCV`. Scorers are called as
         ``scorer(rest, Z, y)``, where `Z` are the features after the stateless leading steps
@@ -179,6 +180,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     their output. Steps from the first other one on are fitted on each training fold. Set
     ``cache_features=False`` if a scorer needs the original samples. Without folds, for
     "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
+
+    What the first stage evaluates may be the best after all; it has present values of the last
+    step, even if these lie outside `regressor_space`.
 
     Equal candidates are evaluated once. Results do not depend on `n_jobs` or the backend, except
     for what multithreaded linear algebra rounds. What the first stage optimises in [1]_ could not

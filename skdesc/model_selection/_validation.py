@@ -195,13 +195,15 @@ def check_metadata(estimator, params):
 
 def _resolve_objectives(search, names):
     """Objectives of both stages, where "auto" is one pass if that can be."""
-    able = passes_once(search.estimator, names) and not set(_make_metrics(search)) & set(TIMES)
+    timed = set(_make_metrics(search)) & set(TIMES)
+    able = search.cache_features and not timed and passes_once(search.estimator, names)
     one, two = search.stage_one_objective, search.stage_two_objective
     if not able and "one_pass" in (one, two):
         raise ValueError(
             "stage_one_objective or stage_two_objective is 'one_pass', but this needs a pipeline "
             "of stateless transformers before a last step with the method fit_folds, such as "
-            "GAPRegressor, no step that is itself searched, and no time as objective; use 'cv'"
+            "GAPRegressor, no step that is itself searched, no time as objective, and "
+            "cache_features=True; use 'cv'"
         )
     if two == "auto":
         two = "one_pass" if able and one != "cv" else "cv"
@@ -211,26 +213,27 @@ def _resolve_objectives(search, names):
 
 
 def _single_stage(search, transformer, regressor):
-    if not regressor.names and search.strategy == "two-stage":
-        last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
-        unseen = [name for name in transformer.names if step_of(name) == last]
-        if search.stage_one_objective in FEATURE_OBJECTIVES and unseen:
-            raise ValueError(
-                f"stage_one_objective={search.stage_one_objective!r} looks at features alone, so "
-                f"it cannot see {unseen} in transformer_space; move them to regressor_space, or "
-                "use 'cv'"
-            )
-        single = search.stage_one_objective
-        return 1, transformer, "cv" if single == "auto" else single
-    if not transformer.names:
-        return 2, regressor, "cv"
-    merged = {**search.transformer_space, **search.regressor_space}
-    return 1, SearchSpace(merged), "cv"
+    number, space = (1, transformer) if transformer.names else (2, regressor)
+    if search.strategy == "joint":
+        return number, SearchSpace({**search.transformer_space, **search.regressor_space}), "cv"
+    objective = (search.stage_one_objective, search.stage_two_objective)[number - 1]
+    if objective == "one_pass":
+        _resolve_objectives(search, space.names)
+    last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
+    unseen = [name for name in space.names if step_of(name) == last]
+    if objective in FEATURE_OBJECTIVES and unseen:
+        raise ValueError(
+            f"stage_one_objective={objective!r} looks at features alone, so it cannot see "
+            f"{unseen} in transformer_space; move them to regressor_space, or use 'cv'"
+        )
+    return number, space, "cv" if objective == "auto" else objective
 
 
 def _check_division(estimator, transformer, regressor):
     """In two stages, the first space is that of the leading steps, the second of the last."""
-    if not has_leading_steps(estimator):
+    # a step that passes all through may be searched itself
+    steps = [name for name, _ in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
+    if not has_leading_steps(estimator) and not {*steps} & {*transformer.names}:
         raise ValueError(
             f"estimator {type(estimator).__name__} has no transformer before its last step, but "
             "transformer_space searches one; pass a Pipeline, or strategy='joint'"
@@ -258,10 +261,10 @@ def _present_values(estimator, spaces):
             # parameters of a step that is itself searched may come with one of its values
             if name not in known and step_of(name) not in searched - {name}:
                 near = get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
                 raise ValueError(
-                    f"{argument} names {name!r}, which is no parameter of the estimator{hint} "
-                    "See estimator.get_params()"
+                    f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
+                    "see estimator.get_params()"
                 )
     return {name: known[name] for name in sorted(searched) if name in known}
 

@@ -98,6 +98,9 @@ def test_nothing_is_found_that_is_not_searched(data, calls):
         {"before": [("scale", StandardScaler())]},
         {"objective": ["score", "fit_time"]},
         {"spaces": (SPACES[0], {"ridge": [FoldsRidge(0.1), FoldsRidge(1.0)]})},
+        {"cache_features": False},
+        {"spaces": ({}, SPACES[1])},
+        {"spaces": (SPACES[0], {})},
     ],
 )
 def test_where_one_pass_is_not_possible_or_not_wanted(data, calls, changes):
@@ -179,9 +182,38 @@ def test_what_is_not_possible_is_refused(data):
         search = _search(last=ForcesRidge(), **{name: "one_pass"})
         with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
             search.fit(*data)
+    single = {"spaces": (SPACES[0], {}), "last": ForcesRidge()}
+    for changes in ({"cache_features": False}, single):
+        search = _search(stage_one_objective="one_pass", **changes)
+        with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
+            search.fit(*data)
     search = _search(stage_two_objective="alignment")
     with pytest.raises(ValueError, match="stage_two_objective is 'alignment'"):
         search.fit(*data)
+
+
+def test_one_pass_of_a_single_stage(data, calls):
+    search = _search(({}, SPACES[1]), stage_two_objective="one_pass").fit(*data)
+    (stage,) = search.stage_results_
+    assert stage["objective"] == "one_pass"
+    assert stage["n_models_trained"] == len(search.cv_results_["params"]) == calls.count("fit")
+
+
+def test_scorers_may_see_the_original_samples(data, calls):
+    kinds = set()
+
+    def scoring(estimator, X, y):
+        kinds.add(type(X).__name__)
+        return estimator.score(X, y)
+
+    _search(n_iterations=1, scoring=scoring, cache_features=False).fit(*data)
+    assert kinds == {"Structures"}
+
+
+def test_numbers_of_any_kind_are_found_and_kept(data, tmp_path):
+    spaces = SPACES[0], {"ridge__alpha": [np.float32(1e-3), np.int64(1)]}
+    search = _search(spaces, n_iterations=1, checkpoint=tmp_path / "search.json").fit(*data)
+    assert search.best_params_["ridge__alpha"] in spaces[1]["ridge__alpha"]
 
 
 def test_potentials_by_default():

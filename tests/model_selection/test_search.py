@@ -11,6 +11,7 @@ from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -358,6 +359,18 @@ def test_callable_objective_sees_all(frames):
     assert set(map(str, seen)) == {str(("ridge", (24, 4), 24, ["pairs__cutoff", "ridge__alpha"]))}
 
 
+def test_init_may_hold_tuples():
+    search = TwoStagePSOSearchCV(
+        make_pipeline(TfidfVectorizer(), LogisticRegression()),
+        {"tfidfvectorizer__ngram_range": [(1, 1), (1, 2)]},
+        {"logisticregression__C": loguniform(1e-2, 1e2)},
+        init=[{"tfidfvectorizer__ngram_range": tuple([1, 2])}],
+        n_particles=2, n_iterations=1, cv=2, random_state=0,
+    ).fit(["good fine", "bad poor", "nice good", "poor bad"] * 3, [0, 1] * 6)  # fmt: skip
+    params = search.cv_results_["params"]
+    assert [one["tfidfvectorizer__ngram_range"] for one in params[:2]] == [(1, 1), (1, 2)]
+
+
 def test_init_comes_first_exactly(data):
     init = [{"pca__n_components": 5, "ridge__alpha": 0.123456789}, {"ridge__alpha": 2.0}]
     search = _pca_search(init=init).fit(*data)
@@ -462,6 +475,30 @@ def test_steps_may_be_searched_themselves(data):
     assert {type(params["scale"]) for params in search.cv_results_["params"]} == {
         StandardScaler, str, PCA,
     }  # fmt: skip
+
+
+def test_a_step_that_passes_all_through_may_be_searched(data):
+    pipeline = Pipeline([("reduce", "passthrough"), ("ridge", Ridge())])
+    search = TwoStagePSOSearchCV(
+        pipeline, {"reduce": ["passthrough", PCA(2)]}, {"ridge__alpha": [0.1, 1.0]},
+        n_particles=5, n_iterations=3, cv=3, random_state=0,
+    ).fit(*data)  # fmt: skip
+    tried = {str(params["reduce"]) for params in search.cv_results_["params"]}
+    assert tried == {"passthrough", "PCA(n_components=2)"}
+
+
+def test_integers_are_not_taken_for_equal_fractions(data):
+    search = TwoStagePSOSearchCV(
+        # by default max_features=1.0, all of them
+        make_pipeline(PCA(), RandomForestRegressor(2, random_state=0)),
+        {"pca__whiten": [False, True]},
+        {"randomforestregressor__max_features": [1, 2]},
+        n_particles=4, n_iterations=2, cv=3, random_state=0,
+    ).fit(*data)  # fmt: skip
+    results = search.cv_results_
+    second = [p for p, stage in zip(results["params"], results["stage"], strict=True) if stage == 2]
+    values = [params["randomforestregressor__max_features"] for params in second]
+    assert sorted(map(repr, values)) == ["1", "2"]
 
 
 def test_alignment_of_classes():

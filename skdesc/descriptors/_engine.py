@@ -129,7 +129,7 @@ class Engine:
 
     def workspace_bytes(self, structures, n_rows):
         """Bound of what :meth:`gradient_rows` takes beside its result."""
-        return workspace_of_rows(self, structures)
+        return workspace_of_rows(self, structures, n_rows)
 
     def gradient_rows(self, features, Q, weights):
         """Derivatives of many functions; see ``AtomicFeatures.gradient_rows``."""

@@ -56,8 +56,11 @@ class TwoBodyDescriptor:
 
     def workspace_bytes(self, structures, n_rows):
         """Bound of what :meth:`gradient_rows` takes beside its result."""
-        n_pairs = len(structures.positions) * bound_neighbors(structures, self.cutoff)[0]
-        return min(2 * _BATCH_BYTES, n_pairs * (16 * n_rows + _BYTES_PER_PAIR))
+        n_neighbors = bound_neighbors(structures, self.cutoff)[0]
+        # no batch is smaller than a structure
+        in_batch = max(_BATCH_BYTES / (16 * n_rows), n_neighbors * structures.n_atoms.max())
+        n_pairs = min(in_batch, n_neighbors * len(structures.positions))
+        return int(n_pairs * (16 * n_rows + _BYTES_PER_PAIR))
 
     def describe(self, structures):
         """Features of all atoms, ndarray of shape (n_atoms, n_features)."""

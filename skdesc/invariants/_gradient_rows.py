@@ -70,21 +70,24 @@ def gradient_rows(engine, features, Q, weights):
     return gradient, strain_gradient
 
 
-def workspace_of_rows(engine, structures):
+def workspace_of_rows(engine, structures, n_rows):
     """Bound the memory of :func:`gradient_rows` beside its result.
 
     Parameters
     ----------
-    engine, structures
-        The descriptor and the structures.
+    engine, structures, n_rows
+        The descriptor, the structures, and the number of linear functions.
 
     Returns
     -------
     int
         In bytes.
     """
-    n_pairs = len(structures.positions) * bound_neighbors(structures, engine.cutoff)[0]
-    return int(min(2 * WORKSPACE, n_pairs * _contraction(engine).bytes_per_pair(engine)))
+    n_neighbors = bound_neighbors(structures, engine.cutoff)[0]
+    per_pair = _contraction(engine).bytes_per_pair(engine, n_rows)
+    # no chunk is smaller than a center
+    two_chunks = 2 * max(WORKSPACE, n_neighbors * per_pair)
+    return int(min(two_chunks, len(structures.positions) * n_neighbors * per_pair))
 
 
 def _contraction(engine):
@@ -107,7 +110,8 @@ class _Factorized:
         self.n_max, self.n_lm = expansion.n_max, expansion.n_lm
         self.n_groups = expansion.n_groups + expansion.n_spare
         self.parts = [slice(l * l, (l + 1) ** 2) for l in range(expansion.l_max + 1)]
-        unpacked = 2 * layout.unpack(Q)
+        unpacked = layout.unpack(Q)
+        unpacked *= 2
         shape = (len(self.parts), self.n_groups * self.n_max, self.n_groups, -1)
         unpacked = unpacked.reshape(shape)
         if expansion.n_spare:
@@ -120,7 +124,7 @@ class _Factorized:
         ]
 
     @staticmethod
-    def bytes_per_pair(engine):
+    def bytes_per_pair(engine, n_rows):
         """Derivatives of the coefficients of its species."""
         return 24 * engine.expansion.n_lm * engine.expansion.n_max
 
@@ -128,7 +132,7 @@ class _Factorized:
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         engine = self.engine
         size = self.n_lm * self.n_max
-        for chunk in _chunks(pairs, self.bytes_per_pair(engine)):
+        for chunk in _chunks(pairs, self.bytes_per_pair(engine, len(self.Q))):
             part = pairs.take(chunk)
             shape = (len(part.offsets) - 1, self.n_lm, self.n_groups, self.n_max)
             c, H = np.zeros(shape), np.zeros(shape)
@@ -178,15 +182,16 @@ class _ByJacobian:
                             for columns in engine.invariant.columns]
 
     @staticmethod
-    def bytes_per_pair(engine):
-        """Derivatives of the features that its species takes part in."""
-        return 24 * max(map(len, engine.invariant.columns))
+    def bytes_per_pair(engine, n_rows):
+        """Derivatives of the features that its species takes part in, and two arrays of rows."""
+        return 24 * (max(map(len, engine.invariant.columns)) + 2 * n_rows)
 
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         engine = self.engine
         expansion, invariant = engine.expansion, engine.invariant
-        for chunk in _chunks(pairs, self.bytes_per_pair(engine)):
+        n_rows = 0 if self.Q is None else len(self.Q)
+        for chunk in _chunks(pairs, self.bytes_per_pair(engine, n_rows)):
             part = pairs.take(chunk)
             n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
             # every pair is a block of its own: images of one atom differ in their strain

@@ -4,10 +4,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from helpers.toy_data import make_frames
 from sklearn.pipeline import make_union
 
-from skdesc import GAPRegressor, SOAPTransformer, TwoBodyTransformer
+from skdesc import (
+    GAPRegressor,
+    SOAPTransformer,
+    TensorReducedTransformer,
+    TwoBodyTransformer,
+)
 from skdesc.features import AtomicFeatures
 from skdesc.gaussian_process._environments import check_environments
 from skdesc.gaussian_process._sparse_points import select_points
@@ -82,6 +88,22 @@ def test_estimate_for_a_real_descriptor(memory_limit):
     assert 0.7 < peak / estimate < 1.3
     if memory_limit is not None:
         assert peak < 1.1 * memory_limit
+
+
+@pytest.mark.parametrize("transformer", [
+    SOAPTransformer(cutoff=4.0, n_max=4, l_max=3, n_jobs=1),
+    TensorReducedTransformer(cutoff=4.0, n_max=4, l_max=3, n_channels=16, random_state=0, n_jobs=1),
+    TwoBodyTransformer(cutoff=4.0, n_gaussians=10, n_jobs=1),
+], ids=["soap", "tensor-reduced", "two-body"])  # fmt: skip
+def test_what_descriptors_need_for_rows(transformer):
+    """Many sparse points take more than the derivatives themselves."""
+    atoms = bulk("Cu", cubic=True).repeat(3)
+    atoms.rattle(0.1, seed=0)
+    X = transformer.fit_transform([atoms])
+    Q, weights = np.ones((600, X.shape[1])), np.ones((len(atoms), 600))
+    # rows of positions and strains are not meant
+    peak = peak_of(lambda: X.gradient_rows(Q, weights)) - 8 * 600 * (3 * len(atoms) + 9)
+    assert peak < 1.05 * X.descriptor.workspace_bytes(X.structures, 600)
 
 
 @pytest.mark.parametrize("method", ["cur", "fps", "kmeans"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from numbers import Integral, Real
 
@@ -23,7 +24,7 @@ from ._base import StructureTransformer
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**22
 # of a pair itself, and of the sparse matrices that add up pairs
-_BYTES_PER_PAIR = 600
+_BYTES_PER_PAIR = 250
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class TwoBodyDescriptor:
         # no batch is smaller than a structure
         in_batch = max(_BATCH_BYTES / (16 * n_rows), n_neighbors * structures.n_atoms.max())
         n_pairs = min(in_batch, n_neighbors * len(structures.positions))
-        return int(n_pairs * (16 * n_rows + _BYTES_PER_PAIR))
+        of_pairs = n_pairs * (_BYTES_PER_PAIR + 8 * len(self.nodes))
+        return int(of_pairs + min(2 * _BATCH_BYTES, 24 * n_pairs * n_rows))
 
     def describe(self, structures):
         """Features of all atoms, ndarray of shape (n_atoms, n_features)."""
@@ -93,12 +95,15 @@ class TwoBodyDescriptor:
         strain = np.empty((len(structures), 3, 3, n_rows))
         for part, atoms in self._batches(structures, 2 * n_rows):
             pairs = _Pairs(self, structures[part])
-            slopes = weights[atoms][pairs.center]
             derivatives = self.radial(pairs.distance)[1]
-            for index in range(len(self.species)):
-                mine = np.flatnonzero(pairs.slot % len(self.species) == index)
-                slopes[mine] *= derivatives[mine] @ by_species[:, index].T
-            gradient[atoms], strain[part] = pairs.spread(slopes)
+            # three arrays of pairs and functions; of a large structure, some functions at a time
+            step = max(1, int(2 * _BATCH_BYTES / (24 * max(1, len(pairs.slot)))))
+            for some in (slice(start, start + step) for start in range(0, n_rows, step)):
+                slopes = weights[atoms, some][pairs.center]
+                for index in range(len(self.species)):
+                    mine = np.flatnonzero(pairs.slot % len(self.species) == index)
+                    slopes[mine] *= derivatives[mine] @ by_species[some, index].T
+                gradient[atoms, :, some], strain[part, :, :, some] = pairs.spread(slopes)
         return gradient, strain
 
     def jacobian(self, features, strain=False):
@@ -138,7 +143,12 @@ class TwoBodyDescriptor:
         offset = (r[:, np.newaxis] - self.nodes) / self.gaussian_width
         gaussian = np.exp(-0.5 * offset**2)
         value = gaussian * weight
-        return value, gaussian * slope - value * offset / self.gaussian_width
+        # in place: what pairs need most memory for
+        offset *= value
+        offset /= self.gaussian_width
+        gaussian *= slope
+        gaussian -= offset
+        return value, gaussian
 
     def species_index(self, numbers):
         """Index of each atomic number among the species."""
@@ -185,23 +195,28 @@ class _Pairs:
 
     def spread(self, slopes):
         """Derivatives by positions and strain from those by the distances, (n_pairs, n)."""
+        n_rows = slopes.shape[1]
+        to_atoms, to_strain = self._sums
+        gradient, strain = to_atoms @ slopes, to_strain @ slopes
+        return gradient.reshape(-1, 3, n_rows), strain.reshape(-1, 3, 3, n_rows)
+
+    @cached_property
+    def _sums(self):
+        """Sparse matrices that add up pairs to derivatives by positions and by strain."""
         n_atoms, n_structures = len(self.structures.positions), len(self.structures)
-        n_pairs, n_rows = slopes.shape
+        n_pairs = len(self.distance)
         unit = self.displacement / self.distance[:, np.newaxis]
-        every, axes = np.arange(n_pairs), np.arange(3)
-        rows = np.concatenate([3 * atom[:, np.newaxis] + axes for atom in
-                               (self.neighbor, self.center)]).ravel()  # fmt: skip
-        columns = np.repeat(np.concatenate([every, every]), 3)
-        entries = np.concatenate([unit, -unit]).ravel()
-        to_atoms = sparse.csr_array((entries, (rows, columns)), shape=(3 * n_atoms, n_pairs))
-        gradient = (to_atoms @ slopes).reshape(n_atoms, 3, n_rows)
+        # a column for each pair
+        ends, axes = np.arange(n_pairs + 1), np.arange(3)
+        atoms = np.stack([self.neighbor, self.center], axis=1)
+        rows = (3 * atoms[:, :, np.newaxis] + axes).ravel()
+        entries = np.stack([unit, -unit], axis=1).ravel()
+        to_atoms = sparse.csc_array((entries, rows, 6 * ends), shape=(3 * n_atoms, n_pairs))
         owner = self.structures.structure_index[self.center]
         rows = (9 * owner[:, np.newaxis] + np.arange(9)).ravel()
         entries = (unit[:, :, np.newaxis] * self.displacement[:, np.newaxis]).ravel()
-        to_strain = sparse.csr_array(
-            (entries, (rows, np.repeat(every, 9))), shape=(9 * n_structures, n_pairs)
-        )
-        return gradient, (to_strain @ slopes).reshape(n_structures, 3, 3, n_rows)
+        to_strain = sparse.csc_array((entries, rows, 9 * ends), shape=(9 * n_structures, n_pairs))
+        return to_atoms, to_strain
 
 
 class TwoBodyTransformer(StructureTransformer):

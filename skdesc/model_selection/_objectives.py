@@ -50,7 +50,7 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
         return FEATURE_OBJECTIVES[objective](Z, y, classes=is_classifier(estimator))
     if objective == "loo":
         return -leave_one_out_error(estimator, Z, y, fit_params)
-    return objective(estimator, Z, y, params)
+    return objective(estimator, Z, y, dict(params))
 
 
 def kernel_target_alignment(Z, y, *, classes=False):

@@ -303,7 +303,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         scorers, _ = self._get_scorers()
         Z, y = indexable(pack_structures(X, self.estimator), y)
         routed = self._get_routed_params_for_fit(params)
-        check_metadata(self.estimator, routed.estimator.fit)
+        check_metadata(self.estimator, scorers, routed, stages)
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         splits = list(cv.split(Z, y, **routed.splitter.split))
         evaluator = Evaluator(
@@ -369,7 +369,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         if not (getattr(self, "multimetric_", False) and self._is_knee_chosen()):
             return super().score(X, y, **params)
         named = copy(self)
-        named.refit = next(name for name in self.objective if name in self.scorer_)
+        given = [key[10:] for key in self.cv_results_ if key.startswith("mean_test_")]
+        named.refit = next(name for name in [*self.objective, *given] if name in given)
         return named.score(X, y, **params)
 
     def _is_knee_chosen(self):

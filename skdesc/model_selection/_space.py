@@ -124,6 +124,9 @@ class SearchSpace:
                 f"{argument} is of type {type(space).__name__}, but a dict from parameter "
                 "names to lists or scipy.stats distributions is needed"
             )
+        unnamed = [name for name in space if not isinstance(name, str)]
+        if unnamed:
+            raise TypeError(f"{argument} has the key {unnamed[0]!r}, but names must be strings")
         self.names = sorted(space)
         self._dimensions = {
             name: _make_dimension(space[name], f"{argument}[{name!r}]") for name in self.names

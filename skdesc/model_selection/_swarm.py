@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import copy
 import logging.config
+import numbers
 import threading
 import types
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -67,6 +69,56 @@ PRESETS = {
         stratified=False,
     ),
 }
+
+
+def make_rules(swarm):
+    """Rules of movement as the user names them.
+
+    Parameters
+    ----------
+    swarm : str or dict
+        Name of a preset, or options.
+
+    Returns
+    -------
+    SwarmRules
+        Checked.
+    """
+    if isinstance(swarm, str) and swarm in PRESETS:
+        return PRESETS[swarm]
+    if not isinstance(swarm, Mapping):
+        raise ValueError(
+            f"swarm is {swarm!r}, but must be one of {tuple(PRESETS)} or a dict of options"
+        )
+    options = {option.name for option in fields(SwarmRules)}
+    unknown = sorted(set(swarm) - options)
+    if unknown:
+        raise ValueError(f"swarm has unknown options {unknown}; known are {sorted(options)}")
+    rules = SwarmRules(**swarm)
+    for name, choices in {
+        "bounds": ("reflective", "nearest", "redraw"),
+        "leader": ("best", "iteration"),
+    }.items():
+        if getattr(rules, name) not in choices:
+            raise ValueError(
+                f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be one of {choices}"
+            )
+    inertia = rules.inertia
+    weights = inertia if np.shape(inertia) == (2,) else [inertia]
+    if not all(_is_finite(weight) for weight in weights):
+        raise ValueError(f"swarm['inertia'] is {inertia!r}, but must be a number or a pair")
+    for name in ("cognitive", "social"):
+        value = getattr(rules, name)
+        if not (_is_finite(value) and value >= 0):
+            raise ValueError(f"swarm[{name!r}] is {value!r}, but must be a number of at least 0")
+    clamp = rules.velocity_clamp
+    if clamp is not None and not (_is_finite(clamp) and 0 < clamp <= 1):
+        raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
+    return rules
+
+
+def _is_finite(value):
+    return isinstance(value, numbers.Real) and bool(np.isfinite(value))
 
 
 # there is no time to look around: particles turn sooner, and take longer steps

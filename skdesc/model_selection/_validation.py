@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import numbers
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+from sklearn.utils.metadata_routing import process_routing
 
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
@@ -18,7 +18,7 @@ from ._one_pass import named_by_last
 from ._space import SearchSpace
 from ._stages import Settings, Stage
 from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
-from ._swarm import PRESETS, SwarmRules
+from ._swarm import make_rules
 
 _CHOICES = {
     "topology": ("star", "ring"),
@@ -73,9 +73,9 @@ def check_settings(search):
     if search.error_score != "raise" and not isinstance(search.error_score, numbers.Real):
         raise ValueError(f"error_score is {search.error_score!r}, but must be 'raise' or a number")
     return Settings(
-        rules=_make_rules(search.swarm),
+        rules=make_rules(search.swarm),
         topology=search.topology,
-        init=_check_init(search.init, min(_by_stage(search, "n_particles", (_FEWEST, _FEWEST)))),
+        init=_check_init(search.init),
         metrics=_make_metrics(search),
         early_stopping=search.early_stopping,
         max_time=search.max_time,
@@ -146,6 +146,7 @@ def make_stages(search):
     if warm_up:
         stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
     _check_init_names(search.init or [], spaces)
+    _check_init_size(search.init or [], min(n_particles[number - 1] for number, *_ in plan))
     return stages, start
 
 
@@ -171,21 +172,33 @@ def check_target(estimator, y, stages):
         raise ValueError(f"{what} requires y to be passed, but the target y is None")
 
 
-def check_metadata(estimator, params):
-    """Check the names of what is passed to fit where they name steps.
+def check_metadata(estimator, scorers, routed, stages):
+    """Check that what is passed to fit has a place to go.
 
     Parameters
     ----------
     estimator : estimator
         A Pipeline, or anything.
-    params : dict
-        Arguments of fit.
+    scorers : callable
+        As scikit-learn's searches have them.
+    routed : Bunch
+        Metadata of estimator, splitter and scorers.
+    stages : list of Stage
+        What is to be done.
     """
-    if routing_enabled() or not isinstance(estimator, Pipeline):
+    params = routed.estimator.fit
+    if routing_enabled():
+        # what has not been requested would be left out until the refit, and refused there; steps
+        # that are searched themselves may have other requests
+        if hasattr(scorers, "_scorers"):
+            process_routing(scorers, "score", **routed.scorer.score)
+        fixed = all("__" in name for stage in stages for name in stage.space.names)
+        if isinstance(estimator, Pipeline) and fixed:
+            process_routing(estimator, "fit", **params)
         return
-    steps = [name for name, _ in estimator.steps]
+    steps = [name for name, _ in getattr(estimator, "steps", [])]
     wrong = [name for name in params if "__" not in name or step_of(name) not in steps]
-    if wrong:
+    if steps and wrong:
         raise ValueError(
             f"fit got {wrong}, but with metadata routing disabled names must be those of a step "
             f"and of an argument of its fit, such as '{steps[-1]}__{wrong[0].split('__')[-1]}'; "
@@ -269,40 +282,6 @@ def _present_values(estimator, spaces):
     return {name: known[name] for name in sorted(searched) if name in known}
 
 
-def _make_rules(swarm):
-    if isinstance(swarm, str) and swarm in PRESETS:
-        return PRESETS[swarm]
-    if not isinstance(swarm, Mapping):
-        raise ValueError(
-            f"swarm is {swarm!r}, but must be one of {tuple(PRESETS)} or a dict of options"
-        )
-    options = {option.name for option in dataclasses.fields(SwarmRules)}
-    unknown = sorted(set(swarm) - options)
-    if unknown:
-        raise ValueError(f"swarm has unknown options {unknown}; known are {sorted(options)}")
-    rules = SwarmRules(**swarm)
-    for name, choices in {
-        "bounds": ("reflective", "nearest", "redraw"),
-        "leader": ("best", "iteration"),
-    }.items():
-        if getattr(rules, name) not in choices:
-            raise ValueError(
-                f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be one of {choices}"
-            )
-    inertia = rules.inertia
-    weights = inertia if np.shape(inertia) == (2,) else [inertia]
-    if not all(_is_finite(weight) for weight in weights):
-        raise ValueError(f"swarm['inertia'] is {inertia!r}, but must be a number or a pair")
-    for name in ("cognitive", "social"):
-        value = getattr(rules, name)
-        if not (_is_finite(value) and value >= 0):
-            raise ValueError(f"swarm[{name!r}] is {value!r}, but must be a number of at least 0")
-    clamp = rules.velocity_clamp
-    if clamp is not None and not (_is_finite(clamp) and 0 < clamp <= 1):
-        raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
-    return rules
-
-
 def _by_stage(search, name, default=None):
     """Both entries of a pair, or the same number for both stages; a default for None."""
     value = default if getattr(search, name) is None else getattr(search, name)
@@ -314,7 +293,7 @@ def _by_stage(search, name, default=None):
     return pair
 
 
-def _check_init(init, n_particles):
+def _check_init(init):
     if init is None:
         return []
     if isinstance(init, Mapping) or not isinstance(init, Sequence) or isinstance(init, str):
@@ -322,12 +301,15 @@ def _check_init(init, n_particles):
     wrong = [seed for seed in init if not isinstance(seed, Mapping)]
     if wrong:
         raise TypeError(f"init holds {wrong[0]!r}, but must be a list of dicts of parameters")
+    return [dict(seed) for seed in init]
+
+
+def _check_init_size(init, n_particles):
     if len(init) >= n_particles:
         raise ValueError(
             f"init has {len(init)} candidates, which with the estimator's own parameters is more "
             f"than n_particles={n_particles}; raise n_particles"
         )
-    return [dict(seed) for seed in init]
 
 
 def _check_init_names(init, spaces):
@@ -395,7 +377,3 @@ def _check_number(name, value, kind, least):
     if not isinstance(value, kind) or isinstance(value, bool) or not value >= least:
         what = "an integer" if kind is numbers.Integral else "a number"
         raise ValueError(f"{name} is {value!r}, but must be {what} of at least {least}")
-
-
-def _is_finite(value):
-    return isinstance(value, numbers.Real) and bool(np.isfinite(value))

@@ -100,6 +100,8 @@ def test_refused_before_anything_is_computed(changes, match):
 def test_wrong_types():
     with pytest.raises(TypeError, match="transformer_space is of type list"):
         _search(transformer_space=[1]).fit(X, y)
+    with pytest.raises(TypeError, match="transformer_space has the key 1, but names must be str"):
+        _search(transformer_space={1: [1], "pca__whiten": [True]}).fit(X, y)
     with pytest.raises(TypeError, match="init is"):
         _search(init={"pca__n_components": 1}).fit(X, y)
     with pytest.raises(TypeError, match="init holds 5, but must be a list of dicts"):

@@ -156,3 +156,27 @@ def test_sample_weight_is_routed(strategy):
         )
         with pytest.raises((UnsetMetadataPassedError, TypeError), match="sample_weight"):
             search(None).fit(X, y, sample_weight=weight)
+
+
+class _NeverFitted(Ridge):
+    def fit(self, X, y, sample_weight=None):
+        raise AssertionError("something was computed")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_is_not_requested_is_said_at_once(several):
+    """It would be left out of all folds, and be refused by the refit only."""
+    X = np.random.RandomState(0).normal(size=(20, 3))
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        ridge = _NeverFitted().set_fit_request(sample_weight=True if several else None)
+        scorer = get_scorer("r2").set_score_request(sample_weight=False)
+        scoring = {"a": scorer, "b": "r2"} if several else scorer
+        search = TwoStagePSOSearchCV(
+            Pipeline([("scale", scaler), ("ridge", ridge)]),
+            {"scale__with_std": [True, False]}, {"ridge__alpha": [0.1, 1.0]},
+            scoring=scoring, refit=False, cv=3, error_score="raise",
+        )  # fmt: skip
+        owner = "make_scorer" if several else "_NeverFitted.fit"
+        with pytest.raises(UnsetMetadataPassedError, match=owner):
+            search.fit(X, X[:, 0], sample_weight=np.ones(20))

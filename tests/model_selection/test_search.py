@@ -345,6 +345,11 @@ def test_single_stage_without_cross_validation_ends_with_one(frames):
     assert search.best_params_ == search.stage_results_[0]["best_params"]
 
 
+def test_callable_objective_may_use_up_its_parameters(data):
+    search = _pca_search(stage_one_objective=lambda e, Z, y, params: params.popitem()[1])
+    assert search.set_params(n_iterations=1).fit(*data).best_params_["pca__n_components"] < 7
+
+
 def test_callable_objective_sees_all(frames):
     X, y = frames
     seen = []
@@ -369,6 +374,14 @@ def test_init_may_hold_tuples():
     ).fit(["good fine", "bad poor", "nice good", "poor bad"] * 3, [0, 1] * 6)  # fmt: skip
     params = search.cv_results_["params"]
     assert [one["tfidfvectorizer__ngram_range"] for one in params[:2]] == [(1, 1), (1, 2)]
+
+
+def test_as_many_init_as_particles(data):
+    init = [{"ridge__alpha": 10.0**-exponent} for exponent in range(4)] * 2
+    search = _pca_search(strategy="joint", n_particles=None, n_iterations=1, init=init).fit(*data)
+    assert len(search.history_[0]["params"]) == 12
+    with pytest.raises(ValueError, match=r"init has 8 candidates.* more than n_particles=5"):
+        search.set_params(strategy="two-stage").fit(*data)
 
 
 def test_init_comes_first_exactly(data):
@@ -437,6 +450,17 @@ def test_several_objectives(data):
     assert search.score(*data) == pytest.approx(search.best_estimator_.score(*data))
     timed = _pca_search(objective=["score", "score_time"]).fit(*data)
     assert timed.pareto_front_[0]["scores"]["score_time"] < 0
+
+
+def test_score_of_objectives_without_a_metric_of_their_own(data):
+    def scoring(estimator, X, y):
+        return {"mae": -mean_absolute_error(y, estimator.predict(X)), "zero": 0.0}
+
+    search = _pca_search(scoring=scoring, objective=["mae", "zero"], n_iterations=1).fit(*data)
+    assert search.score(*data) == scoring(search.best_estimator_, *data)["mae"]
+    times = ["fit_time", "score_time"]
+    search = _pca_search(scoring=["r2", "neg_max_error"], objective=times, n_iterations=1)
+    assert search.fit(*data).score(*data) == search.best_estimator_.score(*data)
 
 
 def _few_components(estimator, X, y):

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..structures import as_column, check_structures
 from ..utils.shared_work import forget, sharing
@@ -286,11 +286,12 @@ class Evaluator:
     def _limited_threads(self):
         if self.n_threads is None:
             return nullcontext()
+        if os.getpid() != self.main_process:
+            return threadpool_limits(self.n_threads)
         # OpenMP's limit is that of the calling thread. BLAS has one for the process, which in
         # the main process is set around the whole batch: threads that set and reset it at
         # their own pace would leave it at any value
-        in_main_process = os.getpid() == self.main_process
-        return threadpool_limits(self.n_threads, "openmp" if in_main_process else None)
+        return ThreadpoolController().select(user_api="openmp").limit(limits=self.n_threads)
 
 
 def pack_structures(X, estimator):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from ..utils.threads import blas_threads
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import Front
@@ -251,8 +250,7 @@ class StagedSearch:
         return [self._seen[key] for key in keys]
 
     def _compute(self, evaluator, stage, params):
-        limit = evaluator.n_threads
-        with nullcontext() if limit is None else threadpool_limits(limit):
+        with blas_threads(evaluator.n_threads):
             return self._parallel(
                 delayed(evaluator)(stage.objective, item, stage.found_in) for item in params
             )

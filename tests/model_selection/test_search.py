@@ -1,6 +1,7 @@
 import os
 import pickle
 import sys
+import threading
 
 import joblib
 import numpy as np
@@ -229,6 +230,22 @@ def test_workers_share_the_cores(frames, backend):
     seen = {entry["scores"].max() for entry in search.history_ if entry["stage"] == 1}
     assert seen == {max(1, joblib.cpu_count() // 2)}
     assert threadpool_info() == before
+
+
+def test_two_searches_at_once_leave_each_other_and_the_limits_alone(data):
+    def search(seed):
+        with joblib.parallel_config(backend="threading"):
+            found[seed] = _pca_search(n_jobs=2, n_iterations=6, random_state=seed).fit(*data)
+
+    found, before = {}, threadpool_info()
+    threads = [threading.Thread(target=search, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert threadpool_info() == before
+    for seed, together in found.items():
+        _same(together, _pca_search(n_iterations=6, random_state=seed).fit(*data))
 
 
 def test_dask_changes_nothing(frames):

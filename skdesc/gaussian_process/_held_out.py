@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from ..exceptions import UntrustworthyFitError
 from ._folds import folds_of_blocks
 from ._one_thread import one_thread
-from ._posterior import KINDS, Posterior, moment_energy_scales
+from ._posterior import KINDS, moment_energy_scales, solve_weights
 from ._sparse_points import one_per_block
 
 # a coarse grid over the bounds, by the number of noise levels, then a simplex from its best
@@ -120,12 +120,11 @@ class _Fold:
 
     def errors(self, sigmas, energy_scale):
         """Root mean square errors of each kind, energies over the root of the number of atoms."""
-        posterior = Posterior(
-            self._prior, self._data, self._triangles, self._scales(energy_scale, sigmas), sigmas
-        )
+        scales = self._scales(energy_scale, sigmas)
+        _, weights = solve_weights(self._prior, self._triangles, scales, sigmas)
         n = self._prior.n_points
         return {
-            kind: np.linalg.norm(T[:, :n] @ posterior.weights - T[:, n]) / np.sqrt(n_rows)
+            kind: np.linalg.norm(T[:, :n] @ weights - T[:, n]) / np.sqrt(n_rows)
             for kind, (T, n_rows) in self.test.items()
         }
 

@@ -284,16 +284,9 @@ class Posterior:
     def __init__(self, prior, data, triangles, energy_scales, sigmas):
         self.prior, self.sigmas = prior, dict(sigmas)
         self.energy_scales = np.asarray(energy_scales, dtype=np.float64)
+        R, self.weights = solve_weights(prior, triangles, self.energy_scales, self.sigmas)
         n = prior.n_points
-        copies = (T / sigmas[kind] for kind, T in triangles.items())
-        R = stack_triangles(chain([prior.triangle(self.energy_scales)], copies))
         self.R, misfit = np.asfortranarray(R[:n, :n]), R[n, n] ** 2
-        self.weights = solve_triangular(self.R, R[:n, n], check_finite=False)
-        if not np.isfinite(self.weights).all():
-            raise UntrustworthyFitError(
-                "the weights are not finite; targets or noise levels are too extreme "
-                f"(energy_scale={self.energy_scales}, noise {self.sigmas})"
-            )
         logdet = 2.0 * np.log(np.abs(np.diag(self.R))).sum()
         logdet += 2.0 * np.log(prior.of_points(self.energy_scales)).sum() - prior.logdet()
         self.n_rows = {kind: data.triangles[kind].n_rows for kind in triangles}
@@ -341,6 +334,33 @@ class Posterior:
         projected = self.prior.by_block(np.square(self.prior.whiten(rows)))
         unexplained = np.maximum(prior_variance - projected, 0.0)
         return self.energy_scales**2 @ unexplained + np.square(self.half(rows)).sum(axis=1)
+
+
+def solve_weights(prior, triangles, energy_scales, sigmas):
+    """Weights of the covariances with the sparse points.
+
+    Parameters
+    ----------
+    prior, triangles, energy_scales, sigmas : object
+        As for :class:`Posterior`.
+
+    Returns
+    -------
+    R : ndarray of shape (n_points + 1, n_points + 1)
+        Triangle of prior and data, targets in the last column.
+    weights : ndarray of shape (n_points,)
+        For an energy scale of 1.
+    """
+    n = prior.n_points
+    copies = (T / sigmas[kind] for kind, T in triangles.items())
+    R = stack_triangles(chain([prior.triangle(energy_scales)], copies))
+    weights, singular = lapack.dtrtrs(R[:n, :n], R[:n, n])
+    if singular or not np.isfinite(weights).all():
+        raise UntrustworthyFitError(
+            "the weights are not finite; targets or noise levels are too extreme "
+            f"(energy_scale={energy_scales}, noise {sigmas})"
+        )
+    return R, weights
 
 
 def moment_energy_scales(prior, data, triangles, floor):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import numbers
 
-import joblib
-
 from ..structures._target_checks import check_forces, flatten_forces
-from ..utils.shared_work import is_sharing, shared
+from ..utils.shared_work import content_hash, is_sharing, shared
 from ._posterior import KINDS
 from ._sparse_points import select_points
 from ._training import Training
@@ -52,7 +50,7 @@ def first_pass(regressor, environments, targets, config_types):
     if not is_sharing() or not _is_repeatable(regressor):
         return see()
     params = regressor.get_params(deep=False)
-    data = joblib.hash([_content(environments), config_types])
+    data = content_hash([_content(environments), config_types])
     points = select_shared(regressor, environments, config_types, data)
 
     # one array is hashed faster than many
@@ -104,7 +102,7 @@ def shared_blocks(regressor, environments, y, metadata, sides, pass_by):
         metadata = {**metadata, "forces": flatten_forces(forces, environments.n_atoms)}
     params = regressor.get_params(deep=False)
     return shared(
-        pass_by, "blocks", joblib.hash(_content(environments)), [y, metadata, sides],
+        pass_by, "blocks", content_hash(_content(environments)), [y, metadata, sides],
         {name: value for name, value in params.items() if name not in _NOT_IN_PASS},
         n_bytes=lambda result: sum(_n_bytes(training) for training in result[2]),
     )  # fmt: skip
@@ -131,7 +129,7 @@ def select_shared(regressor, environments, config_types, data=None):
     """
     if not is_sharing() or not _is_repeatable(regressor):
         return select_points
-    data = data or joblib.hash([_content(environments), config_types])
+    data = data or content_hash([_content(environments), config_types])
 
     def choose(*args, zetas, **kwargs):
         return shared(

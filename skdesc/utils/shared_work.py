@@ -48,6 +48,12 @@ def is_sharing():
     return _scope.get() is not None
 
 
+def content_hash(content):
+    """Hash of an object by content, as a string; arrays cost least."""
+    # twice as fast as MD5 where processors have instructions for it
+    return joblib.hash(content, hash_name="sha1")
+
+
 def shared(compute, *key, n_bytes):
     """Compute something, or take it from an earlier fit in the scope.
 
@@ -68,7 +74,7 @@ def shared(compute, *key, n_bytes):
     """
     if not is_sharing():
         return compute()
-    name = _scope.get(), joblib.hash(key)
+    name = _scope.get(), content_hash(key)
     with _lock:
         if name in _store:
             _store.move_to_end(name)

@@ -90,8 +90,8 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         for what choice or solver need, or the solver and 64 MiB for rows. What cannot be done
         within the limit is an error.
     n_jobs : int or None, default=None
-        Threads for products with sparse points, -1 for all cores, None for the present
-        number. The solver uses one, so that weights do not depend on it.
+        Threads for products with sparse points in predictions, -1 for all cores, None for
+        one. A fit uses one, so that weights do not depend on it.
     random_state : int, RandomState or None, default=None
         Seed for the methods "kmeans" and "random".
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
 from functools import lru_cache
 
 from joblib import cpu_count, effective_n_jobs
@@ -38,7 +37,8 @@ def threads(n_jobs):
     Parameters
     ----------
     n_jobs : int or None
-        None leaves everything as it is.
+        None stands for one: products are mostly small, and threads of BLAS and of descriptors
+        that wait for one another make a call several times as long.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def threads(n_jobs):
         Resets the limit when it is left.
     """
     if n_jobs is None:
-        return nullcontext()
+        return one_thread
     # on a cluster, the number of jobs is that of all machines together
     return blas_threads(min(effective_n_jobs(n_jobs), cpu_count()))
 

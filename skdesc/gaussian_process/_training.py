@@ -217,19 +217,23 @@ class Training:
         self.atom_energies.add(targets.energies, composition, environments.isolated())
         noise = targets.sigmas / np.array([defaults[kind] for kind in KINDS])
         noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
-        for part in batches(costs, limit):
-            index = np.arange(part.start, part.stop)[wanted[part]]
-            batch = environments[part]
-            if len(index) < len(batch):
-                energies = energy_rows(batch, self.points, self.prior.zetas)
-                if len(index):
-                    self._absorb_derivatives(batch.take(index - part.start), targets.take(index),
-                                             noise[index])
-            else:
-                energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
-            columns = np.column_stack([composition[part], targets.energies[part]])
-            self.data.add("energy", energies, columns, noise[part, 0])
-            del energies  # or they would wait for those of the next batch
+        columns = np.column_stack([composition, targets.energies])
+        with one_thread:  # products of single environments are too small to be shared out
+            for part in batches(costs, limit):
+                self._absorb_batch(part, environments, targets, wanted, columns, noise)
+
+    def _absorb_batch(self, part, environments, targets, wanted, columns, noise):
+        """Fold in the rows of a slice of structures."""
+        index = np.arange(part.start, part.stop)[wanted[part]]
+        batch = environments[part]
+        if len(index) < len(batch):
+            energies = energy_rows(batch, self.points, self.prior.zetas)
+            if len(index):
+                self._absorb_derivatives(batch.take(index - part.start), targets.take(index),
+                                         noise[index])
+        else:
+            energies = self._absorb_derivatives(batch, targets.take(index), noise[index])
+        self.data.add("energy", energies, columns[part], noise[part, 0])
 
     def __sizeof__(self):
         kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)

@@ -12,6 +12,10 @@ from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.utils._kernels cimport SKD_LANES
 
+# multiply-adds of some two milliseconds: less is not shared out, as threads that wait for one
+# another cost more than they save, by far on a machine that does other work
+cdef double _LEAST_SHARED = 3e6
+
 
 cdef class Neighborhoods:
     """Pairs of a batch of centers, and the scratch memory of every thread.
@@ -29,7 +33,7 @@ cdef class Neighborhoods:
     centers : ndarray of shape (n_centers,)
         Atoms.
     n_threads : int
-        Number of threads.
+        Number of threads, where there is enough to do.
     derivatives : bool
         Whether derivatives of the coefficients will be asked for.
     n_extra : int, default=0
@@ -57,13 +61,22 @@ cdef class Neighborhoods:
         self.species, self.centers = species, centers
         self.n_centers = self.centers.shape[0]
         self.max_neighbors = pairs.max_neighbors
-        self.n_threads = n_threads
         self.derivatives = derivatives
+        self.n_threads = n_threads = n_threads if self.work() >= _LEAST_SHARED else 1
         self.n_expansion = expansion.n_doubles(self.max_neighbors, derivatives)
         self.n_invariant = 0 if invariant is None else invariant.n_doubles()
         # rows end with a cache line that no thread writes
         self.doubles = np.empty((n_threads, self.n_expansion + self.n_invariant + n_extra + 16))
         self.integers = np.empty((n_threads, expansion.n_integers() + 16), dtype=np.intp)
+
+    cdef double work(self):
+        """Roughly the multiply-adds ahead."""
+        cdef double size = self.expansion.n_lm * self.expansion.n_max
+        cdef double n_features = 0 if self.invariant is None else self.invariant.n_features
+        cdef int passes = 4 if self.derivatives else 1
+        n_terms = self.neighbor.shape[0] * size
+        n_terms += self.n_centers * n_features * (self.expansion.l_max + 1)
+        return passes * n_terms
 
     cdef void expand(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
         """Coefficients of center k."""

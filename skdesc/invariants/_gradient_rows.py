@@ -22,6 +22,9 @@ from ._jacobian import Arena
 WORKSPACE = 6e6
 """Bytes for derivatives of coefficients or features of a chunk; two chunks may exist at a time."""
 
+# chunks are so small that threads cost as much as they save, and far more on a busy machine
+_N_THREADS = 1
+
 
 def gradient_rows(engine, features, Q, weights):
     """Derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with the weights held fixed.
@@ -139,8 +142,8 @@ class _Factorized:
             dc = np.empty((len(part.neighbor), 3, self.n_lm, self.n_max))
             extra = 3 * self.n_lm * engine.expansion.n_pad * part.max_neighbors
             _environments_cy.Neighborhoods(
-                engine.expansion, engine.invariant, part, species, own[chunk], engine.n_threads,
-                True, extra,
+                engine.expansion, engine.invariant, part, species, own[chunk], _N_THREADS, True,
+                extra,
             ).linearize(c, H, dc)  # fmt: skip
             dots = values[chunk] @ self.Q.T if engine.invariant.normalize else None
             kinds = species[part.neighbor]
@@ -200,7 +203,7 @@ class _ByJacobian:
             along = np.zeros((n_pairs, 3))
             n_extra = _environments_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
             _environments_cy.Neighborhoods(
-                expansion, invariant, part, species, own[chunk], engine.n_threads, True, n_extra
+                expansion, invariant, part, species, own[chunk], _N_THREADS, True, n_extra
             ).jacobian(
                 np.arange(n_pairs), part.offsets, arena.place, arena.data, along,
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),

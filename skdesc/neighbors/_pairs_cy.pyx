@@ -13,6 +13,9 @@ import numpy as np
 
 from skdesc.utils._kernels cimport skd_kernels, skd_select
 
+# distances of some two milliseconds: less is not worth the wait for other threads
+cdef double _LEAST_SHARED = 2e6
+
 
 cdef void _cross(const double *a, const double *b, double *out) noexcept nogil:
     out[0] = a[1] * b[2] - a[2] * b[1]
@@ -141,7 +144,7 @@ cdef class Candidates:
         centers : ndarray of shape (n_centers,)
             Atoms, ascending.
         n_threads : int
-            Number of threads.
+            Number of threads, where there is enough to do.
 
         Returns
         -------
@@ -154,6 +157,8 @@ cdef class Candidates:
         cdef Py_ssize_t s, k, total = 0, n_species = 0, capacity = 64, largest
         for k in range(n_atoms):
             n_species = max(n_species, species[k] + 1)
+        if n_centers * self.largest < _LEAST_SHARED:
+            n_threads = 1
         # one allocation: NumPy's take longer than a search among few atoms
         cdef Py_ssize_t n_scratch = self.largest + 24
         cdef double[::1] workspace = np.empty(

@@ -50,7 +50,7 @@ cdef class Neighborhoods:
     cdef Py_ssize_t[:, ::1] integers
     cdef Py_ssize_t n_expansion, n_invariant
     cdef readonly bint derivatives
-    cdef int n_threads
+    cdef readonly int n_threads
 
     def __init__(self, DensityExpansion expansion, Invariant invariant, pairs, species, centers,
                  int n_threads, bint derivatives, Py_ssize_t n_extra=0):

@@ -9,8 +9,11 @@ from helpers.systems import chain, distorted_gaas, skewed_slab, wire, zoo
 from scipy.spatial.transform import Rotation
 
 from skdesc import SOAPTransformer, Structures
+from skdesc.invariants._environments import neighborhoods
+from skdesc.invariants._environments_cy import Neighborhoods
 
 SMALL = {"n_max": 5, "l_max": 4, "cutoff": 4.0}
+LARGE = {"n_max": 8, "l_max": 6, "cutoff": 4.5}
 
 
 def values(frames, **parameters):
@@ -189,13 +192,27 @@ def test_environments_of_nothing_stay_finite():
     assert (gradient == 0).all()
 
 
-def test_threads_change_no_bit():
-    frames = zoo() * 3
-    one, two = (SOAPTransformer(**SMALL, n_jobs=n).fit_transform(frames) for n in (1, 2))
+def test_threads_change_no_bit(crowd):
+    one, two = (SOAPTransformer(**LARGE, n_jobs=n).fit_transform(crowd) for n in (1, 2))
     np.testing.assert_array_equal(one.values, two.values)
     g = np.random.default_rng(4).normal(size=one.values.shape)
     for first, second in zip(one.vjp(g), two.vjp(g), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_only_much_work_is_shared_out(crowd):
+    """On a busy machine, threads that wait for one another take far longer than one."""
+    for frames, expected in (([molecule("CH3OH")], 1), (crowd, 2)):
+        engine = SOAPTransformer(**LARGE, n_jobs=2).fit(frames)._engine
+        structures = Structures.from_atoms(frames)
+        centers = np.arange(len(structures.positions))
+        for _, _, _, species, own, pairs in neighborhoods(
+            engine, structures, centers, structures.offsets
+        ):
+            batch = Neighborhoods(
+                engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+            )
+            assert batch.n_threads == expected
 
 
 def test_batches_change_nothing(monkeypatch):

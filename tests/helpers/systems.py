@@ -38,6 +38,16 @@ def zoo():
     return [distorted_gaas(), ethanol, skewed_slab(), chain(), wire(), molecule("H2O")]
 
 
+def crowded():
+    """Two distorted crystals of two elements, 250 atoms each, with many neighbors."""
+    crystals = []
+    for seed in range(2):
+        atoms = bulk("NaCl", "rocksalt", a=4.4).repeat(5)
+        atoms.rattle(0.1, seed=seed)
+        crystals.append(atoms)
+    return crystals
+
+
 def shaken_molecules(count=16):
     """Molecules of H, C, N and O, and energies that are nearly those of free atoms."""
     rng = np.random.default_rng(0)

@@ -57,8 +57,8 @@ def test_atoms_far_outside_their_cell():
         np.testing.assert_allclose(as_sets(pairs, centers), reference(frames, 6.0), atol=1e-9)
 
 
-def test_threads_change_nothing():
-    one, two = (search(zoo(), 5.0, n_threads)[0] for n_threads in (1, 2))
+def test_threads_change_nothing(crowd):
+    one, two = (search(crowd, 5.0, n_threads)[0] for n_threads in (1, 2))
     for name in ("offsets", "neighbor", "displacement", "distance"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 

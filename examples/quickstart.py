@@ -83,6 +83,7 @@ def main(folder):
         scoring=make_forces_scorer(),
         cv=KFold(2, shuffle=True, random_state=0),
         refit=False,
+        n_jobs=-1,  # candidates side by side, each on one thread
         random_state=0,
         verbose=1,
     ).fit(frames, y, forces=forces)

@@ -31,6 +31,49 @@ def blas_threads(n_threads):
     return _controller().limit(limits=n_threads, user_api="blas")
 
 
+class _Limit:
+    """Reentrant context that limits BLAS to some threads.
+
+    The limit is a setting of the whole process. If several threads of Python set and reset it at
+    their own pace, one may restore the limit that it has found, set by another, and leave it
+    behind for good. So the lowest limit that any of them wants holds, and the last to leave
+    resets what the first has found.
+
+    Parameters
+    ----------
+    n_threads : int
+        At most.
+    """
+
+    _lock = threading.Lock()
+    _wanted = []
+    _limiters = []
+
+    def __init__(self, n_threads):
+        self.n_threads = n_threads
+
+    def __enter__(self):
+        with self._lock:
+            before = min(self._wanted, default=None)
+            self._wanted.append(self.n_threads)
+            self._change(before)
+
+    def __exit__(self, *exception):
+        with self._lock:
+            before = min(self._wanted)
+            self._wanted.remove(self.n_threads)
+            self._change(before)
+
+    def _change(self, before):
+        if not self._wanted:
+            self._limiters[0].restore_original_limits()
+            self._limiters.clear()
+        elif min(self._wanted) != before:
+            # all but the first only set a limit
+            self._limiters.append(blas_threads(min(self._wanted)))
+            del self._limiters[1:]
+
+
 def threads(n_jobs):
     """Context that limits BLAS as a parameter `n_jobs` says.
 
@@ -48,33 +91,7 @@ def threads(n_jobs):
     if n_jobs is None:
         return one_thread
     # on a cluster, the number of jobs is that of all machines together
-    return blas_threads(min(effective_n_jobs(n_jobs), cpu_count()))
+    return _Limit(min(effective_n_jobs(n_jobs), cpu_count()))
 
 
-class _OneThread:
-    """Reentrant context that limits BLAS to one thread.
-
-    The limit is a setting of the whole process. If several threads set and reset it at their
-    own pace, one may restore the limit that it has found, set by another, and leave it behind
-    for good. So the first to enter sets it and the last to leave resets it.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._count = 0
-        self._limiter = None
-
-    def __enter__(self):
-        with self._lock:
-            if self._count == 0:
-                self._limiter = blas_threads(1)
-            self._count += 1
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._count -= 1
-            if self._count == 0:
-                self._limiter.restore_original_limits()
-
-
-one_thread = _OneThread()
+one_thread = _Limit(1)

@@ -5,7 +5,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._one_thread import one_thread
+from skdesc.gaussian_process._one_thread import one_thread, threads
 
 
 def blas_threads():
@@ -36,3 +36,26 @@ def test_threads_leave_no_limit_behind():
             assert blas_threads() == before
     for n, weights in zip(sizes, found, strict=True):
         np.testing.assert_allclose(weights, fit(n, X, y), rtol=1e-8)
+
+
+def test_the_lowest_limit_counts():
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        with threads(2):
+            with one_thread, threads(2):
+                assert blas_threads() == {1}
+            assert blas_threads() == before
+        assert blas_threads() == before
+
+
+def test_limits_are_left_in_any_order():
+    """As threads of Python do that predict with n_jobs=1."""
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        first, second = threads(1), threads(1)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__()
+        assert blas_threads() == {1}
+        second.__exit__()
+        assert blas_threads() == before

@@ -135,8 +135,7 @@ def select_points(
     species, blocks = np.unique(environments.species), environments.blocks
     if not isinstance(method, str):
         return _given_points(method, species, blocks)
-    if method not in METHODS:
-        raise ValueError(_WRONG_METHOD.format(method))
+    _check_method(method)
     counts = [_counts(n, species) for n in one_per_block("n_sparse", n_sparse, len(blocks))]
     labels = _config_codes(config_types, environments) if method == "config" else None
     rng = check_random_state(random_state)
@@ -264,6 +263,7 @@ def selecting_bytes(environments, method, n_sparse, zetas=None):
     """Memory that :func:`select_points` takes, in bytes; parameters as there."""
     if not isinstance(method, str):
         return 0
+    _check_method(method)
     groups = list(_expected_groups(environments, n_sparse, zetas))
     kept = 8 * sum(width * n_points for width, _, n_points in groups)
     passing = max(
@@ -284,6 +284,11 @@ def _expected_groups(environments, n_sparse, zetas):
         for z, n_rows in zip(species, available.tolist(), strict=True):
             unit = linear and width <= counts[z]
             yield width, n_rows, min(counts[z], n_rows, width if unit else n_rows)
+
+
+def _check_method(method):
+    if method not in METHODS:
+        raise ValueError(_WRONG_METHOD.format(method))
 
 
 def _given_points(given, species, blocks):

@@ -158,3 +158,8 @@ def test_a_limit_that_is_too_low(toy, features, targets):
         gap.fit(features, targets[0], **targets[1])
     with pytest.raises(ValueError, match="raise it or lower n_sparse"):
         gap.memory_estimate(features)
+
+
+def test_parameters_are_checked(features):
+    with pytest.raises(ValueError, match="sparse_method is 'best', but must be one of"):
+        GAPRegressor(sparse_method="best").memory_estimate(features)

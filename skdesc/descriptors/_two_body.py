@@ -357,5 +357,8 @@ class TwoBodyTransformer(StructureTransformer):
                 article = "an integer" if kind is Integral else "a number"
                 raise ValueError(f"{name} must be {article} above {low:g} and at most {high:g}, "
                                  f"got {value!r}")
+        if not self.shortest < self.cutoff:
+            raise ValueError(f"shortest is {self.shortest!r}, but the Gaussians reach from there "
+                             f"to cutoff={self.cutoff!r}; lower it")
         if self.pooling not in (None, "mean", "sum"):
             raise ValueError(f"pooling must be None, 'mean' or 'sum', got {self.pooling!r}")

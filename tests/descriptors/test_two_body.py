@@ -132,6 +132,7 @@ def test_checks_of_scikit_learn_without_arrays(name):
 @pytest.mark.parametrize(("name", "value", "match"), [
     ("cutoff", -1.0, "cutoff must be a number above 0"),
     ("cutoff_width", 9.0, "cutoff_width must be a number above 0 and at most 5, got 9"),
+    ("shortest", 5.0, "shortest is 5.0, but the Gaussians reach from there to cutoff=5.0"),
     ("n_gaussians", 1, "n_gaussians must be an integer above 1"),
     ("n_gaussians", 4.0, "n_gaussians must be an integer"),
     ("gaussian_width", np.nan, "gaussian_width must be a number above 0"),

@@ -31,7 +31,9 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
         What normalization takes away.
     """
     expansion, invariant = engine.expansion, engine.invariant
-    batches, atom, center, group, count = [], [], [], [], 0
+    batches, count = [], 0
+    # not of any neighbor yet, which may be all: where there are no centers
+    atom, center, group = ([np.empty(0, dtype=np.intp)] for _ in range(3))
     present = np.zeros((len(centers), len(invariant.columns)), dtype=bool)
     for part, rows, _, species, own, pairs in neighborhoods(
         engine, structures, centers, center_offsets

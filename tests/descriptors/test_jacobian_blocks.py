@@ -57,3 +57,12 @@ def test_centers_among_few_elements_keep_few_features():
     kept = sum(part.values.size for part in own)
     assert sorted(np.concatenate([part.center for part in own])) == [*range(len(features.values))]
     assert kept < 0.5 * 3 * features.values.size
+
+
+@pytest.mark.parametrize("strain", [False, True])
+def test_structures_without_centers(strain):
+    soap = SOAPTransformer(["H", "C", "O"], n_max=3, l_max=2, centers=["C"])
+    features = soap.fit(FRAMES[:1]).transform([molecule("H2O")])
+    jacobian = features.jacobian(strain=strain)
+    assert jacobian.dense().shape == (0, 3, 3, features.shape[1])
+    np.testing.assert_array_equal(jacobian.vjp(features.values), np.zeros((3, 3)))

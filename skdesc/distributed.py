@@ -33,11 +33,11 @@ from sklearn.utils import check_random_state
 from . import __version__
 from .gaussian_process import GAPRegressor
 from .gaussian_process._environments import check_environments
-from .gaussian_process._one_thread import threads
 from .gaussian_process._parameters import check_parameters
 from .gaussian_process._training import Training
 from .model_selection._evaluation import count_stateless_steps
 from .structures import Structures, as_column, check_structures, extract_targets
+from .utils.blas import threads
 
 __all__ = ["check_workers", "fit"]
 

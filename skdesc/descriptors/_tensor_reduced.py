@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ..density import MixedExpansion
 from ..invariants import TensorReduced
 from ..structures import check_structures
+from ..utils.blas import one_thread
 from . import _learned_mixing, _mixing_weights
 from ._density_transformer import DensityTransformer
 from ._engine import Engine
@@ -249,7 +250,8 @@ class TensorReducedTransformer(DensityTransformer):
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         y, forces = _learned_mixing.check_targets(y, forces, structures)
         self._fit(structures)
-        self._learn(structures, y, forces, options)
+        with one_thread:  # of BLAS, whose products are small
+            self._learn(structures, y, forces, options)
         return self
 
     def _learn(self, structures, y, forces, options):

@@ -15,7 +15,6 @@
     _e0             energies of single atoms
     _posterior      triangles and prior to weights, variances, marginal likelihood
     _evidence       scale and noise of highest marginal likelihood
-    _one_thread     how many threads BLAS has
     _diagnostics    warnings
     _prediction     energies, their derivatives, their uncertainty
     _forces_std     uncertainty of forces

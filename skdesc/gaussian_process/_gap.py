@@ -7,6 +7,7 @@ from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, local_baseline, without_baseline
 from ._diagnostics import warn_of_forces
@@ -15,7 +16,6 @@ from ._folds import fit_folds
 from ._forces_std import forces_std
 from ._held_out import find_noise
 from ._leave_one_out import leave_one_out
-from ._one_thread import threads
 from ._parameters import check_parameters
 from ._posterior import KINDS
 from ._prediction import Model

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from ..exceptions import UntrustworthyFitError
+from ..utils.blas import one_thread
 from ._folds import folds_of_blocks
-from ._one_thread import one_thread
 from ._posterior import KINDS, moment_energy_scales, solve_weights
 from ._sparse_points import one_per_block
 

@@ -22,8 +22,8 @@ import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
+from ..utils.blas import one_thread
 from ._covariance import covariance_matrix
-from ._one_thread import one_thread
 from ._streaming_qr import Triangle, stack_triangles
 
 KINDS = ("energy", "forces", "virials")

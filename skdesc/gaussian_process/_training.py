@@ -8,10 +8,10 @@ from sys import getsizeof
 import numpy as np
 from ase.data import chemical_symbols
 
+from ..utils.blas import one_thread
 from ._diagnostics import warn_of_rounding, warn_of_virials
 from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
-from ._one_thread import one_thread
 from ._posterior import KINDS, Data, Posterior, Prior, moment_energy_scales
 from ._rows import all_rows, batches, bytes_per_structure, energy_rows
 from ._sparse_points import expected_counts, one_per_block, select_points, selecting_bytes

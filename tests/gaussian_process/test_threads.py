@@ -5,7 +5,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._one_thread import one_thread, threads
+from skdesc.utils.blas import one_thread, threads
 
 
 def blas_threads():

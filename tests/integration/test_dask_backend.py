@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import FeatureUnion
 
 from skdesc import GAPRegressor, Structures, TwoBodyTransformer, TwoStagePSOSearchCV, as_column
-from skdesc.gaussian_process import _one_thread
+from skdesc.utils import blas
 
 
 def swarm(n_jobs):
@@ -87,11 +87,11 @@ def test_fits(on_cluster):
 def test_threads_of_a_fit_are_those_of_this_machine(client, monkeypatch):
     """Not as many as the cluster has workers."""
     seen = []
-    limit = _one_thread.blas_threads
+    limit = blas.blas_threads
     monkeypatch.setattr(
-        _one_thread, "blas_threads", lambda count: seen.append(count) or limit(count)
+        blas, "blas_threads", lambda count: seen.append(count) or limit(count)
     )
-    monkeypatch.setattr(_one_thread, "cpu_count", lambda: 1)
+    monkeypatch.setattr(blas, "cpu_count", lambda: 1)
     with joblib.parallel_config(backend="dask"):
         assert joblib.effective_n_jobs(-1) == 2
         GAPRegressor(n_jobs=-1, n_sparse=2).fit(np.eye(3), np.arange(3.0))

@@ -112,7 +112,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         Candidates evaluated at once. The backend is joblib's, so
         ``joblib.parallel_config`` moves the search to a cluster.
     error_score : "raise" or number, default=np.nan
-        Score of what fails, in `cv_results_`. Particles never follow a failed candidate.
+        Score of what fails, in `cv_results_`. Particles never follow a candidate that has failed
+        as a whole; one that fails on some folds has the mean that it has there.
     random_state : int, RandomState instance or None, default=None
         Source of the swarms' randomness.
     init : list of dict, default=None
@@ -154,7 +155,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         What each stage has found, why it stopped, and what it cost; "work_time" are the seconds
         in features, fits and scores, of all workers together.
     history_ : list of dict
-        Positions in the unit cube, parameters and scores of all particles, by iteration.
+        Positions in the unit cube, parameters (with those that the last step has found itself)
+        and scores of all particles, by iteration.
     pareto_front_ : list of dict
         Candidates that no other beats in all objectives: "params", "scores" and "index" in
         `cv_results_`.

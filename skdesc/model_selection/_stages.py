@@ -153,7 +153,8 @@ class StagedSearch:
                 break
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
             waited = 0 if front.update(candidates, scores) else waited + 1
-            self._record(stage, iteration, positions, candidates, scores, front)
+            used = [c | e.get("found", {}) for c, e in zip(candidates, evaluations, strict=True)]
+            self._record(stage, iteration, positions, used, scores, front)
             if waited == self.settings.early_stopping:
                 stopped_by = "early_stopping"
                 break

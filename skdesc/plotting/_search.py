@@ -31,10 +31,7 @@ class SearchDisplay:
     best_index : int or None
         The best candidate.
     objectives : list of str, default=()
-        What the search looked at, if that is more than one metric.
-    seen : dict, default=None
-        "params", "scores" and "best_index" of all candidates that were scored in one pass, where
-        few of them were cross-validated.
+        What the search looked at, if it was told by name.
 
     Attributes
     ----------
@@ -63,14 +60,13 @@ class SearchDisplay:
     ['stage 1: cv', 'stage 2: cv']
     """
 
-    def __init__(self, stages, params, scores, front, best_index, objectives=(), seen=None):
+    def __init__(self, stages, params, scores, front, best_index, objectives=()):
         self.stages = stages
         self.params = params
         self.scores = scores
         self.front = front
         self.best_index = best_index
         self.objectives = objectives
-        self.seen = seen
 
     @classmethod
     def from_search(cls, search, *, kind="convergence", metric=None, ax=None):
@@ -115,10 +111,11 @@ class SearchDisplay:
         }
         scores |= {time: results[f"mean_{time}"] for time in _TIMES}
         front = np.array([point["index"] for point in search.pareto_front_])
-        objectives = search.objective if isinstance(search.objective, (list, tuple)) else ()
+        named = search.refit if search.objective is None else search.objective
+        named = named if isinstance(named, (list, tuple)) else [named]
+        objectives = [name for name in named if isinstance(name, str) and name in scores]
         best = getattr(search, "best_index_", None)
-        seen = _seen(search)
-        display = cls(stages, params, scores, front, best, list(objectives), seen)
+        display = cls(stages, params, scores, front, best, objectives)
         return display.plot(kind=kind, metric=metric, ax=ax)
 
     def plot(self, *, kind="convergence", metric=None, ax=None):
@@ -134,8 +131,7 @@ class SearchDisplay:
         metric : str or pair of str, default=None
             Which metric colors candidates, or which two make the front; "fit_time" and
             "score_time" count as metrics. By default what the search looked at, or the first
-            ones. The convergence always shows what the swarm looked at, and so do parameters
-            if no metric is named and scores are those of one pass over the data.
+            ones. The convergence always shows what the swarm looked at.
         ax : matplotlib Axes, default=None
             Where to draw; it is divided if there is more than one panel.
 
@@ -177,14 +173,14 @@ class SearchDisplay:
         self.axes_[0].set_ylabel("score")
 
     def _plot_parameters(self, metric, ax):
-        params, score, best_index, _ = self._candidates(metric)
-        self.axes_ = panels(ax, max(1, len(params)))
-        for panel, (name, values) in zip(self.axes_, params.items(), strict=False):
+        score, _ = self._score(metric)
+        self.axes_ = panels(ax, max(1, len(self.params)))
+        for panel, (name, values) in zip(self.axes_, self.params.items(), strict=False):
             heights, ticks, log = _axis_of(values)
             low = np.percentile(score[np.isfinite(score)], 25)
             panel.scatter(np.arange(len(heights)), heights, c=score, vmin=low, s=12)
-            if best_index is not None:
-                panel.plot(best_index, heights[best_index], "r*", ms=12)
+            if self.best_index is not None:
+                panel.plot(self.best_index, heights[self.best_index], "r*", ms=12)
             if log:
                 panel.set_yscale("log")
             if ticks:
@@ -195,7 +191,8 @@ class SearchDisplay:
     def _plot_parallel(self, metric, ax):
         import matplotlib as mpl
 
-        params, score, _, label = self._candidates(metric)
+        score, label = self._score(metric)
+        params = self.params
         self.axes_ = panels(ax, 1, width=1.3 * len(params))
         panel = self.axes_[0]
         columns = []
@@ -247,18 +244,16 @@ class SearchDisplay:
         panel.set(xlabel=first, ylabel=second)
         panel.legend()
 
-    def _candidates(self, metric):
-        """Their parameters, scores, the best of them, and what the scores are."""
-        if metric is None and self.seen is not None:
-            return *(self.seen[key] for key in ("params", "scores", "best_index")), "one pass"
+    def _score(self, metric):
+        """What colors candidates, and its name."""
         name = self._metrics(metric, 1)[0]
-        return self.params, self.scores[name], self.best_index, name
+        return self.scores[name], name
 
     def _metrics(self, metric, count):
         known = list(self.scores)
         if metric is None:
-            first = self.objectives or [name for name in known if name not in _TIMES]
-            chosen = list(first)[:count]
+            first = [name for name in known if name not in _TIMES and name not in self.objectives]
+            chosen = [*self.objectives, *first][:count]
         else:
             chosen = [metric] if count == 1 else list(metric)
         if len(chosen) != count or not set(chosen) <= set(known):
@@ -282,27 +277,6 @@ def _varied(candidates):
     names = list(dict.fromkeys(name for params in candidates for name in params))
     columns = {name: [params.get(name) for params in candidates] for name in names}
     return {name: values for name, values in columns.items() if len(set(map(repr, values))) > 1}
-
-
-def _seen(search):
-    """Candidates of stages that scored them in one pass; None if there is no such stage."""
-    where = {(stage["stage"], stage["cycle"]) for stage in search.stage_results_
-             if stage["objective"] == "one_pass"}  # fmt: skip
-    found = {}
-    for entry in search.history_:
-        if (entry["stage"], entry["cycle"]) in where:
-            scores = np.reshape(entry["scores"], (len(entry["params"]), -1))[:, 0]
-            for params, score in zip(entry["params"], scores, strict=True):
-                found.setdefault(repr(sorted(params.items())), (params, score))
-    if not found:
-        return None
-    best = repr(sorted(getattr(search, "best_params_", {}).items()))
-    candidates, scores = zip(*found.values(), strict=True)
-    return {
-        "params": _varied(candidates),
-        "scores": np.array(scores),
-        "best_index": list(found).index(best) if best in found else None,
-    }
 
 
 def _axis_of(values):

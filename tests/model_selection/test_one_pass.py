@@ -73,6 +73,11 @@ def test_the_second_stage_begins_where_the_step_itself_has_led(data, calls):
     assert start["params"][0]["ridge__alpha"] == pytest.approx(np.clip(found, 1e-6, 1e-1), rel=1e-6)
     assert start["params"][0]["ridge__alpha"] != 0.5
     assert start["scores"][0] == one["best_score"]
+    # the history has the parameters that its scores belong to
+    params, means = (search.cv_results_[key] for key in ("params", "mean_test_score"))
+    scores = dict(zip(map(repr, params), means, strict=True))
+    for entry in search.history_:
+        assert [scores[repr(p)] for p in entry["params"]] == entry["scores"].tolist()
     # values outside the space are moved to its edge
     edge = _search((SPACES[0], {"ridge__alpha": loguniform(1e-4, 1e-3)}), n_iterations=1)
     alphas = edge.fit(*data).cv_results_["param_ridge__alpha"].data.astype(float)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from scipy.linalg import blas
 
 from ..neighbors import bound_neighbors
 from ..utils.indexing import runs
@@ -159,11 +160,12 @@ class _Factorized:
                 result = np.empty((stop - start, 3, len(self.Q)))
                 for a, b in pairwise(edges[first : last + 1]):
                     s = kinds[a]
-                    inner = self._inner(c[k], s)
-                    if dots is not None:
-                        inner -= np.multiply.outer(H[k, :, s].ravel(), dots[k])
+                    flat = dc[a:b].reshape(-1, size)
                     rows = result[a - start : b - start].reshape(-1, len(self.Q))
-                    np.matmul(dc[a:b].reshape(-1, size), inner, out=rows)
+                    np.matmul(flat, self._inner(c[k], s), out=rows)
+                    if dots is not None:  # in place: BLAS sees the transpose as its own order
+                        blas.dger(-1.0, dots[k], flat @ H[k, :, s].ravel(), a=rows.T,
+                                  overwrite_a=True)
                 yield chunk.start + k, result
 
     def _inner(self, c, s):

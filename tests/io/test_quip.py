@@ -26,6 +26,7 @@ from skdesc import (
     extract_targets,
 )
 from skdesc.calculator import ZBLCalculator
+from skdesc.gaussian_process import select_batch
 from skdesc.io import load, read_quip_xml, save, write_quip_xml
 from skdesc.io._quip_packing import FACTOR, n_elements, places
 
@@ -138,6 +139,8 @@ def test_the_minimal_file(tmp_path):
         model.predict([dimer(2.5, "Al")])
     with pytest.raises(ValueError, match="weights alone, which tell nothing of its uncertainty"):
         model.predict([dimer(2.5)], return_std=True)
+    with pytest.raises(ValueError, match="weights alone"):
+        select_batch(model, [dimer(2.5)], 1)
     with pytest.raises(ValueError, match="without what it has seen"):
         model[-1].solve()
     save(model, tmp_path / "ex.skd")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
-from ..utils.threads import blas_threads
+from ..utils.blas import threads
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import Front
@@ -251,7 +252,8 @@ class StagedSearch:
         return [self._seen[key] for key in keys]
 
     def _compute(self, evaluator, stage, params):
-        with blas_threads(evaluator.n_threads):
+        limit = evaluator.n_threads
+        with nullcontext() if limit is None else threads(limit):
             return self._parallel(
                 delayed(evaluator)(stage.objective, item, stage.found_in) for item in params
             )

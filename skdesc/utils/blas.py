@@ -66,12 +66,22 @@ class _Limit:
 
     def _change(self, before):
         if not self._wanted:
+            _let_this_thread_decide()
             self._limiters[0].restore_original_limits()
             self._limiters.clear()
         elif min(self._wanted) != before:
+            _let_this_thread_decide()
             # all but the first only set a limit
             self._limiters.append(blas_threads(min(self._wanted)))
             del self._limiters[1:]
+
+
+def _let_this_thread_decide():
+    # from version 3.8 on, threadpoolctl ignores all threads but the first to set a limit, so that
+    # the last to leave, if it is another one, would reset nothing
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
 
 
 def threads(n_jobs):

@@ -2,15 +2,11 @@
 
 import os
 import threading
-from contextlib import contextmanager
 from numbers import Integral
 
 import joblib
-from threadpoolctl import threadpool_limits
 
 from ._threads_cy import has_openmp, max_threads
-
-_blas_is_limited = threading.Lock()
 
 
 def check_n_jobs(n_jobs):
@@ -63,29 +59,3 @@ def effective_n_threads(n_jobs):
     if n_jobs < 0:
         return max(1, joblib.cpu_count() + 1 + n_jobs)
     return int(n_jobs)
-
-
-@contextmanager
-def blas_threads(limit):
-    """Limit the threads of linear algebra in this process.
-
-    Parameters
-    ----------
-    limit : int or None
-        None for none.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
-    # BLAS has one limit for all threads. If two set it at a time, the second one takes the limit
-    # of the first for what was there before, and leaves it behind
-    if limit is None or not _blas_is_limited.acquire(blocking=False):
-        yield
-        return
-    try:
-        with threadpool_limits(limit, "blas"):
-            yield
-    finally:
-        _blas_is_limited.release()

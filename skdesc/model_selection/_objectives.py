@@ -47,7 +47,12 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
         if forces and forces[0] is not None:
             return alignment_with_forces(Z, y, forces[0])
     if objective in FEATURE_OBJECTIVES:
-        return FEATURE_OBJECTIVES[objective](Z, y, classes=is_classifier(estimator))
+        classes = is_classifier(estimator)
+        known = [] if classes else np.isfinite(_columns(y)).all(axis=1)
+        if not np.all(known):
+            # beside forces, energies may be unknown
+            Z, y = Z[known], np.asarray(y)[known]
+        return FEATURE_OBJECTIVES[objective](Z, y, classes=classes)
     if objective == "loo":
         return -leave_one_out_error(estimator, Z, y, fit_params)
     return objective(estimator, Z, y, dict(params))
@@ -97,7 +102,7 @@ def alignment_with_forces(Z, y, forces):
     Z : container of ragged features
         It has the method ``gradient_rows``, as :class:`~skdesc.AtomicFeatures`.
     y : array-like of shape (n_samples,)
-        Energies.
+        Energies; NaN leaves them out.
     forces : sequence of array-like of shape (n_atoms, 3)
         Forces of each sample; None or NaN leaves them out.
 
@@ -108,7 +113,8 @@ def alignment_with_forces(Z, y, forces):
     """
     ragged = _Ragged(Z)
     energies = ragged.targets(_columns(y))[:, 0]
-    energies = energies - energies.mean()
+    of_known = np.isfinite(energies)
+    energies = _without_mean(energies[of_known])
     flat = flatten_forces(check_forces(forces, Z.n_atoms), Z.n_atoms).reshape(-1)
     known = np.isfinite(flat)
     shares = [np.linalg.norm(energies) or 1.0, np.linalg.norm(flat[known]) or 1.0]
@@ -116,7 +122,7 @@ def alignment_with_forces(Z, y, forces):
     best = 0.0
     for exponent in _EXPONENTS:
         of_energies, of_forces = ragged.rows_with_forces(exponent)
-        of_energies = of_energies - of_energies.mean(axis=0)
+        of_energies = _without_mean(of_energies[of_known])
         rows = np.concatenate([of_energies / shares[0], of_forces[known] / shares[1]])
         norm = np.linalg.norm(rows.T @ rows) * (target @ target)
         if norm > 0:
@@ -253,7 +259,9 @@ class _Ragged:
         if self._labels is not None:
             present, code = np.unique(self._labels, return_inverse=True)
             composition = self._membership @ np.eye(len(present))[code]
-            targets = targets - composition @ np.linalg.lstsq(composition, targets, rcond=None)[0]
+            known = np.isfinite(targets).all(axis=1)
+            model = np.linalg.lstsq(composition[known], targets[known], rcond=None)[0]
+            targets = targets - composition @ model
         return targets / self._per_row
 
     def mean_rows(self):
@@ -301,6 +309,10 @@ class _Ragged:
             spectrum, basis = np.linalg.eigh((references @ references.T) ** exponent)
             kept = spectrum > 1e-10 * spectrum.max()
             yield members, references, basis[:, kept] / np.sqrt(spectrum[kept])
+
+
+def _without_mean(rows):
+    return rows - rows.sum(axis=0) / max(1, len(rows))
 
 
 def _one_hot(y):

@@ -265,8 +265,8 @@ def _make_distribution(distribution, where):
 
 
 def _is_plain(value):
-    if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
+    if isinstance(value, (tuple, list, Mapping)):
+        return all(map(_is_plain, value.values() if isinstance(value, Mapping) else value))
     return value is None or isinstance(value, (str, numbers.Number, np.bool_))
 
 

@@ -126,13 +126,16 @@ def potential():
     return ToyDescriptor(SPECIES).transform(frames), *reference(frames)
 
 
-def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential):
+@pytest.mark.parametrize("unknown", [[], [2, 5]])
+def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential, unknown):
     Z, y, more = potential
+    present = np.setdiff1d(np.arange(len(y)), unknown)
+    given, y = np.where(np.isin(np.arange(len(y)), unknown), np.nan, y), y[present]
     forces = [None if index == 3 else block.copy() for index, block in enumerate(more["forces"])]
     forces[0][0, 1] = np.nan
-    counts = np.diff(Z.offsets)
+    counts = np.diff(Z.offsets)[present]
     parts = np.split(Z.species, Z.offsets[1:-1])
-    numbers = np.array([[np.sum(species == z) for z in SPECIES] for species in parts])
+    numbers = np.array([[np.sum(species == z) for z in SPECIES] for species in parts])[present]
     energies = (y - numbers @ np.linalg.lstsq(numbers, y)[0]) / counts
     energies -= energies.mean()
     flat = np.concatenate([np.full(3 * n, np.nan) if f is None else f.ravel()
@@ -147,7 +150,7 @@ def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential):
         environments = check_environments(Z, GAPRegressor(), reset=True)
         points = select_points(environments, points, 1, zetas=[zeta])
         of_energies, of_forces, _ = all_rows(environments, points, zeta)
-        of_energies = of_energies / counts[:, None]
+        of_energies = of_energies[present] / counts[:, None]
         of_energies -= of_energies.mean(axis=0)
         rows = np.concatenate([of_energies, of_forces[known]]) * scale[:, None]
         same = points.species[:, None] == points.species
@@ -155,7 +158,21 @@ def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential):
         K = rows @ np.linalg.pinv(covariances, rcond=1e-10, hermitian=True) @ rows.T
         target = np.r_[energies, flat] * scale
         found.append(target @ K @ target / (np.linalg.norm(K) * (target @ target)))
-    assert alignment_with_forces(Z, y, forces) == pytest.approx(max(found), rel=1e-4)
+    assert alignment_with_forces(Z, given, forces) == pytest.approx(max(found), rel=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["alignment", "ridge"])
+def test_unknown_energies_are_left_out(potential, objective):
+    Z, y, _ = potential
+    y = np.where(np.arange(len(y)) == 4, np.nan, y)
+    known = np.isfinite(y)
+    expected = compute_objective(objective, Ridge(), Z[known], y[known], {}, {})
+    assert compute_objective(objective, Ridge(), Z, y, {}, {}) == expected != 0
+
+
+def test_alignment_of_forces_alone(potential):
+    Z, y, more = potential
+    assert 0 < alignment_with_forces(Z, np.full(len(y), np.nan), more["forces"]) < 1
 
 
 @pytest.mark.parametrize("name", ["forces", "gap__forces"])

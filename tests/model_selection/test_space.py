@@ -85,6 +85,8 @@ def test_equal_tuples_are_the_same_value():
     assert space.encode({"a": tuple([1, 2])}) == [0.5]
     assert space.token("a", tuple([1, 2])) == "#1"
     assert np.isnan(space.encode({"a": (3,)})).all()
+    weights = SearchSpace({"a": ["balanced", {0: 1, 1: 3}]})
+    assert weights.encode({"a": {1: 3, 0: 1}}) == [0.75]
 
 
 def test_nearest_values_are_plain_numbers():

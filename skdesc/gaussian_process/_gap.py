@@ -200,7 +200,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
             Descriptors of the structures.
         y : array-like of shape (n_structures,)
-            Total energies, in eV. Beside forces or virials, NaN leaves one out.
+            Total energies, in eV. NaN leaves one out, but is refused for plain arrays.
         forces : sequence of array-like of shape (n_atoms, 3), default=None
             Forces of each structure, in eV/angstrom. None or NaN for a structure, or NaN for
             a component, leaves them out.

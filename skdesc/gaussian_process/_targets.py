@@ -108,9 +108,8 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
     if y is None:
         raise ValueError("GAPRegressor requires y to be passed, but the target y is None; give "
                          "the total energies")
-    derivatives = forces is not None or virials is not None
-    # without derivatives, there would be nothing to learn from such a structure
-    finite = "allow-nan" if derivatives else True
+    # of plain arrays, scikit-learn's conventions want them refused
+    finite = True if environments.features is None else "allow-nan"
     y = column_or_1d(
         check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite=finite,
                     input_name="y"),
@@ -121,7 +120,7 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
     if np.abs(y[largest]) > LARGEST:
         raise ValueError(f"y has {y[largest]:.3g}, but energies in eV are below "
                          f"{LARGEST:g}; leave out what has not converged")
-    if derivatives:
+    if forces is not None or virials is not None:
         environments.require_structures()
     return Targets(
         y,

@@ -421,6 +421,22 @@ def test_structures_without_energies(features, targets, n_sparse):
     assert auto.e0_ == pytest.approx(only.e0_)
 
 
+def test_energies_alone_may_lack_some(features, targets):
+    y = targets[0]
+    known = np.arange(len(y)) % 3 != 1
+    params = {"e0": {"H": -13.6, "O": -430.0}, "energy_scale": 0.5}
+    full = GAPRegressor(n_sparse=5, **params).fit(features, y)
+    points = {z: full.sparse_features_[full.sparse_species_ == z] for z in (1, 8)}
+    for left_out in (np.where(known, y, np.nan), list(np.where(known, y, None))):
+        gap = GAPRegressor(sparse_method=points, **params).fit(features, left_out)
+        only = GAPRegressor(sparse_method=points, **params).fit(features[known], y[known])
+        assert relative(gap.predict(features), only.predict(features)) < 1e-8
+        np.testing.assert_allclose(gap.loo_[known], only.loo_, rtol=1e-6, atol=1e-9)
+        assert np.isnan(gap.loo_[~known]).all()
+    with pytest.raises(ValueError, match="y contains NaN"):
+        GAPRegressor().fit(features.values[: len(y)], np.where(known, y, np.nan))
+
+
 def test_local_energies_add_up(features, targets):
     gap = GAPRegressor(n_sparse=5).fit(features, targets[0])
     local, std = gap.predict_local_energies(features, return_std=True)

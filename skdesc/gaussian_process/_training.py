@@ -19,6 +19,8 @@ from ._streaming_qr import CHUNK
 
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**26
+# part of a limit that is left to what nobody counts
+_UNCOUNTED = 0.05
 # Square arrays of the size of a triangle that exist at once, beside the triangle of each kind:
 # - while the data pass by: the prior; for the errors of what is left out, the result, triangles
 #   of energies with and without e0;
@@ -75,7 +77,7 @@ def batch_bytes(memory_limit, fixed, costs):
     if memory_limit is None:
         return _DEFAULT_BATCH_BYTES
     passing, solving = fixed
-    left = memory_limit - passing
+    left = (1.0 - _UNCOUNTED) * memory_limit - passing
     if left < costs.max() or memory_limit < solving:
         raise ValueError(
             f"memory_limit is {memory_limit} bytes, but the solver needs {solving}, and passing "

@@ -179,6 +179,13 @@ class Evaluator:
     def _has_few_blocks(self):
         return few_blocks(self.splits, len(self.y))
 
+    @cached_property
+    def _given_scorer(self):
+        return check_scoring(self.estimator, scoring=self.scoring)
+
+    def _scorer(self, estimator):
+        return check_scoring(estimator) if self.scoring is None else self._given_scorer
+
     def _shared_work(self):
         # on features that vary there would be nothing to share
         return nullcontext() if self.scope is None else sharing(self.scope)
@@ -217,7 +224,7 @@ class Evaluator:
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
         step = rest.steps[-1][0]
         last, fit_params = unwrapped(rest, params)
-        scorer = check_scoring(last, scoring=self.scoring)
+        scorer = self._scorer(last)
         counts["n_models"], score_params = 1, {}
         if routing_enabled():
             fit_params = requested(last, "fit", params)
@@ -280,7 +287,7 @@ class Evaluator:
     def _metadata_for_folds(self, estimator, params):
         if not routing_enabled():
             return params
-        scorer = check_scoring(estimator, scoring=self.scoring)
+        scorer = self._scorer(estimator)
         return requested(estimator, "fit", params) | requested(scorer, "score", params)
 
     def _limited_threads(self):

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from skdesc import SOAPTransformer, Structures
 from skdesc.invariants._environments import neighborhoods
 from skdesc.invariants._environments_cy import Neighborhoods
+from skdesc.utils.threads import effective_n_threads
 
 SMALL = {"n_max": 5, "l_max": 4, "cutoff": 4.0}
 LARGE = {"n_max": 8, "l_max": 6, "cutoff": 4.5}
@@ -202,7 +203,8 @@ def test_threads_change_no_bit(crowd):
 
 def test_only_much_work_is_shared_out(crowd):
     """On a busy machine, threads that wait for one another take far longer than one."""
-    for frames, expected in (([molecule("CH3OH")], 1), (crowd, 2)):
+    every = effective_n_threads(2)  # one without OpenMP
+    for frames, expected in (([molecule("CH3OH")], 1), (crowd, every)):
         engine = SOAPTransformer(**LARGE, n_jobs=2).fit(frames)._engine
         structures = Structures.from_atoms(frames)
         centers = np.arange(len(structures.positions))

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from ..features import AtomicFeatures
 from ..structures import Structures
+from ..utils.indexing import count_pairs
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,14 @@ class Environments:
             return self.n_atoms[:, np.newaxis].astype(np.float64)
         structures = self.structures
         code = np.searchsorted(elements, structures.numbers)
-        flat = structures.structure_index * len(elements) + code
-        counts = np.bincount(flat, minlength=len(self) * len(elements))
-        return counts.reshape(len(self), len(elements)).astype(np.float64)
+        shape = len(self), len(elements)
+        return count_pairs(structures.structure_index, code, shape).astype(np.float64)
+
+    def centers_of_species(self):
+        """Number of centers of each species, ndarray of int of shape (n_structures, n_species)."""
+        species, code = np.unique(self.species, return_inverse=True)
+        owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return count_pairs(owner, code, (len(self), len(species)))
 
     def isolated(self):
         """Mask of the structures that are a single atom without images in reach."""

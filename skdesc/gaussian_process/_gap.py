@@ -392,11 +392,13 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
 
     def _energies_of_atoms(self, X):
         """Energies of all atoms; those that are no centers have no more than `e0_` and baseline."""
-        structures = X.structures
+        predicted, structures = self.predict_local_energies(X), X.structures
+        if len(predicted) == len(structures.numbers):
+            return predicted
         local = np.array([self.e0_[chemical_symbols[z]] for z in structures.numbers])
         if self._baseline is not None:
             local += local_baseline(self._baseline, structures)
-        local[X.centers] = self.predict_local_energies(X)
+        local[X.centers] = predicted
         return local
 
     def memory_estimate(self, X, *, forces=True, virials=True):

@@ -121,7 +121,7 @@ class _Fold:
     def errors(self, sigmas, energy_scale):
         """Root mean square errors of each kind, energies over the root of the number of atoms."""
         scales = self._scales(energy_scale, sigmas)
-        _, weights = solve_weights(self._prior, self._triangles, scales, sigmas)
+        _, weights, _ = solve_weights(self._prior, self._triangles, scales, sigmas)
         n = self._prior.n_points
         return {
             kind: np.linalg.norm(T[:, :n] @ weights - T[:, n]) / np.sqrt(n_rows)

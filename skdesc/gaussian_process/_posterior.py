@@ -284,9 +284,9 @@ class Posterior:
     def __init__(self, prior, data, triangles, energy_scales, sigmas):
         self.prior, self.sigmas = prior, dict(sigmas)
         self.energy_scales = np.asarray(energy_scales, dtype=np.float64)
-        R, self.weights = solve_weights(prior, triangles, self.energy_scales, self.sigmas)
-        n = prior.n_points
-        self.R, misfit = np.asfortranarray(R[:n, :n]), R[n, n] ** 2
+        self.R, self.weights, misfit = solve_weights(
+            prior, triangles, self.energy_scales, self.sigmas
+        )
         logdet = 2.0 * np.log(np.abs(np.diag(self.R))).sum()
         logdet += 2.0 * np.log(prior.of_points(self.energy_scales)).sum() - prior.logdet()
         self.n_rows = {kind: data.triangles[kind].n_rows for kind in triangles}
@@ -346,21 +346,24 @@ def solve_weights(prior, triangles, energy_scales, sigmas):
 
     Returns
     -------
-    R : ndarray of shape (n_points + 1, n_points + 1)
-        Triangle of prior and data, targets in the last column.
+    R : ndarray of shape (n_points, n_points)
+        Triangle of prior and data.
     weights : ndarray of shape (n_points,)
         For an energy scale of 1.
+    misfit : float
+        Sum of squares that they leave.
     """
     n = prior.n_points
     copies = (T / sigmas[kind] for kind, T in triangles.items())
     R = stack_triangles(chain([prior.triangle(energy_scales)], copies))
-    weights, singular = lapack.dtrtrs(R[:n, :n], R[:n, n])
+    square, targets, misfit = np.asfortranarray(R[:n, :n]), R[:n, n], R[n, n] ** 2
+    weights, singular = lapack.dtrtrs(square, targets)
     if singular or not np.isfinite(weights).all():
         raise UntrustworthyFitError(
             "the weights are not finite; targets or noise levels are too extreme "
             f"(energy_scale={energy_scales}, noise {sigmas})"
         )
-    return R, weights
+    return square, weights, misfit
 
 
 def moment_energy_scales(prior, data, triangles, floor):

@@ -135,21 +135,13 @@ def bytes_per_structure(environments, points, derivatives, virials):
     width = max(columns.stop - columns.start for columns in environments.blocks)
     if environments.values.dtype == np.float64 and np.ptp(environments.species) == 0:
         width = 0  # they are taken as they are
-    values = total + _largest_counts(environments) * (width + 3.0 * block)
+    n_centers = environments.centers_of_species().max(axis=1)  # one species after the other
+    values = total + n_centers * (width + 3.0 * block)
     # rows, then what the descriptor returns for one species
     slopes = n_coordinates * total + (n_coordinates + 9.0) * block
     if virials:
         slopes += 6.0 * total + 12.0 * block
     return 8.0 * (values + derivatives * slopes)
-
-
-def _largest_counts(environments):
-    """Centers of the species of which each structure has most."""
-    species, code = np.unique(environments.species, return_inverse=True)
-    n_structures = len(environments)
-    owner = np.repeat(np.arange(n_structures), np.diff(environments.offsets))
-    counts = np.bincount(owner * len(species) + code, minlength=n_structures * len(species))
-    return counts.reshape(n_structures, -1).max(axis=1)
 
 
 def batches(costs, limit):

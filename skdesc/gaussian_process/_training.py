@@ -49,6 +49,12 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
     return 8 * passing, 8 * solving
 
 
+def _bytes_beside_rows(environments, n_points, n_elements, n_kinds):
+    """What :func:`fixed_bytes` gives, and the copy that plain arrays need."""
+    fixed = fixed_bytes(n_points, n_elements, environments.values.shape[1], n_kinds)
+    return tuple(environments.copied_bytes() + n_bytes for n_bytes in fixed)
+
+
 def _workspace_bytes(environments, n_rows):
     """Memory that a descriptor takes beside so many rows while it makes them, in bytes."""
     descriptor = environments.features.descriptor
@@ -110,9 +116,8 @@ def estimate_bytes(environments, regressor, forces, virials):
     choice = environments, regressor.sparse_method, regressor.n_sparse, zetas
     selecting = _bytes_for_selecting(regressor.memory_limit, *choice)
     sizes = expected_counts(*choice)
-    n_features = environments.values.shape[1]
-    fixed = fixed_bytes(sizes[0], len(environments.elements()), n_features, n_kinds)
-    passing, solving = (environments.copied_bytes() + n_bytes for n_bytes in fixed)
+    n_elements = len(environments.elements())
+    passing, solving = _bytes_beside_rows(environments, sizes[0], n_elements, n_kinds)
     if derivatives:
         passing += _workspace_bytes(environments, sizes[1])
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
@@ -171,9 +176,11 @@ class Training:
     def __init__(self, environments, regressor, config_types, select=select_points):
         zetas = one_per_block("zeta", regressor.zeta, len(environments.blocks))
         zetas = [float(zeta) for zeta in zetas]
-        _bytes_for_selecting(
-            regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse, zetas
-        )
+        if regressor.memory_limit is not None:
+            _bytes_for_selecting(
+                regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse,
+                zetas,
+            )  # fmt: skip
         with one_thread:
             self.points = select(
                 environments,
@@ -206,9 +213,9 @@ class Training:
         check_elements(environments, self.elements)
         wanted = targets.has_derivatives()
         n_kinds = 1 + (targets.forces is not None) + (targets.virials is not None)
-        n_features = environments.values.shape[1]
-        fixed = fixed_bytes(len(self.points), len(self.elements), n_features, n_kinds)
-        passing, solving = (environments.copied_bytes() + n_bytes for n_bytes in fixed)
+        passing, solving = _bytes_beside_rows(
+            environments, len(self.points), len(self.elements), n_kinds
+        )
         if memory_limit is not None and wanted.any():
             passing += _workspace_bytes(environments, self.points.sizes()[1])
         costs = bytes_per_structure(

@@ -127,10 +127,8 @@ def search_bytes(structures, cutoff, batches, n_threads):
 
     Parameters
     ----------
-    structures : Structures
-        The structures.
-    cutoff : float
-        In angstrom.
+    structures, cutoff : object
+        As for :func:`bound_neighbors`.
     batches : list of slice
         Structures whose neighbors are searched for at a time.
     n_threads : int
@@ -139,7 +137,7 @@ def search_bytes(structures, cutoff, batches, n_threads):
     Returns
     -------
     max_neighbors : int
-        No atom has more neighbors, but in matter denser than any that is stable.
+        As :func:`bound_neighbors` gives it.
     n_bytes : int
         At most what the search takes, with the pairs of one batch and of that before.
     """

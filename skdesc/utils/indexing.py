@@ -101,3 +101,21 @@ def segments_to_indices(offsets, selected):
     np.cumsum(lengths, out=new_offsets[1:])
     rows = np.arange(new_offsets[-1]) + np.repeat(starts - new_offsets[:-1], lengths)
     return rows, new_offsets
+
+
+def count_pairs(first, second, shape):
+    """How often each pair of indices occurs.
+
+    Parameters
+    ----------
+    first, second : ndarray of intp of shape (n,)
+        The indices.
+    shape : tuple of int
+        Numbers of possible values of both.
+
+    Returns
+    -------
+    ndarray of int of that shape
+        The counts.
+    """
+    return np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1]).reshape(shape)

@@ -5,26 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-import tracemalloc
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, molecule
+from helpers.memory import peak_of
 from helpers.systems import distorted_gaas
 
 from skdesc import SOAPTransformer, TensorReducedTransformer
 from skdesc.utils import memory
-
-
-def peak(function):
-    tracemalloc.start()
-    try:
-        function()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
 
 CASES = [
     ("one crystal", [bulk("Cu", cubic=True).repeat(3)], {}),
@@ -45,10 +35,10 @@ def test_estimates_of_memory(transformer, frames, parameters):
     """At least what is taken, and not far more; the part beside the output does not grow."""
     soap = transformer(n_max=6, l_max=4, **parameters).fit(frames)
     estimate = soap.memory_estimate(frames)
-    taken = peak(lambda: soap.transform(frames))
+    taken = peak_of(lambda: soap.transform(frames))
     assert taken < estimate < 3 * taken + 20e6
     more = frames * 4
-    taken_by_more = peak(lambda: soap.transform(more))
+    taken_by_more = peak_of(lambda: soap.transform(more))
     n_rows = len(frames)
     if soap.pooling is None:
         n_rows = len(soap.transform(frames).values)

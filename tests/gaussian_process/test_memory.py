@@ -1,10 +1,9 @@
 """Memory of a fit: bounded, and known beforehand."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from ase.build import bulk
+from helpers.memory import peak_of
 from helpers.toy_data import make_frames
 from sklearn.pipeline import make_union
 
@@ -46,14 +45,6 @@ def data(toy):
     y = rng.normal(size=len(frames))
     forces = [rng.normal(size=(n, 3)) for n in structures.n_atoms]
     return X, y, forces
-
-
-def peak_of(function):
-    tracemalloc.start()
-    function()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
 
 
 def peak_of_fit(gap, X, y, forces):

@@ -4,10 +4,10 @@ import copy
 import gc
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.memory import peak_of
 from helpers.partitions import load, load_or_die, shaken_methanol
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -127,10 +127,9 @@ def test_memory_does_not_grow_with_the_data(pipeline):
     with dask.config.set(scheduler="synchronous"):
         for count in (1, 3, 24):  # the first is for what is imported on the way
             parts = [dask.delayed(shaken_methanol)(seed, 12) for seed in range(count)]
-            tracemalloc.start()
-            distributed.fit(clone(pipeline), parts, n_sample=12, random_state=0)
-            peaks[count] = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
+            peaks[count] = peak_of(lambda parts=parts: distributed.fit(
+                clone(pipeline), parts, n_sample=12, random_state=0
+            ))  # fmt: skip
     gc.unfreeze()
     features = 8 * 312 * 6 * 12 * (24 - 3)  # of the further environments
     # three more levels of the tree, each with triangles that wait to be merged: a fifth of it

@@ -1,7 +1,8 @@
 """Command line: fit, tune, use and evaluate potentials from files of structures.
 
 Thin over the Python interface; ``_arguments`` says what can be asked for, ``_commands`` does it,
-``_data`` reads and writes structures. Libraries are imported when a command runs.
+``_data`` reads and writes structures. Libraries are imported when a command runs. To add a
+command, see ``_commands``.
 """
 
 from __future__ import annotations

@@ -114,9 +114,9 @@ def make_parser():
         return sub
 
     fit = command("fit", "fit a potential", _FIT, _FIT_EXAMPLES)
-    _add_training(fit)
+    add_training(fit)
     tune = command("tune", "search for good parameters, and fit with them", _TUNE, _TUNE_EXAMPLES)
-    _add_training(tune)
+    add_training(tune)
     _add_search(tune)
     predict = command("predict", "write structures with predicted energies, forces and stresses")
     predict.add_argument("model", help="model file (.skd or .xml)")
@@ -132,7 +132,7 @@ def make_parser():
     evaluate.add_argument("--by-config-type", action="store_true",
                           help="errors of each config_type as well")
     evaluate.add_argument("--json", action="store_true", help="print JSON, in eV and A")
-    _add_keys(evaluate)
+    add_keys(evaluate)
     for sub in (predict, evaluate):
         sub.add_argument("--jobs", type=int, help="threads (default: all)")
     convert = command(
@@ -144,7 +144,7 @@ def make_parser():
     return parser
 
 
-def _add_training(sub):
+def add_training(sub):
     sub.add_argument("files", nargs="+", help="training structures")
     sub.add_argument("-o", "--output", required=True,
                      help="model file: .skd, or .xml for QUIP and LAMMPS")
@@ -163,12 +163,12 @@ def _add_training(sub):
     group.add_argument("--config-sigma", metavar="TYPE=E,F,V", action="append", default=[],
                        help="noise of structures of a config_type, may be repeated; the word "
                        "default in place of a number keeps that one")
-    _add_keys(sub)
+    add_keys(sub)
     sub.add_argument("--jobs", type=int, help="threads (default: all)")
     sub.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: 0)")
 
 
-def _add_keys(sub):
+def add_keys(sub):
     group = sub.add_argument_group("names of data in the files")
     group.add_argument("--energy-key", default="energy", metavar="KEY")
     group.add_argument("--forces-key", default="forces", metavar="KEY")

@@ -1,0 +1,55 @@
+"""Model files: checked before anything is computed, loaded and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from ..gaussian_process import GAPRegressor
+from ..io import load, read_quip_xml, save, write_quip_xml
+from ..io._quip_packing import BASES
+
+
+def check_folder(path):
+    folder = Path(path).resolve().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written, its folder does not exist; make it")
+
+
+def check_output(path, pipeline):
+    check_folder(path)
+    if not is_xml(path):
+        return
+    basis = pipeline["soap"].radial_basis
+    if basis not in BASES:
+        raise ValueError(f"{path} shall be a potential for QUIP, which has no radial basis "
+                         f"{basis}; give --radial-basis equispaced")
+    if pipeline["gap"].baseline is not None:
+        raise ValueError(f"{path} shall be a potential for QUIP, whose format has no baseline; "
+                         "leave out --zbl")
+
+
+def is_xml(path):
+    return Path(path).suffix.lower() == ".xml"
+
+
+def save_model(pipeline, path):
+    if is_xml(path):
+        write_quip_xml(pipeline, path)
+    else:
+        save(pipeline, path)
+
+
+def load_model(args):
+    model = read_quip_xml(args.model) if is_xml(args.model) else load(args.model)
+    if not isinstance(model, Pipeline) or not isinstance(model[-1], GAPRegressor):
+        raise ValueError(f"{args.model} holds a {type(model).__name__}, but a pipeline that ends "
+                         "in a GAPRegressor is needed")
+    if args.jobs is not None:
+        first, last = model[0], model[-1]
+        members = [step for _, step in first.transformer_list] if isinstance(
+            first, FeatureUnion) else [first]  # fmt: skip
+        for step in (*members, last):
+            step.set_params(n_jobs=args.jobs)
+    return model

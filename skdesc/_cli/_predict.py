@@ -1,0 +1,58 @@
+"""``skdesc predict``: write structures with predictions."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.stress import full_3x3_to_voigt_6_stress
+from tqdm import tqdm
+
+from ._console import Progress
+from ._data import read_frames, write_frames
+from ._models import check_folder, load_model
+
+_ATOMS_PER_CHUNK = 2000
+
+
+def predict(args):
+    """Write structures with predictions."""
+    progress = Progress(args.quiet)
+    check_folder(args.output)
+    model = load_model(args)
+    frames = read_frames(args.files)
+    progress.say(f"read {len(frames)} structures")
+    results = []
+    for part, predicted in predict_in_chunks(model, frames, args):
+        energies, forces, virials = predicted[0], predicted[-2], predicted[-1]
+        for index, atoms in enumerate(part):
+            copy = atoms.copy()
+            found = {"energy": float(energies[index]), "forces": forces[index]}
+            if copy.cell.rank == 3:
+                found["stress"] = full_3x3_to_voigt_6_stress(
+                    -virials[index] / copy.get_volume()
+                )
+            for key in found:  # what came along under the same names would hide the results
+                copy.info.pop(key, None)
+                copy.arrays.pop(key, None)
+            if args.std:
+                copy.info["energy_std"] = float(predicted[1][index])
+            copy.calc = SinglePointCalculator(copy, **found)
+            results.append(copy)
+    write_frames(args.output, results)
+    progress.say(f"wrote {args.output}")
+    return 0
+
+
+def predict_in_chunks(model, frames, args):
+    """Yield structures, and energies, [std,] forces, virials."""
+    ends = np.cumsum([len(atoms) for atoms in frames]) // _ATOMS_PER_CHUNK
+    starts = [*np.flatnonzero(np.diff(ends, prepend=-1)), len(frames)]
+    with tqdm(total=len(frames), unit="structure", disable=args.quiet) as bar:
+        for start, stop in pairwise(starts):
+            part = frames[start:stop]
+            yield part, model.predict(
+                part, return_std=args.std, return_forces=True, return_virials=True
+            )
+            bar.update(len(part))

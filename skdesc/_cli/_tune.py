@@ -1,0 +1,65 @@
+"""``skdesc tune``: search for good parameters, then fit."""
+
+from __future__ import annotations
+
+import warnings
+
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+
+from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
+from ..metrics import make_energy_scorer, make_forces_scorer
+from ..model_selection import TwoStagePSOSearchCV
+from ._build import make_pipeline, make_spaces
+from ._console import Progress
+from ._fit import fit_and_save, make_metadata, read_training
+from ._models import check_output
+
+
+def tune(args):
+    """Search for parameters, fit with them and save."""
+    progress = Progress(args.quiet)
+    if args.every < 1:
+        raise ValueError(f"--every is {args.every}, but must be at least 1")
+    pipeline = make_pipeline(args)
+    check_output(args.output, pipeline)
+    frames, y, targets = read_training(args, progress)
+    some = slice(None, None, args.every)
+    metadata = make_metadata(frames, targets, args)
+    chosen = {key: values[some] for key, values in metadata.items()}
+    spaces = make_spaces(args, pipeline, frames[some], targets)
+    score = "forces" if args.score == "auto" and "forces" in targets else args.score
+    if score == "forces" and "forces" not in targets:
+        raise ValueError("--score is forces, but there are none; use --score energy")
+    searched = clone(pipeline).set_params(gap__n_sparse=args.search_n_sparse)
+    search = TwoStagePSOSearchCV(
+        searched,
+        *spaces,
+        n_particles=args.n_particles,
+        n_iterations=args.n_iterations,
+        stage_one_objective=args.objective,
+        scoring=make_forces_scorer() if score == "forces" else make_energy_scorer(),
+        cv=KFold(args.folds, shuffle=True, random_state=args.seed),
+        refit=False,
+        max_time=args.max_time,
+        checkpoint=args.checkpoint,
+        random_state=args.seed,
+        verbose=0 if args.quiet else 1,
+    )
+    with config_context(enable_metadata_routing=True), warnings.catch_warnings():
+        # swarms visit the worst of settings; the fit of the best warns of its own
+        for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
+            warnings.simplefilter("ignore", category)
+        search.fit(frames[some], y[some], **chosen)
+    unit = "eV/A" if score == "forces" else "eV/atom"
+    progress.say(
+        f"{search.n_models_trained_} models trained; cross-validated RMSE of the best: "
+        f"{-search.best_score_:.4g} {unit}"
+    )
+    for name, value in search.best_params_.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        progress.say(f"    {name} = {shown}")
+    pipeline.set_params(**search.best_params_)
+    fit_and_save(pipeline, frames, y, targets, args, progress)
+    return 0

@@ -1,6 +1,6 @@
 """scikit-learn's own checks of estimators, all of them."""
 
-from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skdesc import GAPRegressor
 
@@ -10,8 +10,6 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_that_they_run():
-    results = check_estimator(GAPRegressor(), on_fail=None, on_skip=None)
-    status = [result["status"] for result in results]
-    assert status.count("passed") >= 50
-    assert not {"failed", "xfail"} & set(status)
+def test_no_check_is_left_out():
+    # scikit-learn leaves out most checks of estimators that do not take 2-D arrays
+    assert len(list(estimator_checks_generator(GAPRegressor()))) >= 50

@@ -1,5 +1,7 @@
 """Hostile and unlucky input: a clear error, a named warning, or a sound fit; never NaN."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
@@ -290,10 +292,12 @@ class TestVirialsOfAnotherKind:
 
     def test_no_false_alarm_without_forces(self, many):
         X, y, virials = many
-        GAPRegressor(n_sparse=50).fit(X, y, virials=virials)
-        for start in range(0, 60, 3):  # too few energies to be sure of anything
-            part = slice(start, start + 3)
-            GAPRegressor(n_sparse=50).fit(X[part], y[part], virials=virials[part])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            GAPRegressor(n_sparse=50).fit(X, y, virials=virials)
+            for start in range(0, 60, 3):  # too few energies to be sure of anything
+                part = slice(start, start + 3)
+                GAPRegressor(n_sparse=50).fit(X[part], y[part], virials=virials[part])
 
     def test_no_false_alarm_of_few_alloys(self):
         """What energies and forces imply is of the other sign here, where they say nothing."""
@@ -311,10 +315,14 @@ class TestVirialsOfAnotherKind:
         y, derivatives = extract_targets(frames)
         X = SOAPTransformer(cutoff=4.5, n_max=4, l_max=3, n_jobs=1).fit_transform(frames)
         k = np.array([2, 8, 4, 9, 1, 6])
-        GAPRegressor(n_sparse=60).fit(
-            X[k], y[k], forces=[derivatives["forces"][i] for i in k],
-            virials=derivatives["virials"][k],
-        )  # fmt: skip
+        forces = [derivatives["forces"][i] for i in k]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            GAPRegressor(n_sparse=60).fit(
+                X[k], y[k], forces=forces, virials=derivatives["virials"][k]
+            )
 
     def test_no_false_alarm(self, features, targets):
-        GAPRegressor(n_sparse=3).fit(features, targets[0], **targets[1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            GAPRegressor(n_sparse=3).fit(features, targets[0], **targets[1])

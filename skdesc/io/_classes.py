@@ -40,6 +40,10 @@ _SKLEARN = {
 # what a fitted model of this package consists of
 _PACKAGES = ("skdesc.descriptors.", "skdesc.gaussian_process.")
 
+# Where classes are that older versions saved under another name: whoever moves or renames a class
+# that files can hold adds a line, old full name to new full name, and never takes one away.
+MOVED = {}
+
 # rebuilt from arguments that are kept as attributes of the same names
 BY_ARGUMENTS = {
     "skdesc.calculator.ZBLCalculator": ("scale",),
@@ -87,6 +91,7 @@ class Classes:
         """Class of a name in a file; None if it is not allowed."""
         if name in self._trusted:
             return self._trusted[name]
+        name = MOVED.get(name, name)
         module, _, attribute = name.rpartition(".")
         if attribute in _SKLEARN.get(module, "").split():
             return getattr(import_module(module), attribute, None)

@@ -2,9 +2,11 @@
 
 Environment variables: SKDESC_NO_OPENMP=1 builds serial code, SKDESC_DEBUG_CYTHON=1 adds bounds
 checks, SKDESC_CYTHON_COVERAGE=1 adds line tracing, SKDESC_EXTRA_CFLAGS appends compiler flags.
+After one of them has changed, build with --force.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,27 +17,24 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# module: (uses OpenMP, further files whose change asks for a rebuild)
-KERNELS = [
-    f"skdesc/utils/{name}"
-    for name in ("kernels.h", "kernels_body.h", "kernels_products.h", "_kernels.pxd")
-]
-EXPANSION = [*KERNELS, "skdesc/density/_expansion_cy.pxd"]
-INVARIANT = [*EXPANSION, "skdesc/invariants/_invariant_cy.pxd"]
+# module: whether it uses OpenMP; those that take longest to compile come first
 EXTENSIONS = {
-    "skdesc.utils._threads_cy": (True, []),
-    "skdesc.structures._content_cy": (False, KERNELS),
-    "skdesc.neighbors._pairs_cy": (True, KERNELS),
-    "skdesc.density._expansion_cy": (True, EXPANSION),
-    "skdesc.density._mixed_expansion_cy": (False, EXPANSION),
-    "skdesc.invariants._invariant_cy": (False, INVARIANT),
-    "skdesc.invariants._tensor_reduced_cy": (False, INVARIANT),
-    "skdesc.invariants._packed_coefficients_cy": (True, INVARIANT),
-    "skdesc.invariants._power_spectrum_cy": (False, INVARIANT),
-    "skdesc.invariants._environments_cy": (True, INVARIANT),
-    "skdesc.invariants._inner_cy": (False, INVARIANT),
-    "skdesc.invariants._scatter_cy": (False, []),
+    "skdesc.simd._simd_cy": False,
+    "skdesc.invariants._environments_cy": True,
+    "skdesc.neighbors._pairs_cy": True,
+    "skdesc.invariants._packed_coefficients_cy": True,
+    "skdesc.invariants._tensor_reduced_cy": False,
+    "skdesc.invariants._power_spectrum_cy": False,
+    "skdesc.density._expansion_cy": True,
+    "skdesc.density._mixed_expansion_cy": False,
+    "skdesc.invariants._scatter_cy": False,
+    "skdesc.invariants._inner_cy": False,
+    "skdesc.structures._content_cy": False,
+    "skdesc.invariants._invariant_cy": False,
+    "skdesc.utils._threads_cy": True,
 }
+# Cython finds which files the others need
+SIMD = [f"skdesc/simd/{name}" for name in ("simd.c", "simd.h", "simd_loops.h", "simd_products.h")]
 
 DEBUG = bool(os.environ.get("SKDESC_DEBUG_CYTHON"))
 COVERAGE = bool(os.environ.get("SKDESC_CYTHON_COVERAGE"))
@@ -58,28 +57,61 @@ int main(void) {
 """
 
 
+def count_cores():
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class BuildExt(build_ext):
-    """Choose compiler flags once the compiler is known, and probe it for OpenMP."""
+    """Translate and compile what has changed, on all cores, and probe the compiler for OpenMP."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = count_cores()
+
+    def run(self):
+        if self.inplace:
+            self.adopt_modules_in_place()
+        super().run()
+
+    def adopt_modules_in_place(self):
+        """Take up-to-date modules beside their sources for built, as an installation left them."""
+        for extension in self.extensions:
+            file_name = self.get_ext_filename(extension.name)
+            in_place, built = Path(file_name), Path(self.build_lib, file_name)
+            if in_place.exists() and not built.exists():
+                built.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(in_place, built)
 
     def build_extensions(self):
-        msvc = self.compiler.compiler_type == "msvc"
-        flags = ["/O2"] if msvc else ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
-        if DEBUG and not msvc:
+        # in parallel only where processes fork: elsewhere this file would be run again
+        translated = cythonize(
+            self.extensions,
+            compiler_directives=DIRECTIVES,
+            nthreads=self.parallel if sys.platform == "linux" else 0,
+            force=self.force,
+        )
+        openmp = self.find_openmp()
+        flags = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
+        if DEBUG:
             flags = ["-O1", "-g", "-UNDEBUG"]
         flags += os.environ.get("SKDESC_EXTRA_CFLAGS", "").split()
-        openmp = self.find_openmp(msvc)
-        for extension in self.extensions:
+        for extension, source in zip(self.extensions, translated, strict=True):
+            extension.sources, extension.depends = source.sources, source.depends
             extension.extra_compile_args += flags
-            if EXTENSIONS[extension.name][0]:
+            if EXTENSIONS[extension.name]:
                 extension.extra_compile_args += openmp
                 extension.extra_link_args += openmp
         super().build_extensions()
 
-    def find_openmp(self, msvc):
+    def find_openmp(self):
         """Flags with which a small OpenMP program compiles, links and runs; none: serial."""
         if os.environ.get("SKDESC_NO_OPENMP"):
             return []
-        flags = ["/openmp"] if msvc else ["-fopenmp"]
+        flags = ["-fopenmp"]
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "probe.c")
             source.write_text(OPENMP_PROGRAM, encoding="utf-8")
@@ -100,23 +132,20 @@ class BuildExt(build_ext):
 
 
 def make_extensions():
-    """Cythonize the table above."""
+    """The table above."""
     macros = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
     if COVERAGE:
         macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
-    extensions = [
-        Extension(
-            name,
-            [name.replace(".", "/") + ".pyx"],
-            include_dirs=["skdesc/utils"],
-            define_macros=macros,
-            depends=depends,
-        )
-        for name, (_, depends) in EXTENSIONS.items()
-    ]
-    # in parallel only where processes fork: elsewhere this file would be run again
-    n_threads = os.cpu_count() if sys.platform == "linux" else 0
-    return cythonize(extensions, compiler_directives=DIRECTIVES, nthreads=n_threads)
+    extensions = []
+    for name in EXTENSIONS:
+        simd = name == "skdesc.simd._simd_cy"
+        sources = [name.replace(".", "/") + ".pyx", *SIMD[:simd]]
+        depends = SIMD if simd else []
+        extensions.append(
+            Extension(name, sources, include_dirs=["skdesc/simd"], define_macros=macros,
+                      depends=depends)
+        )  # fmt: skip
+    return extensions
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Density expansion of one center at a time, for use by the invariants."""
 
-from skdesc.utils._kernels cimport skd_kernels
+from skdesc.simd._simd_cy cimport skd_simd
 
 
 cdef struct Environment:
@@ -29,7 +29,7 @@ cdef class DensityExpansion:
     cdef readonly Py_ssize_t n_max, n_pad, l_max, n_lm, n_species, n_groups, width
     cdef readonly double center_weight
     cdef public Py_ssize_t n_spare
-    cdef const skd_kernels *kernels
+    cdef const skd_simd *simd
     cdef const double[:, :, ::1] table
     cdef double[::1] norms, center
     cdef double[4] part_start, part_scale

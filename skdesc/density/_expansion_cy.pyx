@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from skdesc.utils._kernels cimport SKD_LANES, skd_select
+from skdesc.simd._simd_cy cimport SKD_LANES, select_simd
 
 
 cdef class DensityExpansion:
@@ -39,7 +39,7 @@ cdef class DensityExpansion:
         self.table = spline.table
         self.center = spline.center * (center_weight * sqrt(1 / (4 * pi)))
         wanted = None if instruction_set is None else instruction_set.encode()
-        self.kernels = skd_select(NULL) if wanted is None else skd_select(<const char *>wanted)
+        self.simd = select_simd(NULL) if wanted is None else select_simd(<const char *>wanted)
         self.n_parts = len(spline.breaks)
         for part, (start, stop, count, first) in enumerate(spline.breaks):
             self.part_start[part] = start
@@ -59,8 +59,8 @@ cdef class DensityExpansion:
 
     @property
     def instruction_set(self):
-        """Name of the kernels in use."""
-        return self.kernels.name.decode()
+        """Name of the variant of the SIMD loops in use."""
+        return self.simd.name.decode()
 
     def groups_of(self, species):
         """Group of channels to which neighbors of some species contribute."""
@@ -114,11 +114,11 @@ cdef class DensityExpansion:
                 memset(env.c + q * env.ld + width, 0, SKD_LANES * sizeof(double))
         while j < env.n_neighbors:
             self.load_block(env, j, xyz)
-            self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
+            self.simd.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
             j += SKD_LANES
         self.evaluate_radial(env, derivatives)
         for q in range(env.n_present):
-            self.kernels.combine(
+            self.simd.gemm_per_l(
                 <int>self.l_max, self.n_pad, env.run[q + 1] - env.run[q], env.Y + env.run[q],
                 env.ld_Y, env.R + env.run[q] * self.width, self.width, self.n_pad,
                 env.c + q * self.n_pad, env.ld, 0,
@@ -166,8 +166,8 @@ cdef class DensityExpansion:
             part -= 1
         t = (distance - self.part_start[part]) * self.part_scale[part]
         where = min(<Py_ssize_t>t, self.part_count[part] - 1)
-        self.kernels.spline(self.table.shape[2], &self.table[self.part_first[part] + where, 0, 0],
-                            t - where, self.part_scale[part], value, derivative)
+        self.simd.spline(self.table.shape[2], &self.table[self.part_first[part] + where, 0, 0],
+                         t - where, self.part_scale[part], value, derivative)
 
     cdef void add_center(self, Environment *env) noexcept nogil:
         """Add the center's own Gaussian, which has l = 0 only."""
@@ -192,7 +192,7 @@ cdef class DensityExpansion:
                                  double *xyz) noexcept nogil:
         """Harmonics and gradients of a block of neighbors, in env.Y; xyz: unit vectors."""
         self.load_block(env, start, xyz)
-        self.kernels.harmonics(<int>self.l_max, &self.norms[0], xyz, 1, env.Y, SKD_LANES)
+        self.simd.harmonics(<int>self.l_max, &self.norms[0], xyz, 1, env.Y, SKD_LANES)
 
     cdef void pull_back(self, Environment *env, double *gradient) noexcept nogil:
         """Gradient by every neighbor's displacement, (n_neighbors, 3), from dE/dc in env.D."""
@@ -208,7 +208,7 @@ cdef class DensityExpansion:
                     q += 1
                 for axis in range(3):
                     unit[axis] = xyz[axis * SKD_LANES + lane]
-                self.kernels.pull_back(
+                self.simd.pull_back(
                     <int>self.l_max, self.n_pad, env.D + q * self.n_pad, env.ld, env.Y + lane,
                     env.R + j * self.width, env.dR + j * self.width,
                     1.0 / env.distance[j], unit, gradient + 3 * j,
@@ -226,7 +226,7 @@ cdef class DensityExpansion:
         cdef int axis
         for axis in range(3):
             unit[axis] = xyz[axis * SKD_LANES + lane]
-        self.kernels.differentiate(
+        self.simd.differentiate_lane(
             <int>self.l_max, self.n_pad, env.Y + lane, env.R + j * self.width,
             env.dR + j * self.width, 1.0 / env.distance[j], unit, out, self.n_lm * self.n_pad,
         )

@@ -8,7 +8,7 @@ independent of how many species there are.
 import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
-from skdesc.utils._kernels cimport SKD_LANES
+from skdesc.simd._simd_cy cimport SKD_LANES
 
 
 cdef class MixedExpansion(DensityExpansion):
@@ -121,21 +121,21 @@ cdef class MixedExpansion(DensityExpansion):
         for n in range(self.n_repeats):
             if self.weights.shape[1] > 1:
                 for l in range(n_l):
-                    self.kernels.gemm(
+                    self.simd.gemm(
                         count, self.n_mixed, depth, raw + l * self.raw_pad + n, self.raw_width, 1,
                         &self.weights[s, l, 0, 0], self.n_mixed,
                         mixed + l * self.n_pad + n * self.n_mixed, self.width, 0,
                     )
             elif self.raw_width == n_l * self.raw_pad:
                 # all l of all neighbors are rows of one product
-                self.kernels.gemm(
+                self.simd.gemm(
                     count * n_l, self.n_mixed, depth, raw + n, self.raw_pad, 1,
                     &self.weights[s, 0, 0, 0], self.n_mixed,
                     mixed + n * self.n_mixed, self.n_pad, 0,
                 )
             else:
                 for j in range(count):
-                    self.kernels.gemm(
+                    self.simd.gemm(
                         n_l, self.n_mixed, depth, raw + j * self.raw_width + n, self.raw_pad, 1,
                         &self.weights[s, 0, 0, 0], self.n_mixed,
                         mixed + j * self.width + n * self.n_mixed, self.n_pad, 0,

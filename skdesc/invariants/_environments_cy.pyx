@@ -10,7 +10,7 @@ import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
-from skdesc.utils._kernels cimport SKD_LANES
+from skdesc.simd._simd_cy cimport SKD_LANES
 
 # multiply-adds of some two milliseconds: less is not shared out, as threads that wait for one
 # another cost more than they save, by far on a machine that does other work
@@ -304,7 +304,7 @@ cdef class Neighborhoods:
         cdef Py_ssize_t k, n_bad = 0
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
-                if not self.expansion.kernels.finite(cotangents.shape[1], &cotangents[k, 0]):
+                if not self.expansion.simd.finite(cotangents.shape[1], &cotangents[k, 0]):
                     n_bad += 1
                 elif self.offsets[k + 1] > self.offsets[k]:
                     self.pair_gradient(k, threadid(), &cotangents[k, 0],
@@ -407,8 +407,8 @@ cdef class Neighborhoods:
                 if block[j] == b:
                     of_block = dc + 3 * size * (b - first_block)
                     # sums -= derivatives of the block
-                    self.expansion.kernels.gemm(1, 3 * size, 1, &minus, 1, 1, of_block, 3 * size,
-                                                sums, 3 * size, 1)
+                    self.expansion.simd.gemm(1, 3 * size, 1, &minus, 1, 1, of_block, 3 * size,
+                                             sums, 3 * size, 1)
                     self.rows_of(&env, q, of_block, 3, values + place[b],
                                  self.invariant.n_touched[env.present[q]], slope, along + 3 * b,
                                  scratch)
@@ -428,7 +428,7 @@ cdef class Neighborhoods:
         for k in range(count):
             self.invariant.tangent(env, q, dc + k * size, rows + k * length, n_columns > 0,
                                    scratch)
-            along[k] += self.expansion.kernels.dot(size, slope, dc + k * size)
+            along[k] += self.expansion.simd.dot(size, slope, dc + k * size)
 
 
 def scratch_bytes(DensityExpansion expansion, Invariant invariant, Py_ssize_t max_neighbors,

@@ -75,7 +75,7 @@ cdef class PackedCoefficients:
             for l in range(n_l):
                 first = l * l
                 count = 2 * l + 1 if n_l > 1 else data.shape[1]
-                self.invariant.expansion.kernels.gemm(
+                self.invariant.expansion.simd.gemm(
                     count, pad, n_max, &data[block, first, 0], n_max, 1,
                     &weights[self.species[block], l, 0, 0], pad, mixed + first * pad, pad,
                     block > self.offsets[k],
@@ -90,7 +90,7 @@ cdef class PackedCoefficients:
             for l in range(n_l):
                 first = l * l
                 count = 2 * l + 1 if n_l > 1 else data.shape[1]
-                self.invariant.expansion.kernels.gemm(
+                self.invariant.expansion.simd.gemm(
                     n_max, pad, count, &data[block, first, 0], 1, n_max, D + first * pad, pad,
                     total + ((self.species[block] * n_l + l) * n_max) * pad, pad, 1,
                 )
@@ -169,7 +169,7 @@ cdef class PackedCoefficients:
         cdef double *scratch = self.bind(&env, thread, &present)
         self.mix(k, self.data, weights, env.c)
         self.invariant.adjoint(&env, cotangent, scratch)
-        self.invariant.expansion.kernels.scale(self.size, factor, env.D)
+        self.invariant.expansion.simd.scale(self.size, factor, env.D)
         self.unmix(k, self.data, env.D, weights, total)
 
     cdef void add_gradient_of_change(

@@ -18,7 +18,7 @@ import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
-from skdesc.utils._kernels cimport SKD_LANES
+from skdesc.simd._simd_cy cimport SKD_LANES
 
 # below this many features the norm of the row itself is cheaper than that of Gram matrices
 cdef Py_ssize_t SHORT_ROW = 12_000
@@ -101,15 +101,15 @@ cdef class PowerSpectrumKernel(Invariant):
         if self.summed:
             env.present[env.n_present] = self.expansion.n_species
         for l in range(self.expansion.l_max + 1):
-            self.expansion.kernels.scale((2 * l + 1) * env.ld, self.factor[l],
-                                         env.c + l * l * env.ld)
+            self.expansion.simd.scale((2 * l + 1) * env.ld, self.factor[l],
+                                      env.c + l * l * env.ld)
 
     cdef void gram(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
                    double *G) noexcept nogil:
         """G[m, m'] of some groups, its rows padded to `row_of_gram(l)`."""
         cdef Py_ssize_t pad = self.expansion.n_pad
-        self.expansion.kernels.gram(2 * l + 1, n_groups * pad, env.c + l * l * env.ld + q * pad,
-                                    env.ld, G, self.row_of_gram(l))
+        self.expansion.simd.gram(2 * l + 1, n_groups * pad, env.c + l * l * env.ld + q * pad,
+                                 env.ld, G, self.row_of_gram(l))
 
     cdef Py_ssize_t row_of_gram(self, Py_ssize_t l) noexcept nogil:
         return (2 * l + 4) // 4 * 4
@@ -126,7 +126,7 @@ cdef class PowerSpectrumKernel(Invariant):
                 # each species with the sum of all
                 self.gram(env, l, env.n_present, 1, G)
                 self.gram(env, l, 0, env.n_present, other)
-                total += self.expansion.kernels.dot(n_m, G, other)
+                total += self.expansion.simd.dot(n_m, G, other)
                 self.multiply(env, l, 0, env.n_present, G, H)
                 self.multiply(env, l, env.n_present, 1, other, H)
                 continue
@@ -138,7 +138,7 @@ cdef class PowerSpectrumKernel(Invariant):
                 self.multiply(env, l, q, n_m, G, H)
                 q += n_m
                 n_m = (2 * l + 1) * self.row_of_gram(l)
-                total += 0.5 * self.expansion.kernels.dot(n_m, G, G)
+                total += 0.5 * self.expansion.simd.dot(n_m, G, G)
         return total
 
     cdef void multiply(self, Environment *env, Py_ssize_t l, Py_ssize_t q, Py_ssize_t n_groups,
@@ -147,9 +147,9 @@ cdef class PowerSpectrumKernel(Invariant):
         cdef Py_ssize_t n_m = 2 * l + 1
         cdef Py_ssize_t start = l * l * env.ld + q * self.expansion.n_pad
         if H != NULL:
-            self.expansion.kernels.gemm(n_m, n_groups * self.expansion.n_pad, n_m, G,
-                                        self.row_of_gram(l), 1, env.c + start, env.ld, H + start,
-                                        env.ld, 1)
+            self.expansion.simd.gemm(n_m, n_groups * self.expansion.n_pad, n_m, G,
+                                     self.row_of_gram(l), 1, env.c + start, env.ld, H + start,
+                                     env.ld, 1)
 
     cdef void forward(self, Environment *env, double *row, bint cleared,
                       double *scratch) noexcept nogil:
@@ -161,8 +161,8 @@ cdef class PowerSpectrumKernel(Invariant):
         if self.normalize and not by_row:
             squared = self.squared_norm(env, NULL, scratch)
             if squared > 0.0:
-                self.expansion.kernels.scale(self.expansion.n_lm * env.ld,
-                                             1.0 / sqrt(sqrt(squared)), env.c)
+                self.expansion.simd.scale(self.expansion.n_lm * env.ld,
+                                          1.0 / sqrt(sqrt(squared)), env.c)
         n_groups = self.first.shape[0]
         present = env.n_present + self.summed
         squared = 0.0
@@ -181,7 +181,7 @@ cdef class PowerSpectrumKernel(Invariant):
                 if self.first[a, b] >= 0:
                     self.block(env, qa, qb, row + self.first[a, b], scratch)
                     if by_row:
-                        squared += self.expansion.kernels.dot(
+                        squared += self.expansion.simd.dot(
                             self.size(a, b), row + self.first[a, b], row + self.first[a, b])
                 qb += 1
             qa += 1
@@ -190,8 +190,8 @@ cdef class PowerSpectrumKernel(Invariant):
                 for qb in range(qa, present):
                     a, b = env.present[qa], env.present[qb]
                     if self.first[a, b] >= 0:
-                        self.expansion.kernels.scale(self.size(a, b), 1.0 / sqrt(squared),
-                                                     row + self.first[a, b])
+                        self.expansion.simd.scale(self.size(a, b), 1.0 / sqrt(squared),
+                                                  row + self.first[a, b])
 
     cdef void clear(self, double *row, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
         if self.first[a, b] >= 0:
@@ -200,8 +200,8 @@ cdef class PowerSpectrumKernel(Invariant):
     cdef void products(self, const double *x, Py_ssize_t ld_x, const double *y, Py_ssize_t ld_y,
                        double *out, bint accumulate) noexcept nogil:
         """out[l, n, n'] = sum_m x[l m, n] y[l m, n'], with rows of n_pad."""
-        self.expansion.kernels.multiply(<int>self.expansion.l_max, self.expansion.n_max,
-                                        self.expansion.n_pad, x, ld_x, y, ld_y, out, accumulate)
+        self.expansion.simd.multiply(<int>self.expansion.l_max, self.expansion.n_max,
+                                     self.expansion.n_pad, x, ld_x, y, ld_y, out, accumulate)
 
     cdef void block(self, Environment *env, Py_ssize_t qa, Py_ssize_t qb, double *out,
                     double *tiles) noexcept nogil:
@@ -236,8 +236,8 @@ cdef class PowerSpectrumKernel(Invariant):
         for l in range(self.expansion.l_max + 1):
             for n in range(n_max):
                 tiles[n * pad + n] *= sqrt(0.5)
-            self.expansion.kernels.pack_upper(n_max, pad, tiles, out,
-                                              (self.expansion.l_max - l) * size < SKD_LANES)
+            self.expansion.simd.pack_upper(n_max, pad, tiles, out,
+                                           (self.expansion.l_max - l) * size < SKD_LANES)
             tiles += n_max * pad
             out += size
 
@@ -263,10 +263,10 @@ cdef class PowerSpectrumKernel(Invariant):
             squared = self.squared_norm(env, H, scratch + size)
             if squared > 0.0:
                 # the spectrum is quadratic in c: c . dE/dc is twice cotangent . spectrum
-                along = -0.5 * self.expansion.kernels.dot(size, env.c, env.D) / squared
+                along = -0.5 * self.expansion.simd.dot(size, env.c, env.D) / squared
                 # D += along H
-                self.expansion.kernels.gemm(1, size, 1, &along, 1, 1, H, size, env.D, size, 1)
-                self.expansion.kernels.scale(size, 1.0 / sqrt(squared), env.D)
+                self.expansion.simd.gemm(1, size, 1, &along, 1, 1, H, size, env.D, size, 1)
+                self.expansion.simd.scale(size, 1.0 / sqrt(squared), env.D)
         self.finish(env)
 
     cdef void add_sum(self, Environment *env) noexcept nogil:
@@ -285,14 +285,14 @@ cdef class PowerSpectrumKernel(Invariant):
         cdef Py_ssize_t l
         self.add_sum(env)
         for l in range(self.expansion.l_max + 1):
-            self.expansion.kernels.scale((2 * l + 1) * env.ld, self.factor[l],
-                                         env.D + l * l * env.ld)
+            self.expansion.simd.scale((2 * l + 1) * env.ld, self.factor[l],
+                                      env.D + l * l * env.ld)
 
     cdef void contract(self, Environment *env, Py_ssize_t q_from, Py_ssize_t q_to,
                        const double *tiles) noexcept nogil:
         """D[l m, q_to, n'] += sum_n c[l m, q_from, n] tiles[l, n, n']"""
         cdef Py_ssize_t n_max = self.expansion.n_max, pad = self.expansion.n_pad
-        self.expansion.kernels.combine(
+        self.expansion.simd.gemm_per_l(
             <int>self.expansion.l_max, pad, n_max, env.c + q_from * pad, env.ld, tiles, pad,
             n_max * pad, env.D + q_to * pad, env.ld, 1,
         )
@@ -303,7 +303,7 @@ cdef class PowerSpectrumKernel(Invariant):
         cdef Py_ssize_t size = (self.expansion.l_max + 1) * n_max * pad
         if n_max < pad:
             memset(tiles, 0, 2 * size * sizeof(double))
-        self.expansion.kernels.turn(<int>self.expansion.l_max, n_max, pad, w, tiles + size)
+        self.expansion.simd.transpose_tiles(<int>self.expansion.l_max, n_max, pad, w, tiles + size)
         self.contract(env, qb, qa, tiles + size)
         if n_max == pad:
             self.contract(env, qa, qb, w)
@@ -336,8 +336,8 @@ cdef class PowerSpectrumKernel(Invariant):
             squared = self.squared_norm(env, env.D, scratch)
             if squared > 0.0:
                 env.scale = 1.0 / sqrt(sqrt(squared))
-            self.expansion.kernels.scale(size, env.scale, env.c)
-            self.expansion.kernels.scale(size, env.scale * env.scale * env.scale, env.D)
+            self.expansion.simd.scale(size, env.scale, env.c)
+            self.expansion.simd.scale(size, env.scale * env.scale * env.scale, env.D)
             self.add_sum(env)
 
     cdef void tangent(self, Environment *env, Py_ssize_t q, double *dc, double *row,
@@ -366,8 +366,8 @@ cdef class PowerSpectrumKernel(Invariant):
     cdef void scale_tangent(self, Environment *env, double *dc) noexcept nogil:
         cdef Py_ssize_t l, pad = self.expansion.n_pad
         for l in range(self.expansion.l_max + 1):
-            self.expansion.kernels.scale((2 * l + 1) * pad, self.factor[l] * env.scale,
-                                         dc + l * l * pad)
+            self.expansion.simd.scale((2 * l + 1) * pad, self.factor[l] * env.scale,
+                                      dc + l * l * pad)
 
     cdef void diagonal_tangent(self, const double *dc, const double *c, Py_ssize_t ld,
                                double *out, bint accumulate, double *tiles) noexcept nogil:

@@ -2,7 +2,7 @@
 
 from skdesc.density._expansion_cy cimport Environment
 from skdesc.invariants._invariant_cy cimport Invariant
-from skdesc.utils._kernels cimport skd_kernels
+from skdesc.simd._simd_cy cimport skd_simd
 
 
 cdef class ProductTable:
@@ -10,7 +10,7 @@ cdef class ProductTable:
     cdef const int[::1] start, a, b
     cdef const double[::1] w
 
-    cdef void apply(self, const skd_kernels *kernels, const double *x, const double *y,
+    cdef void apply(self, const skd_simd *simd, const double *x, const double *y,
                     double *out, bint accumulate) noexcept nogil
 
 

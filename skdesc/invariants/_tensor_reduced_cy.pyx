@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
-from skdesc.utils._kernels cimport SKD_BLOCK, skd_kernels
+from skdesc.simd._simd_cy cimport SKD_BLOCK, skd_simd
 
 from ._products import forward_derivative, reverse
 
@@ -36,11 +36,11 @@ cdef class ProductTable:
         self.a, self.b = np.append(products.a, np.int32(0)), np.append(products.b, np.int32(0))
         self.w = np.append(products.w, 0.0)
 
-    cdef void apply(self, const skd_kernels *kernels, const double *x, const double *y,
+    cdef void apply(self, const skd_simd *simd, const double *x, const double *y,
                     double *out, bint accumulate) noexcept nogil:
         """out[o] (+)= sum w x[a] y[b]"""
-        kernels.couple(self.n_out, &self.start[0], &self.a[0], &self.b[0], &self.w[0], x, y, out,
-                       accumulate)
+        simd.couple(self.n_out, &self.start[0], &self.a[0], &self.b[0], &self.w[0], x, y, out,
+                    accumulate)
 
 
 cdef class TensorReducedKernel(Invariant):
@@ -152,9 +152,9 @@ cdef class TensorReducedKernel(Invariant):
             for i in range(SKD_BLOCK):
                 ones[i] = 1.0
             self.gather(env, block, env.c, env.ld, 0, env.n_present, own)
-            self.pairs.apply(self.expansion.kernels, own, own,
+            self.pairs.apply(self.expansion.simd, own, own,
                              own + self.n_coefficients * SKD_BLOCK, False)
-            self.features.apply(self.expansion.kernels, own, own, out, False)
+            self.features.apply(self.expansion.simd, own, own, out, False)
             self.write(block, out, row, False)
 
     cdef void forward(self, Environment *env, double *row, bint cleared,
@@ -163,9 +163,9 @@ cdef class TensorReducedKernel(Invariant):
         cdef double *out = aligned(scratch)
         self.evaluate(env, out + self.n_terms * SKD_BLOCK, 0, out, row)
         if self.normalize:
-            squared = self.expansion.kernels.dot(self.n_features, row, row)
+            squared = self.expansion.simd.dot(self.n_features, row, row)
             if squared > 0.0:
-                self.expansion.kernels.scale(self.n_features, 1.0 / sqrt(squared), row)
+                self.expansion.simd.scale(self.n_features, 1.0 / sqrt(squared), row)
 
     cdef void pull(self, Environment *env, const double *cotangent, const double *rows,
                    double *derivatives, double *out) noexcept nogil:
@@ -176,8 +176,8 @@ cdef class TensorReducedKernel(Invariant):
         for block in range(self.n_blocks):
             own = rows + block * step
             self.read(block, cotangent, out)
-            self.features_reverse.apply(self.expansion.kernels, out, own, derivatives, False)
-            self.pairs_reverse.apply(self.expansion.kernels,
+            self.features_reverse.apply(self.expansion.simd, out, own, derivatives, False)
+            self.pairs_reverse.apply(self.expansion.simd,
                                      derivatives + self.n_coefficients * SKD_BLOCK, own,
                                      derivatives, True)
             self.scatter(env, block, derivatives, env.D)
@@ -193,11 +193,11 @@ cdef class TensorReducedKernel(Invariant):
         cdef double *w = row + self.n_features
         self.evaluate(env, rows, self.n_rows * SKD_BLOCK, out, row)
         if self.normalize:
-            squared = self.expansion.kernels.dot(self.n_features, row, row)
+            squared = self.expansion.simd.dot(self.n_features, row, row)
             if squared == 0.0:
                 memset(env.D, 0, self.n_lm * env.ld * sizeof(double))
                 return
-            along = self.expansion.kernels.dot(self.n_features, row, cotangent) / squared
+            along = self.expansion.simd.dot(self.n_features, row, cotangent) / squared
             inverse = 1.0 / sqrt(squared)
             for i in range(self.n_features):
                 w[i] = (cotangent[i] - along * row[i]) * inverse
@@ -214,10 +214,10 @@ cdef class TensorReducedKernel(Invariant):
         memset(env.D, 0, self.n_lm * env.ld * sizeof(double))
         env.scale = 1.0
         if self.normalize:
-            squared = self.expansion.kernels.dot(self.n_features, row, row)
+            squared = self.expansion.simd.dot(self.n_features, row, row)
             if squared > 0.0:
                 env.scale = 1.0 / sqrt(squared)
-                self.expansion.kernels.scale(self.n_features, 1.0 / squared, row)
+                self.expansion.simd.scale(self.n_features, 1.0 / squared, row)
                 self.pull(env, row, rows, derivatives, out)
 
     cdef void tangent(self, Environment *env, Py_ssize_t q, double *dc, double *row,
@@ -229,16 +229,16 @@ cdef class TensorReducedKernel(Invariant):
         for block in range(self.n_blocks):
             self.gather(env, block, dc, self.expansion.n_pad, q, 1, change)
             self.push(own, change, out)
-            self.expansion.kernels.scale(self.n_terms * SKD_BLOCK, env.scale, out)
+            self.expansion.simd.scale(self.n_terms * SKD_BLOCK, env.scale, out)
             self.write(block, out, row, not compact)
             own += self.n_rows * SKD_BLOCK
 
     cdef void push(self, const double *own, double *change, double *out) noexcept nogil:
         """Change of one block of features, and of all rows, with that of the coefficients."""
-        self.pairs_tangent.apply(self.expansion.kernels, change, own,
+        self.pairs_tangent.apply(self.expansion.simd, change, own,
                                  change + self.n_coefficients * SKD_BLOCK, False)
         memset(change + (self.n_rows - 1) * SKD_BLOCK, 0, SKD_BLOCK * sizeof(double))
-        self.features_tangent.apply(self.expansion.kernels, change, own, out, False)
+        self.features_tangent.apply(self.expansion.simd, change, own, out, False)
 
     cdef void adjoint_change(self, Environment *env, const double *cotangent, const double *dc,
                              double *dD, double *scratch) noexcept nogil:
@@ -248,7 +248,7 @@ cdef class TensorReducedKernel(Invariant):
         """
         cdef Py_ssize_t block, step = self.n_rows * SKD_BLOCK
         cdef Py_ssize_t behind = self.n_coefficients * SKD_BLOCK
-        cdef const skd_kernels *kernels = self.expansion.kernels
+        cdef const skd_simd *simd = self.expansion.simd
         cdef double *out = aligned(scratch)
         cdef double *rows = out + self.n_terms * SKD_BLOCK
         cdef double *changes = rows + self.n_blocks * step
@@ -264,7 +264,7 @@ cdef class TensorReducedKernel(Invariant):
             self.push(rows + block * step, changes + block * step, out)
             self.write(block, out, drow, False)
         if self.normalize:
-            if kernels.dot(self.n_features, row, row) == 0.0:
+            if simd.dot(self.n_features, row, row) == 0.0:
                 memset(env.D, 0, self.n_lm * env.ld * sizeof(double))
                 memset(dD, 0, self.n_lm * env.ld * sizeof(double))
                 return
@@ -272,14 +272,14 @@ cdef class TensorReducedKernel(Invariant):
             cotangent = w
         for block in range(self.n_blocks):
             self.read(block, cotangent, out)
-            self.features_reverse.apply(kernels, out, rows, derivatives, False)
-            self.features_reverse.apply(kernels, out, changes, second, False)
+            self.features_reverse.apply(simd, out, rows, derivatives, False)
+            self.features_reverse.apply(simd, out, changes, second, False)
             if self.normalize:
                 self.read(block, dw, out)
-                self.features_reverse.apply(kernels, out, rows, second, True)
-            self.pairs_reverse.apply(kernels, second + behind, rows, second, True)
-            self.pairs_reverse.apply(kernels, derivatives + behind, changes, second, True)
-            self.pairs_reverse.apply(kernels, derivatives + behind, rows, derivatives, True)
+                self.features_reverse.apply(simd, out, rows, second, True)
+            self.pairs_reverse.apply(simd, second + behind, rows, second, True)
+            self.pairs_reverse.apply(simd, derivatives + behind, changes, second, True)
+            self.pairs_reverse.apply(simd, derivatives + behind, rows, derivatives, True)
             self.scatter(env, block, derivatives, env.D)
             self.scatter(env, block, second, dD)
             rows += step
@@ -292,15 +292,15 @@ cdef class TensorReducedKernel(Invariant):
         row and drow, the unnormalized features and their change, become the normalized ones.
         """
         cdef Py_ssize_t i, n = self.n_features
-        cdef const skd_kernels *kernels = self.expansion.kernels
-        cdef double inverse = 1.0 / sqrt(kernels.dot(n, row, row)), growth, along, change
-        kernels.scale(n, inverse, row)
-        kernels.scale(n, inverse, drow)
-        growth = kernels.dot(n, row, drow)
+        cdef const skd_simd *simd = self.expansion.simd
+        cdef double inverse = 1.0 / sqrt(simd.dot(n, row, row)), growth, along, change
+        simd.scale(n, inverse, row)
+        simd.scale(n, inverse, drow)
+        growth = simd.dot(n, row, drow)
         for i in range(n):
             drow[i] -= row[i] * growth
-        along = kernels.dot(n, row, cotangent)
-        change = kernels.dot(n, drow, cotangent)
+        along = simd.dot(n, row, cotangent)
+        change = simd.dot(n, drow, cotangent)
         for i in range(n):
             w[i] = (cotangent[i] - row[i] * along) * inverse
             dw[i] = -(drow[i] * along + row[i] * change) * inverse - w[i] * growth

@@ -11,7 +11,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from skdesc.utils._kernels cimport skd_kernels, skd_select
+from skdesc.simd._simd_cy cimport skd_simd, select_simd
 
 # distances of some two milliseconds: less is not worth the wait for other threads
 cdef double _LEAST_SHARED = 2e6
@@ -151,7 +151,7 @@ cdef class Candidates:
         offsets, neighbor, displacement, distance : ndarray
             See `Pairs`.
         """
-        cdef const skd_kernels *kernels = skd_select(NULL)
+        cdef const skd_simd *simd = select_simd(NULL)
         cdef Py_ssize_t n_structures = self.offsets.shape[0] - 1, n_centers = centers.shape[0]
         cdef Py_ssize_t n_atoms = species.shape[0], n_candidates = <Py_ssize_t>self.total
         cdef Py_ssize_t s, k, total = 0, n_species = 0, capacity = 64, largest
@@ -193,7 +193,7 @@ cdef class Candidates:
             with nogil, parallel(num_threads=n_threads):
                 for k in prange(n_centers, schedule="static"):
                     offsets[k + 1] = _note(
-                        kernels, points + starts[structure[k]], n_candidates,
+                        simd, points + starts[structure[k]], n_candidates,
                         ends[structure[k]] - starts[structure[k]],
                         home[centers[k]] - starts[structure[k]], &self.wrapped[centers[k], 0],
                         self.cutoff * self.cutoff, scratch + threadid() * n_scratch, &found[k, 0],
@@ -274,14 +274,14 @@ cdef class Candidates:
 
 
 cdef Py_ssize_t _note(
-    const skd_kernels *kernels, const double *x, Py_ssize_t stride, Py_ssize_t n,
+    const skd_simd *simd, const double *x, Py_ssize_t stride, Py_ssize_t n,
     Py_ssize_t itself, const double *center, double squared_cutoff, int *scratch, int *found,
     Py_ssize_t capacity,
 ) noexcept nogil:
     """Write the numbers of all neighbors, if they fit, and return how many there are."""
     cdef Py_ssize_t k, where = 0
-    cdef Py_ssize_t count = kernels.within(n, x, x + stride, x + 2 * stride, center,
-                                           squared_cutoff, scratch)
+    cdef Py_ssize_t count = simd.select_within(n, x, x + stride, x + 2 * stride, center,
+                                               squared_cutoff, scratch)
     for k in range(count):
         if scratch[k] != itself:
             if where < capacity:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skdesc.utils._kernels cimport skd_kernels, skd_select
+from skdesc.simd._simd_cy cimport skd_simd, select_simd
 
 
 def sound(const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
@@ -24,14 +24,14 @@ def sound(const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
     -------
     bool
     """
-    cdef const skd_kernels *kernels = skd_select(NULL)
+    cdef const skd_simd *simd = select_simd(NULL)
     cdef Py_ssize_t s, n_structures = offsets.shape[0] - 1
     for s in range(n_structures):
         if offsets[s] == offsets[s + 1]:
             return False
     return (n_structures > 0
-            and kernels.finite(3 * positions.shape[0], &positions[0, 0])
-            and kernels.finite(9 * n_structures, &cells[0, 0, 0])
+            and simd.finite(3 * positions.shape[0], &positions[0, 0])
+            and simd.finite(9 * n_structures, &cells[0, 0, 0])
             and _bad_cell(cells, pbc.view(np.uint8))[0] < 0)
 
 

@@ -1,4 +1,4 @@
-/* Small matrix products; included by kernels_body.h once per instruction set. */
+/* Small matrix products; included by simd_loops.h once per instruction set. */
 
 /* ROWS is a constant after inlining, so that the accumulators live in registers. */
 #define SKD_DEFINE_MICRO(NAME, TYPE)                                                           \
@@ -72,9 +72,9 @@ static void SKD_NAME(gemm)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t depth, cons
 }
 
 /* The same for the rows of every degree l, in one call since each is small. */
-static void SKD_NAME(combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A,
-                              ptrdiff_t lda, const double *B, ptrdiff_t ldb, ptrdiff_t b_step,
-                              double *C, ptrdiff_t ldc, int accumulate) {
+static void SKD_NAME(gemm_per_l)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A,
+                                 ptrdiff_t lda, const double *B, ptrdiff_t ldb, ptrdiff_t b_step,
+                                 double *C, ptrdiff_t ldc, int accumulate) {
     for (int l = 0; l <= l_max; l++) {
         SKD_NAME(gemm_strided)(2 * l + 1, cols, depth, A, lda, 1, B, ldb, C, ldc, accumulate);
         A += (2 * l + 1) * lda;

@@ -1,34 +1,23 @@
-/* The innermost loops, compiled once per instruction set and chosen at run time.
+/* The innermost loops: a table of functions, compiled once per instruction set in simd.c.
  *
  * Everything that is expensive about density expansions and their invariants is one of a few
- * things, and kernels_body.h has one function for each:
+ * things, and simd_loops.h has one function for each:
  *
- *   within         neighbors of a center among candidates
+ *   select_within  neighbors of a center among candidates
  *   harmonics      real spherical harmonics and gradients, one neighbor per SIMD lane
  *   spline         radial functions and their derivatives at one distance
  *   gemm           C[a, :] (+)= sum_k A[a, k] B[k, :]: expansion, power spectrum, its adjoint
  *   pull_back      gradient of one pair from the derivatives of a scalar by the coefficients
- *   differentiate  derivatives of the coefficients by one neighbor
- *
- * The body is written in GCC/Clang vector extensions and included once per vector width. On
- * x86-64 Linux three variants are built and the best one that the processor has is used;
- * elsewhere the baseline serves. No flag that changes floating-point semantics is used.
+ *   differentiate_lane  derivatives of the coefficients by one neighbor
  */
-#ifndef SKDESC_KERNELS_H
-#define SKDESC_KERNELS_H
+#ifndef SKDESC_SIMD_H
+#define SKDESC_SIMD_H
 
-#include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 #define SKD_LANES 8 /* neighbors per block of spherical harmonics, whatever the vector width */
 #define SKD_MAX_L 40
 #define SKD_BLOCK 16 /* channels per block of tensor-reduced invariants */
-
-#define SKD_INLINE static inline __attribute__((always_inline))
-#define SKD_CAT2(a, b) a##_##b
-#define SKD_CAT(a, b) SKD_CAT2(a, b)
-#define SKD_NAME(a) SKD_CAT(a, SKD_ISA)
 
 typedef struct {
     /* C[a, 0:cols] (+)= sum_k A[a * row_step + k * k_step] * B[k, 0:cols]; cols % 4 == 0.
@@ -37,9 +26,9 @@ typedef struct {
                  ptrdiff_t row_step, ptrdiff_t k_step, const double *B, ptrdiff_t ldb, double *C,
                  ptrdiff_t ldc, int accumulate);
     /* C[lm, 0:cols] (+)= sum_k A[lm, k] * B_l[k, 0:cols], B_l = B + l * b_step; cols % 4 == 0. */
-    void (*combine)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A, ptrdiff_t lda,
-                    const double *B, ptrdiff_t ldb, ptrdiff_t b_step, double *C, ptrdiff_t ldc,
-                    int accumulate);
+    void (*gemm_per_l)(int l_max, ptrdiff_t cols, ptrdiff_t depth, const double *A,
+                       ptrdiff_t lda, const double *B, ptrdiff_t ldb, ptrdiff_t b_step, double *C,
+                       ptrdiff_t ldc, int accumulate);
     /* out[l, n, 0:n_pad] (+)= sum_m x[lm, n] * y[lm, 0:n_pad], n < n_max; n_pad % 4 == 0. */
     void (*multiply)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *x, ptrdiff_t ldx,
                      const double *y, ptrdiff_t ldy, double *out, int accumulate);
@@ -60,15 +49,16 @@ typedef struct {
                       const double *R, const double *dR, double inv_distance, const double *unit,
                       double *gradient);
     /* out += derivatives of that neighbor's share of the coefficients, axis_step apart. */
-    void (*differentiate)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
-                          const double *dR, double inv_distance, const double *unit, double *out,
-                          ptrdiff_t axis_step);
+    void (*differentiate_lane)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
+                               const double *dR, double inv_distance, const double *unit,
+                               double *out, ptrdiff_t axis_step);
     /* Upper triangle of a tile, packed by rows; reads, and unless `exact` writes, up to 7 entries
        beyond the end. */
     void (*pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double *tile, double *out,
                        int exact);
     /* out[l, k, n] = w[l, n, k], n and k < n_max; rows of out are n_pad apart */
-    void (*turn)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *w, double *out);
+    void (*transpose_tiles)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *w,
+                            double *out);
     /* whether no number is infinite or NaN */
     int (*finite)(ptrdiff_t n, const double *x);
     /* x[0:n] *= factor */
@@ -81,65 +71,12 @@ typedef struct {
                    const double *x, const double *y, double *out, int accumulate);
     /* Numbers of the points nearer to the center than the cutoff, ascending; returns how many.
        index has room for n + 8. */
-    ptrdiff_t (*within)(ptrdiff_t n, const double *x, const double *y, const double *z,
-                        const double *center, double squared_cutoff, int *index);
+    ptrdiff_t (*select_within)(ptrdiff_t n, const double *x, const double *y, const double *z,
+                               const double *center, double squared_cutoff, int *index);
     const char *name;
-} skd_kernels;
-
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
-#define SKD_DISPATCH 1
-#include <immintrin.h>
-#endif
-
-#ifdef SKD_DISPATCH
-#ifdef __clang__
-#define SKD_PRAGMA(x) _Pragma(#x)
-#define SKD_BEGIN_TARGET(t) \
-    SKD_PRAGMA(clang attribute push(__attribute__((target(t))), apply_to = function))
-#define SKD_END_TARGET SKD_PRAGMA(clang attribute pop)
-#else
-#define SKD_PRAGMA(x) _Pragma(#x)
-#define SKD_BEGIN_TARGET(t) SKD_PRAGMA(GCC push_options) SKD_PRAGMA(GCC target(t))
-#define SKD_END_TARGET SKD_PRAGMA(GCC pop_options)
-#endif
-
-SKD_BEGIN_TARGET("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
-#define SKD_ISA avx512
-#define SKD_W 8
-#include "kernels_body.h"
-#undef SKD_W
-#undef SKD_ISA
-SKD_END_TARGET
-
-SKD_BEGIN_TARGET("avx2,fma")
-#define SKD_ISA avx2
-#define SKD_W 4
-#include "kernels_body.h"
-#undef SKD_W
-#undef SKD_ISA
-SKD_END_TARGET
-#endif
-
-#define SKD_ISA baseline
-#define SKD_W 2
-#include "kernels_body.h"
-#undef SKD_W
-#undef SKD_ISA
+} skd_simd;
 
 /* The best variant of this processor; `wanted` (or NULL) restricts the choice by name. */
-__attribute__((unused)) static const skd_kernels *skd_select(const char *wanted) {
-#ifdef SKD_DISPATCH
-    __builtin_cpu_init();
-    if ((!wanted || !strcmp(wanted, "avx512")) && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw"))
-        return &skd_table_avx512;
-    if ((!wanted || strcmp(wanted, "baseline")) && __builtin_cpu_supports("avx2") &&
-        __builtin_cpu_supports("fma"))
-        return &skd_table_avx2;
-#endif
-    (void)wanted;
-    return &skd_table_baseline;
-}
+const skd_simd *skd_select(const char *wanted);
 
 #endif

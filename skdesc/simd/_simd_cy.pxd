@@ -1,13 +1,13 @@
-"""Declarations of kernels.h."""
+"""Declarations of simd.h, and the choice of a variant."""
 
-cdef extern from "kernels.h" nogil:
-    ctypedef struct skd_kernels:
+cdef extern from "simd.h" nogil:
+    ctypedef struct skd_simd:
         void (*gemm)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t depth, const double *A,
                      Py_ssize_t row_step, Py_ssize_t k_step, const double *B, Py_ssize_t ldb,
                      double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
-        void (*combine)(int l_max, Py_ssize_t cols, Py_ssize_t depth, const double *A,
-                        Py_ssize_t lda, const double *B, Py_ssize_t ldb, Py_ssize_t b_step,
-                        double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
+        void (*gemm_per_l)(int l_max, Py_ssize_t cols, Py_ssize_t depth, const double *A,
+                           Py_ssize_t lda, const double *B, Py_ssize_t ldb, Py_ssize_t b_step,
+                           double *C, Py_ssize_t ldc, int accumulate) noexcept nogil
         void (*multiply)(int l_max, Py_ssize_t n_max, Py_ssize_t n_pad, const double *x,
                          Py_ssize_t ldx, const double *y, Py_ssize_t ldy, double *out,
                          int accumulate) noexcept nogil
@@ -21,25 +21,27 @@ cdef extern from "kernels.h" nogil:
                           const double *Y, const double *R, const double *dR,
                           double inv_distance, const double *unit,
                           double *gradient) noexcept nogil
-        void (*differentiate)(int l_max, Py_ssize_t n_pad, const double *Y, const double *R,
-                              const double *dR, double inv_distance, const double *unit,
-                              double *out, Py_ssize_t axis_step) noexcept nogil
+        void (*differentiate_lane)(int l_max, Py_ssize_t n_pad, const double *Y, const double *R,
+                                   const double *dR, double inv_distance, const double *unit,
+                                   double *out, Py_ssize_t axis_step) noexcept nogil
         void (*pack_upper)(Py_ssize_t n_max, Py_ssize_t n_pad, const double *tile, double *out,
                            int exact) noexcept nogil
-        void (*turn)(int l_max, Py_ssize_t n_max, Py_ssize_t n_pad, const double *w,
-                     double *out) noexcept nogil
+        void (*transpose_tiles)(int l_max, Py_ssize_t n_max, Py_ssize_t n_pad, const double *w,
+                                double *out) noexcept nogil
         int (*finite)(Py_ssize_t n, const double *x) noexcept nogil
         void (*scale)(Py_ssize_t n, double factor, double *x) noexcept nogil
         double (*dot)(Py_ssize_t n, const double *x, const double *y) noexcept nogil
         void (*couple)(Py_ssize_t n_out, const int *start, const int *a, const int *b,
                        const double *w, const double *x, const double *y, double *out,
                        int accumulate) noexcept nogil
-        Py_ssize_t (*within)(Py_ssize_t n, const double *x, const double *y, const double *z,
-                             const double *center, double squared_cutoff,
-                             int *index) noexcept nogil
+        Py_ssize_t (*select_within)(Py_ssize_t n, const double *x, const double *y, const double *z,
+                                    const double *center, double squared_cutoff,
+                                    int *index) noexcept nogil
         const char *name
 
-    const skd_kernels *skd_select(const char *wanted) noexcept nogil
     enum: SKD_LANES
     enum: SKD_MAX_L
     enum: SKD_BLOCK
+
+
+cdef const skd_simd *select_simd(const char *wanted) noexcept nogil

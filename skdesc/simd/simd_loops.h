@@ -1,4 +1,4 @@
-/* Included by kernels.h once per instruction set, with SKD_ISA (suffix) and SKD_W (doubles per
+/* Included by simd.c once per instruction set, with SKD_ISA (suffix) and SKD_W (doubles per
  * vector) defined. Vectors are loaded and stored unaligned. */
 
 #define V SKD_NAME(vec)
@@ -9,7 +9,7 @@ typedef double V __attribute__((vector_size(8 * SKD_W), aligned(8), may_alias));
 typedef double H __attribute__((vector_size(32), aligned(8), may_alias));
 #endif
 
-#include "kernels_products.h"
+#include "simd_products.h"
 
 /* Quintic Hermite interpolation: a knot holds f, h f', h^2 f'' of every radial function. */
 static void SKD_NAME(spline)(ptrdiff_t width, const double *knots, double t, double inv_step,
@@ -188,9 +188,9 @@ SKD_DEFINE_DIFFERENTIATE(SKD_NAME(derive), V)
 SKD_DEFINE_DIFFERENTIATE(SKD_NAME(derive_half), H)
 #endif
 
-static void SKD_NAME(differentiate)(int l_max, ptrdiff_t n_pad, const double *Y, const double *R,
-                                    const double *dR, double inv_distance, const double *unit,
-                                    double *out, ptrdiff_t axis_step) {
+static void SKD_NAME(differentiate_lane)(int l_max, ptrdiff_t n_pad, const double *Y,
+                                         const double *R, const double *dR, double inv_distance,
+                                         const double *unit, double *out, ptrdiff_t axis_step) {
     ptrdiff_t n = 0;
     for (; n + SKD_W <= n_pad; n += SKD_W)
         SKD_NAME(derive)(l_max, Y, R + n, dR + n, n_pad, inv_distance, unit, out + n, axis_step);
@@ -218,7 +218,7 @@ static void SKD_NAME(pack_upper)(ptrdiff_t n_max, ptrdiff_t n_pad, const double 
 
 #if SKD_W == 8
 /* Blocks of two, four and eight change sides in turn. */
-SKD_INLINE void SKD_NAME(turn_eight)(const double *w, double *out) {
+SKD_INLINE void SKD_NAME(transpose_eight)(const double *w, double *out) {
     __m512d r[8], s[8];
     for (int k = 0; k < 8; k += 2) {
         const __m512d x = _mm512_loadu_pd(w + 8 * k), y = _mm512_loadu_pd(w + 8 * k + 8);
@@ -238,12 +238,12 @@ SKD_INLINE void SKD_NAME(turn_eight)(const double *w, double *out) {
 }
 #endif
 
-static void SKD_NAME(turn)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad, const double *w,
-                           double *out) {
+static void SKD_NAME(transpose_tiles)(int l_max, ptrdiff_t n_max, ptrdiff_t n_pad,
+                                      const double *w, double *out) {
     for (int l = 0; l <= l_max; l++, w += n_max * n_max, out += n_max * n_pad) {
 #if SKD_W == 8
         if (n_max == 8 && n_pad == 8) {
-            SKD_NAME(turn_eight)(w, out);
+            SKD_NAME(transpose_eight)(w, out);
             continue;
         }
 #endif
@@ -300,8 +300,9 @@ static double SKD_NAME(dot)(ptrdiff_t n, const double *x, const double *y) {
     return total + SKD_NAME(sum)(sums[0] + sums[1] + sums[2] + sums[3]);
 }
 
-static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y, const double *z,
-                                  const double *center, double squared_cutoff, int *index) {
+static ptrdiff_t SKD_NAME(select_within)(ptrdiff_t n, const double *x, const double *y,
+                                         const double *z, const double *center,
+                                         double squared_cutoff, int *index) {
     const double cx = center[0], cy = center[1], cz = center[2];
     ptrdiff_t k = 0, found = 0;
 #if SKD_W == 8
@@ -330,24 +331,24 @@ static ptrdiff_t SKD_NAME(within)(ptrdiff_t n, const double *x, const double *y,
     return found;
 }
 
-static const skd_kernels SKD_CAT(skd_table, SKD_ISA) = {
+static const skd_simd SKD_CAT(skd_table, SKD_ISA) = {
 #define SKD_STRING2(x) #x
 #define SKD_STRING(x) SKD_STRING2(x)
     .gemm = SKD_NAME(gemm),
-    .combine = SKD_NAME(combine),
+    .gemm_per_l = SKD_NAME(gemm_per_l),
     .multiply = SKD_NAME(multiply),
     .gram = SKD_NAME(gram),
     .spline = SKD_NAME(spline),
     .harmonics = SKD_NAME(harmonics),
     .pull_back = SKD_NAME(pull_back),
-    .differentiate = SKD_NAME(differentiate),
+    .differentiate_lane = SKD_NAME(differentiate_lane),
     .pack_upper = SKD_NAME(pack_upper),
-    .turn = SKD_NAME(turn),
+    .transpose_tiles = SKD_NAME(transpose_tiles),
     .finite = SKD_NAME(finite),
     .scale = SKD_NAME(scale),
     .dot = SKD_NAME(dot),
     .couple = SKD_NAME(couple),
-    .within = SKD_NAME(within),
+    .select_within = SKD_NAME(select_within),
     .name = SKD_STRING(SKD_ISA),
 #undef SKD_STRING
 #undef SKD_STRING2

@@ -260,7 +260,7 @@ def _attached_forces(X):
             "True) and pass params={'forces': forces}, to fit of a search forces=forces; or score "
             "on Atoms with forces attached, which no step has turned into features"
         )
-    return extract_targets(frames, forces=True, virials=False)[1]["forces"]
+    return extract_targets(frames, energies=False, forces=True, virials=False)[1]["forces"]
 
 
 def _frames(X):

@@ -10,7 +10,7 @@ import skdesc
 PACKAGE = Path(skdesc.__file__).parent
 # each stage may import those before it
 ORDER = ["utils", "structures", "neighbors", "density", "invariants", "features", "descriptors"]
-ALLOWED = {stage: set(ORDER[: index + 1]) for index, stage in enumerate(ORDER)}
+ALLOWED = {stage: {*ORDER[: index + 1], "exceptions"} for index, stage in enumerate(ORDER)}
 ALLOWED["features"] = {"features", "structures", "utils"}
 ALLOWED["invariants"] = {"invariants", "density", "neighbors", "utils"}
 ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}

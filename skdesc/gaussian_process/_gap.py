@@ -15,6 +15,7 @@ from ._environments import check_environments
 from ._folds import fit_folds
 from ._forces_std import forces_std
 from ._held_out import find_noise
+from ._label_checks import warn_of_missing_energies
 from ._leave_one_out import leave_one_out
 from ._parameters import check_parameters
 from ._posterior import KINDS
@@ -200,7 +201,8 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
             Descriptors of the structures.
         y : array-like of shape (n_structures,)
-            Total energies, in eV. NaN leaves one out, but is refused for plain arrays.
+            Total energies, in eV. NaN leaves one out with a warning, but is refused for plain
+            arrays.
         forces : sequence of array-like of shape (n_atoms, 3), default=None
             Forces of each structure, in eV/angstrom. None or NaN for a structure, or NaN for
             a component, leaves them out.
@@ -428,6 +430,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
         if self.baseline is not None:
             targets = without_baseline(self.baseline, environments.structures, targets)
+        warn_of_missing_energies(targets.energies)
         warn_of_forces(targets.forces)
         with threads(self.n_jobs):
             if training is None:

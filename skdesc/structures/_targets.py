@@ -2,37 +2,85 @@
 
 from __future__ import annotations
 
-import numpy as np
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
+from ase import Atoms
+
+from ..exceptions import SuspiciousTargetsWarning
+from ._stored_results import StoredResults, join_first, look_alikes
 from ._structures import Structures
+from ._target_checks import LARGEST
 from ._validation import _as_list, _check_content
+
+_DEFAULT_KEYS = {"energy": "energy", "forces": "forces", "virial": "virial", "stress": "stress"}
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """Something to learn: what it is called, where it may lie, and how it is read.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument that says whether it is wanted.
+    noun : str
+        What a single structure has.
+    keys : dict of str to (str or None)
+        Names under which it may lie, the preferred first, by what argument they come from.
+    store : {"info", "arrays"}
+        Where users keep it, if not in a calculator.
+    parse : callable
+        Called with the value, the structure, the argument's stem and how to call the structure.
+    """
+
+    name: str
+    noun: str
+    keys: dict[str, str | None]
+    store: str
+    parse: Callable[[Any, Atoms, str, str], Any]
+
+    @property
+    def label(self) -> str:
+        """Names under which it is looked for."""
+        return " or ".join(repr(key) for key in self.keys.values() if key is not None)
 
 
 def extract_targets(
-    frames,
+    frames: Sequence[Atoms],
     *,
-    forces="auto",
-    virials="auto",
-    energy_key="energy",
-    forces_key="forces",
-    stress_key="stress",
-    virial_key="virial",
-):
+    energies: bool | Literal["auto"] = True,
+    forces: bool | Literal["auto"] = "auto",
+    virials: bool | Literal["auto"] = "auto",
+    energy_key: str | None = "energy",
+    forces_key: str | None = "forces",
+    stress_key: str | None = "stress",
+    virial_key: str | None = "virial",
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Read training targets from structures.
 
     Results of an attached calculator come first, then ``atoms.info`` and ``atoms.arrays``.
+    Results that a calculator has for another state of the structure do not count. What is
+    switched off is not looked at.
 
     Parameters
     ----------
     frames : sequence of ase.Atoms
         Structures with reference data. `Structures` hold none and are refused.
+    energies : {True, "auto", False}, default=True
+        Whether to read energies. With True every structure must have one; with "auto" they
+        are NaN where they are missing, as :meth:`GAPRegressor.fit` takes them.
     forces : {"auto", True, False}, default="auto"
         Whether to read forces. With "auto" they are read if any structure has them.
     virials : {"auto", True, False}, default="auto"
         Whether to read virials. With "auto" they are read if any structure has them.
-    energy_key, forces_key, stress_key, virial_key : str
+    energy_key, forces_key, stress_key, virial_key : str or None
         Names under which the data are stored. The stress follows ASE: eV/angstrom^3, Voigt
         order xx yy zz yz xz xy or a 3 x 3 matrix. A virial, in eV, is preferred to a stress.
+        Under None nothing is looked for.
 
     Returns
     -------
@@ -46,7 +94,14 @@ def extract_targets(
     Raises
     ------
     ValueError
-        If an energy is missing, or forces or virials are asked for and missing.
+        If something is asked for and missing, if no structure has anything under a name that
+        differs from the default, or if a value is not finite or of another shape.
+
+    Warns
+    -----
+    SuspiciousTargetsWarning
+        If structures were changed after their calculator ran, or if they lack something but
+        have data that look like it under another name.
 
     Examples
     --------
@@ -65,14 +120,18 @@ def extract_targets(
                         "were made from")
     frames = _as_list(frames, "frames")
     _check_content(Structures.from_atoms(frames), "frames")
-    y = np.array([_energy(atoms, index, energy_key) for index, atoms in enumerate(frames)])
+    keys = {"energy": energy_key, "forces": forces_key, "virial": virial_key, "stress": stress_key}
+    for name, key in keys.items():
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"{name}_key is {key!r}, but must be a name or None")
+    wanted = {"energies": energies, "forces": forces, "virials": virials}
     targets = {}
-    found = [_forces(atoms, index, forces_key) for index, atoms in enumerate(frames)]
-    _collect(targets, "forces", found, forces, forces_key)
-    found = [
-        _virial(atoms, index, stress_key, virial_key) for index, atoms in enumerate(frames)
-    ]
-    _collect(targets, "virials", found, virials, f"{virial_key} or {stress_key}")
+    for quantity in _quantities(keys):
+        values = _read(frames, quantity, wanted[quantity.name])
+        if values is not None:
+            targets[quantity.name] = values
+    y = np.array([np.nan if value is None else value
+                  for value in targets.pop("energies", [None] * len(frames))])  # fmt: skip
     if "virials" in targets:
         missing = np.full((3, 3), np.nan)
         targets["virials"] = np.array(
@@ -81,76 +140,175 @@ def extract_targets(
     return y, targets
 
 
-def _collect(targets, kind, found, wanted, key):
-    lacking = [index for index, value in enumerate(found) if value is None]
-    if wanted not in ("auto", True, False):
-        raise ValueError(f"{kind} must be 'auto', True or False, got {wanted!r}")
+def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
+    tensors = {name: keys[name] for name in ("virial", "stress")}
+    return [
+        _Quantity("energies", "energy", {"energy": keys["energy"]}, "info", _energy),
+        _Quantity("forces", "forces", {"forces": keys["forces"]}, "arrays", _forces),
+        _Quantity("virials", "virial or stress", tensors, "info", _virial),
+    ]
+
+
+def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list | None:
+    """Values of a quantity, None for a structure that lacks it; None if it is not wanted."""
+    name = quantity.name
+    if isinstance(wanted, (bool, np.bool_)):
+        wanted = bool(wanted)
+    elif not (isinstance(wanted, str) and wanted == "auto"):
+        raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
+    if wanted is False:
+        return None
+    stored = StoredResults()
+    values, used = [], set()
+    for index, atoms in enumerate(frames):
+        value = None
+        for stem, key in quantity.keys.items():
+            value = stored.get(atoms, index, key, quantity.store)
+            if value is not None:
+                used.add(stem)
+                value = quantity.parse(value, atoms, stem, f"frames[{index}]")
+                break
+        values.append(value)
+    lacking = [index for index, value in enumerate(values) if value is None]
+    outdated = stored.outdated.keys() & set(lacking)
+    reason = stored.explain(outdated) if outdated else ""
+    hints = _hints(frames, quantity, lacking)
     if wanted is True and lacking:
+        _refuse(frames, quantity, lacking, reason or hints)
+    _check_named_keys(frames, quantity, used, reason)
+    for text in (reason, hints):
+        if text:
+            warnings.warn(f"{name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
+    return values if len(lacking) < len(frames) else None
+
+
+def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:
+    """What to say of data that structures without a quantity have under another name."""
+    if any(key != _DEFAULT_KEYS[stem] for stem, key in quantity.keys.items()):
+        return ""
+    known = set(quantity.keys.values()) | ({"free_energy"} if quantity.noun == "energy" else set())
+    kind = "energy" if quantity.noun == "energy" else quantity.name
+    names = look_alikes([frames[index] for index in lacking], kind, known)
+    if not names:
+        return ""
+    stems = dict.fromkeys(
+        "stress" if "stress" in name.lower() and "stress" in quantity.keys
+        else next(iter(quantity.keys)) for name in names
+    )  # fmt: skip
+    arguments = " or ".join(f"{stem}_key" for stem in stems)
+    return (
+        f"{len(lacking)} of {len(frames)} structures have none under {quantity.label}, but what "
+        f"is called {join_first(map(repr, names))} looks like it; name it by {arguments}=, or "
+        f"leave it out on purpose by {quantity.name}=False"
+    )
+
+
+def _refuse(frames: list[Atoms], quantity: _Quantity, lacking: list[int], reason: str) -> None:
+    first, n_lacking = lacking[0], f"{len(lacking)} of {len(frames)} structures lack"
+    argument = f"{next(iter(quantity.keys))}_key"
+    if quantity.name == "energies":
+        known = StoredResults().get(frames[first], first, quantity.keys["energy"], quantity.store)
+        if known is not None:
+            raise ValueError(f"frames[{first}] has the energy {_shown(known)}, but one finite "
+                             "number in eV is needed; leave the structure out, or pass "
+                             "energies='auto' where forces and virials shall be learned")
         raise ValueError(
-            f"{kind} were asked for, but frames[{lacking[0]}] has none under {key!r} "
-            f"({len(lacking)} of {len(found)} structures lack them); name the key, or pass "
-            f"{kind}='auto' to leave them out"
+            f"frames[{first}] has no energy under {quantity.label} (it has "
+            f"{_names(frames[first])}; {n_lacking} one); "
+            + (reason or f"attach a calculator's results, name the key by {argument}=, or pass "
+               "energies='auto' to learn from forces and virials where there is no energy")
         )
-    if wanted is not False and len(lacking) < len(found):
-        targets[kind] = found
+    raise ValueError(
+        f"{quantity.name} were asked for, but frames[{first}] has none under {quantity.label} "
+        f"({n_lacking} them); "
+        + (reason or f"name the key by {argument}=, or pass {quantity.name}='auto' to leave them "
+           "out")
+    )
 
 
-def _lookup(atoms, key, store):
-    """Value of a result, from a calculator that need not compute, or from the Atoms."""
+def _check_named_keys(
+    frames: list[Atoms], quantity: _Quantity, used: set[str], reason: str
+) -> None:
+    """Refuse a name that the user gave and that no structure knows."""
+    for stem, key in quantity.keys.items():
+        if key in (None, _DEFAULT_KEYS[stem]) or stem in used:
+            continue
+        reader = StoredResults()
+        if any(reader.get(atoms, index, key, quantity.store) is not None
+               for index, atoms in enumerate(frames)):  # fmt: skip
+            continue
+        raise ValueError(
+            f"{stem}_key is {key!r}, but no structure has a {quantity.noun} under it (frames[0] "
+            f"has {_names(frames[0])}); "
+            + (reason or f"correct the name, or leave it out by {quantity.name}=False")
+        )
+
+
+def _names(atoms: Atoms) -> list[str]:
+    usual = {"numbers", "positions"}
     results = getattr(atoms.calc, "results", {})
-    if key in results:
-        # a result of other positions is none: SinglePointCalculator knows, so ask it
-        if atoms.calc.calculation_required(atoms, [key]):
-            return None
-        return results[key]
-    return store.get(key)
+    return sorted(map(str, {*results, *atoms.info, *atoms.arrays} - usual))
 
 
-def _energy(atoms, index, key):
-    value = _lookup(atoms, key, atoms.info)
-    if value is None:
-        known = sorted({*getattr(atoms.calc, "results", {}), *atoms.info})
-        raise ValueError(
-            f"frames[{index}] has no energy under {key!r} (it has {known}); attach a "
-            "calculator's results, or name the key with energy_key="
-        )
-    value = np.asarray(value, dtype=np.float64)
-    if value.size != 1 or not np.isfinite(value).all():
-        raise ValueError(f"frames[{index}] has the energy {value}, but one finite number in eV "
+def _as_numbers(value: Any, where: str, noun: str) -> np.ndarray | None:
+    """Array of finite numbers or NaN; None if all of it is NaN."""
+    try:
+        if np.iscomplexobj(value):
+            raise ValueError("it is complex")
+        value = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} has {noun} {_shown(value)}, but numbers are needed ({error}); "
+                         "mend or remove it") from error
+    if (np.abs(value) > LARGEST).any():
+        raise ValueError(f"{where} has infinite or absurd {noun} {_shown(value)}, but finite "
+                         "numbers are needed; mend it, or use NaN for what is missing")
+    return None if value.size and np.isnan(value).all() else value
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _energy(value: Any, atoms: Atoms, stem: str, where: str) -> float | None:
+    number = _as_numbers(value, where, "the energy")
+    if number is not None and number.size != 1:
+        raise ValueError(f"{where} has the energy {_shown(value)}, but one finite number in eV "
                          "is needed")
-    return float(value.reshape(()))
+    return None if number is None else float(number.reshape(()))
 
 
-def _forces(atoms, index, key):
-    value = _lookup(atoms, key, atoms.arrays)
-    if value is None:
+def _forces(value: Any, atoms: Atoms, stem: str, where: str) -> np.ndarray | None:
+    shape = (len(atoms), 3)
+    if np.shape(value) == () and value != value:
         return None
-    value = np.asarray(value, dtype=np.float64)
-    if value.shape != (len(atoms), 3):
-        raise ValueError(f"frames[{index}] has forces of shape {value.shape}, but "
-                         f"{(len(atoms), 3)} is needed")
-    return value
+    block = _as_numbers(value, where, "forces")
+    if block is not None and block.shape != shape:
+        raise ValueError(f"{where} has forces of shape {block.shape}, but {shape} is needed")
+    return block
 
 
-def _virial(atoms, index, stress_key, virial_key):
-    value = _lookup(atoms, virial_key, atoms.info)
-    if value is not None:
-        return _matrix(value, f"frames[{index}]", virial_key)
-    value = _lookup(atoms, stress_key, atoms.info)
-    if value is None:
+def _virial(value: Any, atoms: Atoms, stem: str, where: str) -> np.ndarray | None:
+    tensor = _as_numbers(value, where, f"the {stem}")
+    if tensor is None:
         return None
-    if not atoms.cell.rank == 3:
-        raise ValueError(f"frames[{index}] has a stress but no three-dimensional cell; "
-                         "give the virial instead")
-    return -atoms.get_volume() * _matrix(value, f"frames[{index}]", stress_key)
+    tensor = _matrix(tensor, where, stem)
+    if stem == "virial":
+        return tensor
+    if atoms.cell.rank == 3:
+        return -atoms.get_volume() * tensor
+    # files that have a stress for every structure write zeros for a molecule: no information
+    if not tensor.any():
+        return None
+    raise ValueError(f"{where} has a stress but no three-dimensional cell; give the virial "
+                     "instead, or leave stresses out by virials=False")
 
 
-def _matrix(value, where, key):
-    value = np.asarray(value, dtype=np.float64)
-    if value.shape == (6,):
-        xx, yy, zz, yz, xz, xy = value
+def _matrix(tensor: np.ndarray, where: str, stem: str) -> np.ndarray:
+    if tensor.shape == (6,):
+        xx, yy, zz, yz, xz, xy = tensor
         return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    if value.size == 9:
-        return value.reshape(3, 3)
-    raise ValueError(f"{where} has a {key} of shape {value.shape}; 6 Voigt components or a "
+    if tensor.size == 9:
+        return tensor.reshape(3, 3)
+    raise ValueError(f"{where} has a {stem} of shape {tensor.shape}; 6 Voigt components or a "
                      "3 x 3 matrix are needed")

@@ -15,6 +15,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from threadpoolctl import threadpool_limits
 
 from skdesc import GAPRegressor
+from skdesc.exceptions import SuspiciousTargetsWarning
 from skdesc.gaussian_process._rows import all_rows
 from skdesc.gaussian_process._training import fixed_bytes
 
@@ -401,6 +402,17 @@ def test_leave_one_out_of_a_model_that_goes_through_the_energies(features, targe
     np.testing.assert_allclose(loo[0], loo[1], rtol=0.05, atol=1e-3)
 
 
+LEFT_OUT = "ignore:y is NaN for 4 of 12 structures:skdesc.exceptions.SuspiciousTargetsWarning"
+
+
+def test_missing_energies_are_counted(features, targets):
+    y = targets[0].copy()
+    y[[2, 5]] = np.nan
+    with pytest.warns(SuspiciousTargetsWarning, match=r"NaN for 2 of 12 structures \(2, 5\)"):
+        GAPRegressor(n_sparse=5).fit(features, y)
+
+
+@pytest.mark.filterwarnings(LEFT_OUT)
 @pytest.mark.parametrize("n_sparse", [5, 500])
 def test_structures_without_energies(features, targets, n_sparse):
     """An energy that is not known says what one says that is known to nothing."""
@@ -421,6 +433,7 @@ def test_structures_without_energies(features, targets, n_sparse):
     assert auto.e0_ == pytest.approx(only.e0_)
 
 
+@pytest.mark.filterwarnings(LEFT_OUT)
 def test_energies_alone_may_lack_some(features, targets):
     y = targets[0]
     known = np.arange(len(y)) % 3 != 1

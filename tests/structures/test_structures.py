@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
-from ase.calculators.singlepoint import SinglePointCalculator
+from ase.build import molecule
 from helpers.systems import zoo
 from sklearn.model_selection import KFold, train_test_split
 
-from skdesc import Structures, as_column, check_structures, extract_targets
+from skdesc import Structures, as_column, check_structures
 
 
 def object_array(frames):
@@ -106,60 +105,3 @@ def test_bad_input_is_named(case):
     make, error, match = BAD[case]
     with pytest.raises(error, match=match):
         check_structures(make())
-
-
-def labelled(stress=True):
-    atoms = bulk("Cu", cubic=True)
-    results = {"energy": -3.5, "forces": np.arange(12.0).reshape(4, 3)}
-    if stress:
-        results["stress"] = np.arange(1.0, 7.0)
-    atoms.calc = SinglePointCalculator(atoms, **results)
-    return atoms
-
-
-def test_targets_from_a_calculator():
-    y, targets = extract_targets([labelled(), labelled(stress=False)])
-    np.testing.assert_array_equal(y, [-3.5, -3.5])
-    np.testing.assert_array_equal(targets["forces"][0], np.arange(12.0).reshape(4, 3))
-    volume = labelled().get_volume()
-    expected = -volume * np.array([[1, 6, 5], [6, 2, 4], [5, 4, 3.0]])
-    np.testing.assert_allclose(targets["virials"][0], expected)
-    assert np.isnan(targets["virials"][1]).all()
-
-
-def test_targets_from_info_and_arrays():
-    atoms = molecule("H2O")
-    atoms.info["E"] = 2.0
-    atoms.arrays["F"] = np.ones((3, 3))
-    y, targets = extract_targets([atoms], energy_key="E", forces_key="F")
-    assert y[0] == 2.0
-    assert set(targets) == {"forces"}
-    assert extract_targets([atoms], energy_key="E", forces=False)[1] == {}
-
-
-def test_results_of_other_positions_do_not_count():
-    atoms = labelled()
-    atoms.positions[0] += 0.1
-    with pytest.raises(ValueError, match=r"frames\[0\] has no energy"):
-        extract_targets([atoms])
-
-
-@pytest.mark.parametrize(
-    ("change", "keywords", "match"),
-    [
-        (lambda a: a.info.pop("energy"), {}, r"no energy under 'energy'"),
-        (lambda a: a.info.update(energy=np.nan), {}, "one finite number"),
-        (lambda a: a.arrays.pop("forces"), {"forces": True}, r"1 of 2 structures lack them"),
-        (lambda a: a.info.pop("virial"), {"virials": True}, "virials were asked for"),
-        (lambda a: a.info.update(virial=np.ones(5)), {}, r"shape \(5,\)"),
-        (lambda a: None, {"forces": "yes"}, "'auto', True or False"),
-    ],
-)
-def test_missing_and_misshapen_targets(change, keywords, match):
-    frames = [molecule("H2O") for _ in range(2)]
-    for atoms in frames:
-        atoms.info.update(energy=1.0, virial=np.ones((3, 3)))
-        atoms.arrays["forces"] = np.zeros((3, 3))
-    change(frames[1])
-    with pytest.raises(ValueError, match=match):
-        extract_targets(frames, **keywords)

@@ -22,6 +22,7 @@ from ._posterior import KINDS
 from ._prediction import Model
 from ._sharing import first_pass
 from ._state import attributes, pack, unpack
+from ._state_checks import check_loaded
 from ._targets import check_targets
 from ._training import check_elements, estimate_bytes
 
@@ -475,4 +476,13 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
     def __setstate__(self, state):
         super().__setstate__(state)
         if "_model" in state:
-            self._model, self._training = unpack(state["_model"])
+            # earlier versions kept the scales of weights alone as an attribute only
+            scales = {"energy_scales": np.ravel(state.get("energy_scale_", np.nan))}
+            self._model, self._training = unpack(scales | state["_model"])
+            # what the model determines is not read from elsewhere
+            vars(self).update(attributes(self._model))
+            self.n_features_in_ = self._model.points.features.shape[1]
+
+    def _check_loaded(self):
+        """Refuse what a file says and no fit could have led to."""
+        check_loaded(self)

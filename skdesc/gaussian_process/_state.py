@@ -9,6 +9,7 @@ from ._e0 import AtomEnergies
 from ._posterior import Data, Posterior, Prior
 from ._prediction import Model
 from ._sparse_points import SparsePoints
+from ._state_checks import check_state
 from ._streaming_qr import Triangle
 from ._training import Training
 
@@ -22,10 +23,12 @@ class Weights:
         For energy scales of 1.
     zetas : sequence of float
         Exponent of each block.
+    energy_scales : ndarray of shape (n_blocks,)
+        Scale of the covariances of each block, in eV.
     """
 
-    def __init__(self, weights, zetas):
-        self.weights = weights
+    def __init__(self, weights, zetas, energy_scales):
+        self.weights, self.energy_scales = weights, energy_scales
         self.prior = Prior.__new__(Prior)
         self.prior.zetas = zetas
 
@@ -102,6 +105,7 @@ def pack(model, training):
         "columns": [[columns.start, columns.stop] for columns in points.columns],
         "zetas": [float(zeta) for zeta in model.zetas],
         "weights": posterior.weights,
+        "energy_scales": posterior.energy_scales,
     }
     if isinstance(posterior, Weights):
         return state
@@ -109,7 +113,6 @@ def pack(model, training):
         "factors": [L for _, L in posterior.prior.factors],
         "jitter": posterior.prior.jitter,
         "R": posterior.R,
-        "energy_scales": posterior.energy_scales,
         "sigmas": posterior.sigmas,
         "log_marginal_likelihood": posterior.log_marginal_likelihood,
         "n_rows": posterior.n_rows,
@@ -140,11 +143,17 @@ def unpack(state):
         What predicts.
     training : Training or None
         What the fit has seen.
+
+    Raises
+    ------
+    ValueError
+        If the data are not those of a fit.
     """
+    state = check_state(state)
     columns = tuple(slice(*bounds) for bounds in state["columns"])
     points = SparsePoints(state["features"], state["species"], state["block"], columns)
     if "R" not in state:
-        posterior = Weights(state["weights"], state["zetas"])
+        posterior = Weights(state["weights"], state["zetas"], state["energy_scales"])
         return Model(state["elements"], state["e0"], points, posterior), None
     prior = Prior.__new__(Prior)
     prior.n_points, prior.zetas, prior.jitter = len(points), state["zetas"], state["jitter"]
@@ -187,9 +196,9 @@ def set_weights(regressor, elements, e0, blocks, zetas):
     scales = np.array([scale for *_, scale in blocks])
     block = np.repeat(np.arange(len(blocks)), counts)
     state = {"elements": elements, "e0": e0, "features": features, "species": species,
-             "block": block, "columns": columns, "zetas": zetas, "weights": weights}
+             "block": block, "columns": columns, "zetas": zetas, "weights": weights,
+             "energy_scales": scales}  # fmt: skip
     regressor._model, regressor._training = unpack(state)
-    regressor._model.posterior.energy_scales = scales
     regressor._baseline = None
     vars(regressor).update(attributes(regressor._model))
     regressor.n_features_in_ = features.shape[1]

@@ -115,6 +115,8 @@ class Decoder:
             ) from error
         if state:
             made.__setstate__(state)
+        if hasattr(cls, "_check_loaded"):
+            made._check_loaded()
         return made
 
 

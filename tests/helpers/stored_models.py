@@ -4,6 +4,7 @@ Files are written once and kept, so that every later version has to read them. R
 write those that do not exist yet; others stay as they are.
 """
 
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from skdesc import (
     TwoBodyTransformer,
 )
 from skdesc.calculator import ZBLCalculator
+from skdesc.io import read_quip_xml, write_quip_xml
 
 FOLDER = Path(__file__).parents[1] / "io" / "data" / "stored"
 
@@ -135,6 +137,15 @@ def _fit_table():
     return GAPRegressor(zeta=2, n_sparse=6).fit(X, np.cos(2 * angle))
 
 
+def _fit_weights_alone():
+    """A potential as another program leaves it: weights without the covariances behind them."""
+    soap = _soap(species=["H", "C", "O"], radial_basis="equispaced")
+    pipeline = _fit_potential(make_pipeline(soap, _gap(zeta=2)))
+    with tempfile.TemporaryDirectory() as folder:
+        write_quip_xml(pipeline, Path(folder, "potential.xml"))
+        return read_quip_xml(Path(folder, "potential.xml"))
+
+
 def makers():
     """Functions that fit the models, by name."""
     y = targets(structures())[0]
@@ -143,7 +154,9 @@ def makers():
         result[name] = lambda model=model: model.fit(structures(), y)
     for name, model in _POTENTIALS.items():
         result[name] = lambda model=model: _fit_potential(model)
-    return result | {"gap_partial": _fit_by_parts, "gap_table": _fit_table}
+    return result | {
+        "gap_partial": _fit_by_parts, "gap_table": _fit_table, "gap_weights": _fit_weights_alone
+    }  # fmt: skip
 
 
 def predictions(model):
@@ -165,6 +178,11 @@ def predictions(model):
         angle = np.linspace(0.1, 1.4, 5)
         return list(model.predict(np.column_stack([np.cos(angle), np.sin(angle)]), return_std=True))
     if hasattr(model, "steps") and isinstance(model[-1], GAPRegressor):
+        if not hasattr(model[-1], "jitter_"):  # weights alone know no uncertainty
+            energies, forces, virials = model.predict(
+                frames, return_forces=True, return_virials=True
+            )
+            return [energies, np.concatenate(forces), virials]
         energies, std, forces, virials = model.predict(
             frames, return_std=True, return_forces=True, return_virials=True
         )

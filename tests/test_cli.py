@@ -23,6 +23,7 @@ from skdesc._cli._build import parse_range
 from skdesc._cli._commands import COMMANDS
 from skdesc.io import load, read_quip_xml, save
 from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
+from skdesc.reading import read_structures
 
 SMALL = ["--cutoff", "4.2", "--n-max", "4", "--l-max", "3", "--n-sparse", "20",
          "--sigma-forces", "0.05"]  # fmt: skip
@@ -308,3 +309,103 @@ def test_tune(folder, capsys):
     assert "must be a parameter" in fail(capsys, *base, "--space", "nonsense=1:2")
     assert "there are none" in fail(capsys, *base, "--no-forces", "--score", "forces")
     assert "--every is 0" in fail(capsys, *base, "--every", "0")
+
+
+def test_predictions_hold_no_reference(folder, capsys):
+    """What predict writes has predictions and nothing else, so that evaluate finds no error."""
+    frames = ase.io.read(folder / "test.xyz", ":")
+    for atoms in frames:
+        atoms.info.update(virial=np.full((3, 3), 50.0), energy_std=9.0, energies_of="DFT")
+        atoms.calc.results["free_energy"] = 3.0
+        atoms.calc.results["stresses"] = np.ones((8, 6))
+    ase.io.write(folder / "old.xyz", frames, format="extxyz")
+    for output in ("new.xyz", "new.traj", "new.json", "new.db", "new.extxyz.gz"):
+        run(capsys, "predict", folder / "m.skd", folder / "old.xyz", "-o", folder / output)
+        for atoms in read_structures(folder / output):
+            assert set(atoms.calc.results) == {"energy", "forces", "stress"}
+            assert not {"virial", "energy_std", "free_energy"} & set(atoms.info)
+            assert "stresses" not in atoms.arrays
+        out, _ = run(capsys, "evaluate", folder / "m.skd", folder / output, "--json")
+        table = json.loads(out)["all"]
+        assert {quantity: row["count"] > 0 for quantity, row in table.items()} == {
+            "energy": True, "forces": True, "virials": True}  # fmt: skip
+        assert max(row["rmse"] for row in table.values()) < 1e-6
+    (folder / "new.traj").read_bytes().index(b"- of Ulm")  # not text that is called so
+    for bad in ("x.cif", "x.traj.gz", "x.vasp"):
+        words = ("predict", folder / "m.skd", folder / "test.xyz", "-o", folder / bad)
+        assert "--output is" in fail(capsys, *words)
+        assert not (folder / bad).exists()
+
+
+def test_some_of_the_structures_of_a_file(folder, capsys):
+    out, _ = run(capsys, "evaluate", folder / "m.skd", f"{folder}/test.xyz@::2",
+                 f"{folder}/test.xyz.xz@-1", "--json", "--by-config-type")  # fmt: skip
+    table = json.loads(out)
+    assert (table["all"]["energy"]["count"], table["odd"]["energy"]["count"]) == (3, 1)
+    for text, message in (
+        ("test.xyz@9", "number 9 is selected"), ("test.xyz@7:", "selects none"),
+        ("test.xyz@a:b", "ends with 'a:b'"), ("none.xyz@1", "none.xyz"),
+        ("test.xyz@::0", "step of 0"),
+    ):  # fmt: skip
+        assert message in fail(capsys, "evaluate", folder / "m.skd", f"{folder}/{text}")
+
+
+def test_few_structures_to_search_on(folder, capsys):
+    frames = ase.io.read(folder / "train.xyz", ":2")
+    ase.io.write(folder / "two.xyz", frames, format="extxyz")
+    words = ["tune", folder / "two.xyz", "-o", folder / "two.skd"]
+    assert "--folds is 3, but must not exceed the number of structures of the search, 2;" in fail(
+        capsys, *words
+    )
+    assert "2 (one of 4, --every)" in fail(capsys, "tune", folder / "train.xyz", *words[2:],
+                                           "--every", 4)  # fmt: skip
+    assert "--folds is 1" in fail(capsys, *words, "--folds", "1")
+    run(capsys, "fit", *words[1:], *SMALL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--n-max", "0"], "--n-max (n_max)"),
+        (["--atom-sigma", "-1"], "--atom-sigma (atom_sigma)"),
+        (["--cutoff", "nan"], "--cutoff "),
+        (["--sigma-energy", "-1"], "--sigma-energy (sigma_energy) "),
+        (["--n-sparse", "-5"], "--n-sparse (n_sparse) "),
+        (["--zeta", "0"], "--zeta is"),
+        (["--jitter", "-1"], "--jitter "),
+        (["--forces-key", "F"], "--forces-key is 'F', but no structure has"),
+        (["--energy-key", "E"], "name the key by --energy-key"),
+        (["--virial-key", "V"], "or leave it out by --no-virials"),
+        (["--e0", "Cu=1"], "--e0 has no energy"),
+        (["--n-particles", "0"], "--n-particles (n_particles)"),
+        (["--max-time", "-1"], "--max-time (max_time)"),
+    ],
+)
+def test_errors_name_flags(folder, capsys, flags, expected):
+    command = "tune" if flags[0] in ("--n-particles", "--max-time") else "fit"
+    error = fail(capsys, command, folder / "train.xyz", "-o", folder / "x.skd", *flags)
+    assert expected in error
+    assert "_key" not in error
+
+
+def test_errors_name_files(folder, capsys):
+    frames = ase.io.read(folder / "train.xyz", ":3")
+    frames[1].calc.results["forces"][0, 0] = np.inf
+    ase.io.write(folder / "bad_force.xyz", frames, format="extxyz")
+    words = ("fit", folder / "train.xyz", folder / "bad_force.xyz", "-o", folder / "x.skd")
+    assert f"structure 1 of {folder}/bad_force.xyz has infinite" in fail(capsys, *words)
+
+
+def test_structures_without_energies_count_by_their_forces(folder, capsys):
+    frames = ase.io.read(folder / "train.xyz", ":")
+    del frames[2].calc.results["energy"]
+    ase.io.write(folder / "lacking.xyz", frames, format="extxyz")
+    words = ("fit", folder / "lacking.xyz", "-o", folder / "x.skd", *SMALL)
+    assert "--optional-energies" in fail(capsys, *words)
+    _, err = run(capsys, *words, "--optional-energies")
+    assert "warning: y is NaN for 1 of 8 structures (2)" in err
+    assert "7 energies" in err
+    assert "nan" not in err.lower().replace("is nan", "")
+    out, _ = run(capsys, "evaluate", folder / "m.skd", folder / "lacking.xyz", "--json",
+                 "--optional-energies")  # fmt: skip
+    assert json.loads(out)["all"]["energy"]["count"] == 7

@@ -13,6 +13,7 @@ ORDER = ["utils", "structures", "neighbors", "density", "invariants", "features"
 ALLOWED = {stage: {*ORDER[: index + 1], "exceptions"} for index, stage in enumerate(ORDER)}
 ALLOWED["features"] = {"features", "structures", "utils"}
 ALLOWED["invariants"] = {"invariants", "density", "neighbors", "utils"}
+ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
 ALLOWED["model_selection"] = {"model_selection", "structures", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it

@@ -24,14 +24,21 @@ def main(argv=None):
     Returns
     -------
     int
-        0 if all went well, 1 after an error, 130 after an interrupt.
+        0 if all went well, 1 after an error, 130 after an interrupt. Arguments that are not
+        understood end the process with 2.
     """
     args = make_parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            warnings.showwarning = _show_warning
-            from . import _commands
+            from . import _commands, _messages
+
+            def show(message, category, *where, **more):
+                if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
+                    text = _messages.in_flags(str(message), args)
+                    print(f"skdesc: warning: {text}", file=sys.stderr)
+
+            warnings.showwarning = show
 
             return _commands.COMMANDS[args.command](args)
     except KeyboardInterrupt:
@@ -42,13 +49,11 @@ def main(argv=None):
     except (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
         if args.debug:
             raise
-        text = error
+        from . import _messages
+
+        text = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             text = f"{error.filename}: {error.strerror}"
+        text = _messages.in_flags(text, args)
         print(f"skdesc {args.command}: error: {text}", file=sys.stderr)
         return 1
-
-
-def _show_warning(message, category, filename, lineno, file=None, line=None):
-    if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
-        print(f"skdesc: warning: {message}", file=sys.stderr)

@@ -46,6 +46,8 @@ MODEL_OPTIONS = [
                 "added to covariances of sparse points, relative (sparse_jitter)"),
 ]  # fmt: skip
 
+_FILES = "files, or file@::2 for every second structure of one"
+
 _DESCRIPTION = """\
 Machine-learned interatomic potentials from files of structures.
 
@@ -120,15 +122,16 @@ def make_parser():
     _add_search(tune)
     predict = command("predict", "write structures with predicted energies, forces and stresses")
     predict.add_argument("model", help="model file (.skd or .xml)")
-    predict.add_argument("files", nargs="+", help="structures")
+    predict.add_argument("files", nargs="+", help=f"structures: {_FILES}")
     predict.add_argument("-o", "--output", required=True,
-                         help="extended xyz with the predictions, compressed if so called")
+                         help="structures with the predictions: extended xyz (.xyz, .xyz.xz, ...), "
+                         ".traj, .json or .db")
     predict.add_argument("--std", action="store_true",
                          help="also write energy_std, the uncertainty of energies in eV")
     evaluate = command("evaluate", "compare predictions with the energies, forces and stresses "
                        "in files")  # fmt: skip
     evaluate.add_argument("model", help="model file (.skd or .xml)")
-    evaluate.add_argument("files", nargs="+", help="structures with reference data")
+    evaluate.add_argument("files", nargs="+", help=f"structures with reference data: {_FILES}")
     evaluate.add_argument("--by-config-type", action="store_true",
                           help="errors of each config_type as well")
     evaluate.add_argument("--json", action="store_true", help="print JSON, in eV and A")
@@ -145,7 +148,7 @@ def make_parser():
 
 
 def add_training(sub):
-    sub.add_argument("files", nargs="+", help="training structures")
+    sub.add_argument("files", nargs="+", help=f"training structures: {_FILES}")
     sub.add_argument("-o", "--output", required=True,
                      help="model file: .skd, or .xml for QUIP and LAMMPS")
     group = sub.add_argument_group("descriptor (soap) and regressor (gap)")
@@ -174,6 +177,8 @@ def add_keys(sub):
     group.add_argument("--forces-key", default="forces", metavar="KEY")
     group.add_argument("--stress-key", default="stress", metavar="KEY")
     group.add_argument("--virial-key", default="virial", metavar="KEY")
+    group.add_argument("--optional-energies", action="store_true",
+                       help="structures may lack an energy, and count by their forces")
     group.add_argument("--no-forces", action="store_true", help="leave forces out")
     group.add_argument("--no-virials", action="store_true", help="leave stresses and virials out")
 

@@ -1,87 +1,85 @@
-"""Structures in files, whole and compressed."""
+"""Structures in files, and what there is to learn from them."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
+import tempfile
+from argparse import Namespace
 from pathlib import Path
 
 import ase.io
 import numpy as np
+from ase import Atoms
 
+from ..reading import read_structures
+from ..reading._paths import ending
 from ..structures import extract_targets
 from ..utils.files import replace_file
 
-_OPENERS = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
-_XYZ = (".xyz", ".extxyz")
+# formats that keep energies, forces and stresses
+_OUTPUTS = {".xyz": "extxyz", ".extxyz": "extxyz", "": "extxyz", ".traj": "traj", ".json": "json",
+            ".db": "db"}  # fmt: skip
 
 
-def read_frames(paths):
+def read_frames(args: Namespace) -> list[Atoms]:
     """Structures of several files, one after the other.
 
     Parameters
     ----------
-    paths : sequence of str
-        Extended xyz, plain or compressed, or other formats of ASE.
+    args : argparse.Namespace
+        Has the paths as `files`, and gets `origins`, the number of structures of each.
 
     Returns
     -------
     list of ase.Atoms
         At least one.
     """
-    frames = []
-    for path in map(Path, paths):
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist, or is no file")
-        try:
-            found = _read(path)
-        # readers of ASE meet malformed files with exceptions of many kinds
-        except Exception as error:
-            detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise ValueError(
-                f"{path} cannot be read as structures ({detail}); extended xyz is expected, or a "
-                "format that ASE knows by the name of the file"
-            ) from error
-        if not found:
-            raise ValueError(f"{path} has no structures")
+    frames, args.origins = [], []
+    for path in args.files:
+        found = read_structures(path)
+        args.origins.append((path, len(found)))
         frames += found
     return frames
 
 
-def _read(path):
-    kind, opener = _kind(path)
-    if kind not in _XYZ:
-        return ase.io.read(path, ":")
-    # ASE, given a compressed file, would decompress all that comes before for each structure
-    with opener(path, "rt", encoding="utf-8") as file:
-        return ase.io.read(io.StringIO(file.read()), ":", format="extxyz")
-
-
-def _kind(path):
-    """Ending without that of a compression, and how to open the file."""
-    endings = [ending.lower() for ending in path.suffixes]
-    opener = open
-    if endings and endings[-1] in _OPENERS:
-        opener = _OPENERS[endings.pop()]
-    return endings[-1] if endings else "", opener
-
-
-def write_frames(path, frames):
-    """Write extended xyz at once or not at all, compressed if the name ends so.
+def output_format(path: str) -> str:
+    """Format of ASE for an output, by the ending of its name.
 
     Parameters
     ----------
     path : str
         The file.
+
+    Returns
+    -------
+    str
+        Name of the format.
+    """
+    kind, opener = ending(Path(path))
+    known = _OUTPUTS if opener is open else {".xyz": "extxyz", ".extxyz": "extxyz"}
+    if kind not in known:
+        raise ValueError(
+            f"--output is {str(path)!r}, but its name must end with .xyz or .extxyz (also "
+            "compressed: .xz, .gz, .bz2), .traj, .json or .db: formats that keep energies and "
+            "forces; rename it, and convert what is written with ASE"
+        )
+    return known[kind]
+
+
+def write_frames(path: str, frames: list[Atoms]) -> None:
+    """Write structures at once or not at all, in the format of the name.
+
+    Parameters
+    ----------
+    path : str
+        The file; extended xyz is compressed if the name ends so.
     frames : list of ase.Atoms
         The structures.
     """
-    text = io.StringIO()
-    ase.io.write(text, frames, format="extxyz")
-    content = text.getvalue().encode("utf-8")
-    opener = _kind(Path(path))[1]
+    kind, opener = output_format(path), ending(Path(path))[1]
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / f"structures.{kind}"
+        ase.io.write(written, frames, format=kind)
+        content = written.read_bytes()
     with replace_file(path, "--output") as file:
         if opener is open:
             file.write(content)
@@ -90,7 +88,7 @@ def write_frames(path, frames):
                 packed.write(content)
 
 
-def read_targets(frames, args):
+def read_targets(frames: list[Atoms], args: Namespace) -> tuple[np.ndarray, dict]:
     """Energies, and what else there is to learn or to compare with.
 
     Parameters
@@ -103,12 +101,13 @@ def read_targets(frames, args):
     Returns
     -------
     y : ndarray of shape (n_structures,)
-        Energies, in eV.
+        Energies, in eV; NaN where one is missing and may be.
     targets : dict
         May have "forces" and "virials".
     """
     return extract_targets(
         frames,
+        energies="auto" if args.optional_energies else True,
         forces=False if args.no_forces else "auto",
         virials=False if args.no_virials else "auto",
         energy_key=args.energy_key,
@@ -118,12 +117,12 @@ def read_targets(frames, args):
     )
 
 
-def config_types(frames):
+def config_types(frames: list[Atoms]) -> list[str]:
     """Kinds of the structures; "default" where none is named."""
     return [str(atoms.info.get("config_type", "default")) for atoms in frames]
 
 
-def count(targets):
+def count(targets: dict) -> tuple[int, int]:
     """Number of force components and of virials among targets."""
     forces = sum(int(np.isfinite(block).sum()) for block in targets.get("forces", ())
                  if block is not None)  # fmt: skip

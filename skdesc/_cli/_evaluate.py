@@ -15,12 +15,12 @@ def evaluate(args):
     """Print errors of a model."""
     args.std = False
     model = load_model(args)
-    frames = read_frames(args.files)
+    frames = read_frames(args)
     y, targets = read_targets(frames, args)
     parts = [predicted for _, predicted in predict_in_chunks(model, frames, args)]
     energies = np.concatenate([part[0] for part in parts])
     n_atoms = np.array([len(atoms) for atoms in frames])
-    errors = {"energy": list(((energies - y) / n_atoms)[:, None])}
+    errors = {"energy": _differences(energies[:, None], y[:, None], n_atoms)}
     if "forces" in targets:
         predicted = [block for part in parts for block in part[-2]]
         errors["forces"] = _differences(predicted, targets["forces"], np.ones(len(frames)))

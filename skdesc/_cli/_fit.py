@@ -21,12 +21,13 @@ def fit(args):
 
 
 def read_training(args, progress):
-    frames = read_frames(args.files)
+    frames = read_frames(args)
     y, targets = read_targets(frames, args)
+    n_energies = np.isfinite(y).sum()
     n_forces, n_virials = count(targets)
     progress.say(
-        f"read {len(frames)} structures with {sum(map(len, frames))} atoms: {len(y)} energies, "
-        f"{n_forces} force components, {n_virials} virials"
+        f"read {len(frames)} structures with {sum(map(len, frames))} atoms: {n_energies} "
+        f"energies, {n_forces} force components, {n_virials} virials"
     )
     return frames, y, targets
 
@@ -46,7 +47,7 @@ def fit_and_save(pipeline, frames, y, targets, args, progress):
     pipeline.fit(frames, y, **{f"gap__{key}": value for key, value in metadata.items()})
     gap = pipeline["gap"]
     n_atoms = np.array([len(atoms) for atoms in frames])
-    loo = np.sqrt(np.mean((gap.loo_ / n_atoms) ** 2))
+    loo = np.sqrt(np.nanmean((gap.loo_ / n_atoms) ** 2))
     progress.say(
         f"fitted {len(gap.weights_)} sparse points; leave-one-out RMSE of energies: "
         f"{1000 * loo:.3g} meV/atom"

@@ -5,23 +5,27 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from tqdm import tqdm
 
 from ._console import Progress
-from ._data import read_frames, write_frames
+from ._data import output_format, read_frames, write_frames
 from ._models import check_folder, load_model
 
 _ATOMS_PER_CHUNK = 2000
+# names that ASE and this package give to results; reference data must not stay under them
+_RESULTS = (*all_properties, "virial", "energy_std", "forces_std")
 
 
 def predict(args):
     """Write structures with predictions."""
     progress = Progress(args.quiet)
     check_folder(args.output)
+    output_format(args.output)
     model = load_model(args)
-    frames = read_frames(args.files)
+    frames = read_frames(args)
     progress.say(f"read {len(frames)} structures")
     results = []
     for part, predicted in predict_in_chunks(model, frames, args):
@@ -33,7 +37,7 @@ def predict(args):
                 found["stress"] = full_3x3_to_voigt_6_stress(
                     -virials[index] / copy.get_volume()
                 )
-            for key in found:  # what came along under the same names would hide the results
+            for key in _RESULTS:  # what came along would pass for a prediction
                 copy.info.pop(key, None)
                 copy.arrays.pop(key, None)
             if args.std:

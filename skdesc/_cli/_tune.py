@@ -26,6 +26,7 @@ def tune(args):
     check_output(args.output, pipeline)
     frames, y, targets = read_training(args, progress)
     some = slice(None, None, args.every)
+    _check_folds(args, len(frames[some]))
     metadata = make_metadata(frames, targets, args)
     chosen = {key: values[some] for key, values in metadata.items()}
     spaces = make_spaces(args, pipeline, frames[some], targets)
@@ -63,3 +64,15 @@ def tune(args):
     pipeline.set_params(**search.best_params_)
     fit_and_save(pipeline, frames, y, targets, args, progress)
     return 0
+
+
+def _check_folds(args, n_structures):
+    """Refuse more folds than structures before anything is computed."""
+    if args.folds < 2:
+        raise ValueError(f"--folds is {args.folds}, but must be at least 2")
+    if args.folds > n_structures:
+        every = f" (one of {args.every}, --every)" if args.every > 1 else ""
+        raise ValueError(
+            f"--folds is {args.folds}, but must not exceed the number of structures of the search, "
+            f"{n_structures}{every}; give more structures, lower --folds, or use skdesc fit"
+        )

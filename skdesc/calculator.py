@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import covalent_radii
 from ase.outputs import Properties, all_outputs
-from ase.stress import full_3x3_to_voigt_6_stress
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
-from .gaussian_process import GAPRegressor
+from ._potential import Potential
 from .neighbors import find_pairs
 from .structures import Structures, check_structures
 
 __all__ = ["SkdescCalculator", "ZBLCalculator"]
 
+# xx, yy, zz, yz, xz, xy in rows of a matrix
+_VOIGT = [0, 4, 8, 5, 2, 1]
 # e^2 / (4 pi epsilon_0), in eV angstrom
 _COULOMB = 14.399645
 # Ziegler, Biersack, Littmark: screening length in angstrom, times the powers of the charges
@@ -28,7 +30,7 @@ _SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.028
 class SkdescCalculator(Calculator):
     """Energies, forces, stress and uncertainty of structures by a fitted pipeline.
 
-    Energy, forces and stress come from one evaluation; energies of atoms (``energies``) and
+    Energy, forces, stress, and the energies and stresses of atoms come from one evaluation;
     standard deviations of the energy (``energy_std``) and of the forces (``forces_std``) are
     computed when asked for.
 
@@ -38,6 +40,13 @@ class SkdescCalculator(Calculator):
         Fitted; a descriptor with ``pooling=None``, then a `GAPRegressor`.
     **kwargs : dict
         Passed on to :class:`ase.calculators.calculator.Calculator`.
+
+    Notes
+    -----
+    The stress of an atom (``stresses``) is the derivative of its energy (``energies``) by the
+    strain, divided by the volume of the whole structure, so that those of all atoms add up to
+    the stress. It has the energies of the neighbors as bonds see them from this atom, and differs
+    from other ways to share out the stress of many-body potentials.
 
     Examples
     --------
@@ -49,23 +58,53 @@ class SkdescCalculator(Calculator):
         atoms.calc.get_property("energy_std", atoms)
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress",
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses",
                               "energy_std", "forces_std"]
 
-    def __init__(self, pipeline, **kwargs):
+    def __init__(self, pipeline: Pipeline, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[-1], GAPRegressor):
-            raise TypeError(
-                f"pipeline is of type {type(pipeline).__name__}, but must be a Pipeline that ends "
-                "in a GAPRegressor; of a search, pass best_estimator_"
-            )
-        if len(pipeline) < 2:
-            raise ValueError("pipeline has no step but its GAPRegressor, which takes descriptors "
-                             "of atoms; pass one that starts with what computes them")
-        check_is_fitted(pipeline[-1])
         self.pipeline = pipeline
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    @property
+    def pipeline(self) -> Pipeline:
+        """The fitted pipeline."""
+        return self._potential.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Pipeline) -> None:
+        self._potential = Potential(pipeline)
+        self._evaluated = None
+        self.reset()
+
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Find what has changed since the last call.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        tol : float, default=0.0
+            Largest difference that is no change; as for ASE's calculators.
+
+        Returns
+        -------
+        list of str
+            Names of what has changed; everything if the regressor was fitted again.
+        """
+        before = self.atoms
+        if before is None or self._evaluated is not self._potential.model:
+            return list(all_changes)
+        names = ("positions", "numbers", *self._potential.extra_arrays)
+        pairs = [(name, before.arrays.get(name), atoms.arrays.get(name)) for name in names]
+        pairs += [("cell", before.cell.array, atoms.cell.array), ("pbc", before.pbc, atoms.pbc)]
+        return [name for name, old, new in pairs if _differ(old, new, tol)]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         """Compute properties of a structure.
 
         Parameters
@@ -77,36 +116,43 @@ class SkdescCalculator(Calculator):
         system_changes : list of str
             What has changed since the last call.
         """
-        super().calculate(atoms, properties, system_changes)
-        if system_changes:
-            self.results = {}  # not all who call this have forgotten the last structure's
-        has_volume = self.atoms.cell.rank == 3
-        if "stress" in properties and not has_volume:
+        # not all who call this have forgotten the last structure's results
+        known = {} if system_changes else dict(self.results)
+        atoms = self.atoms if atoms is None else atoms.copy()
+        volume = _volume(atoms)
+        if volume is None and not {"stress", "stresses"}.isdisjoint(properties):
             raise PropertyNotImplementedError(
                 "the stress needs a three-dimensional cell; set atoms.cell"
             )
-        features = self.pipeline[:-1].transform([self.atoms])
-        gap = self.pipeline[-1]
-        energy, *std, forces, virials = gap.predict(
-            features,
-            return_std="energy_std" in properties,
-            return_forces=True,
-            return_virials=True,
-        )
-        self.results.update(
-            energy=float(energy[0]), free_energy=float(energy[0]), forces=forces[0]
-        )
-        if has_volume:
-            stress = -virials[0] / self.atoms.get_volume()
-            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
-        if std:
-            self.results["energy_std"] = float(std[0][0])
-        if "forces_std" in properties:
-            self.results["forces_std"] = gap.predict_forces_std(features)[0]
-        if "energies" in properties:
-            self.results["energies"] = gap._energies_of_atoms(features)
+        potential = self._potential
+        if "energy" not in known:
+            known |= self._evaluate(atoms, volume)
+        for name in properties:
+            if name in known:
+                continue
+            if name == "energy_std":
+                known[name] = potential.energy_std(atoms)
+            elif name == "forces_std":
+                known[name] = potential.forces_std(atoms)
+            elif name == "energies":
+                known[name] = potential.energies_of_atoms(atoms)
+            elif name == "stresses":
+                known[name] = _stress(potential.virials_of_atoms(atoms), volume)
+        self.atoms, self.results, self._evaluated = atoms, known, potential.model
 
-    def export_properties(self):
+    def _evaluate(self, atoms, volume):
+        evaluation = self._potential.evaluate(atoms)
+        energy = evaluation.energy
+        results = {"energy": energy, "free_energy": energy, "forces": evaluation.forces}
+        if evaluation.energies is not None:
+            results["energies"] = evaluation.energies
+        if volume is not None:
+            results["stress"] = _stress(evaluation.virial, volume)
+            if evaluation.virials is not None:
+                results["stresses"] = _stress(evaluation.virials, volume)
+        return results
+
+    def export_properties(self) -> Properties:
         """Results that ASE has names for.
 
         Returns
@@ -116,6 +162,33 @@ class SkdescCalculator(Calculator):
         """
         known = {name: value for name, value in self.results.items() if name in all_outputs}
         return Properties(known)
+
+
+def _differ(old, new, tol):
+    """Whether two arrays, or their absence, are no longer the same."""
+    if old is None or new is None:
+        return old is not new
+    if old.shape != new.shape:
+        return True
+    # for few atoms, to compare bytes takes a tenth of what it takes to compare numbers
+    return old.tobytes() != new.tobytes() and not (abs(new * 1.0 - old) <= tol).all()
+
+
+def _volume(atoms):
+    """Volume of a structure's cell, or None if it is not three-dimensional."""
+    a, b, c = atoms.cell.array.tolist()
+    if not (any(a) and any(b) and any(c)):
+        return None
+    return abs(
+        a[0] * (b[1] * c[2] - b[2] * c[1])
+        - a[1] * (b[0] * c[2] - b[2] * c[0])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+
+
+def _stress(virials, volume):
+    """Stress in Voigt order of symmetric virials, (..., 3, 3)."""
+    return virials.reshape(*virials.shape[:-2], 9)[..., _VOIGT] / -volume
 
 
 class ZBLCalculator(Calculator):
@@ -148,7 +221,7 @@ class ZBLCalculator(Calculator):
     16.5
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
 
     def __init__(self, scale=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -173,8 +246,10 @@ class ZBLCalculator(Calculator):
         strain_gradient : ndarray of shape (n_structures, 3, 3)
             Derivatives by the strain, in eV.
         """
-        local, gradient, strain = self._evaluate(structures)
-        return np.bincount(structures.structure_index, local, len(structures)), gradient, strain
+        local, gradient, strain = self.evaluate_atoms(structures)
+        # no structure is empty
+        starts = structures.offsets[:-1]
+        return np.add.reduceat(local, starts), gradient, np.add.reduceat(strain, starts)
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Compute properties of a structure.
@@ -189,14 +264,34 @@ class ZBLCalculator(Calculator):
             What has changed since the last call.
         """
         super().calculate(atoms, properties, system_changes)
-        local, gradient, strain = self._evaluate(check_structures([self.atoms], name="atoms"))
+        structures = check_structures([self.atoms], name="atoms")
+        local, gradient, strain = self.evaluate_atoms(structures)
         energy = float(local.sum())
         self.results.update(energy=energy, free_energy=energy, energies=local, forces=-gradient)
         if self.atoms.cell.rank == 3:
-            stress = strain[0] / self.atoms.get_volume()
-            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+            volume = self.atoms.get_volume()
+            self.results["stress"] = _stress(-strain.sum(axis=0), volume)
+            self.results["stresses"] = _stress(-strain, volume)
 
-    def _evaluate(self, structures: Structures):
+    def evaluate_atoms(
+        self, structures: Structures
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Energies of atoms and derivatives of many structures at once.
+
+        Parameters
+        ----------
+        structures : Structures
+            The structures.
+
+        Returns
+        -------
+        energies : ndarray of shape (n_atoms,)
+            Half of the energy of each pair belongs to either atom, in eV.
+        gradient : ndarray of shape (n_atoms, 3)
+            Derivatives of the sum by the positions, in eV/angstrom.
+        strain_gradient : ndarray of shape (n_atoms, 3, 3)
+            Derivatives of the energies by the strain, in eV.
+        """
         n_atoms = len(structures.numbers)
         radii = self.scale * covalent_radii[structures.numbers]
         every = np.arange(n_atoms)
@@ -216,11 +311,10 @@ class ZBLCalculator(Calculator):
         gradient = np.stack(
             [-np.bincount(center, along[:, axis], n_atoms) for axis in range(3)], axis=1
         )
-        of_pair = structures.structure_index[center]
-        strain = np.zeros((len(structures), 3, 3))
+        strain = np.zeros((n_atoms, 3, 3))
         for i, j in np.ndindex(3, 3):
             products = along[:, i] * pairs.displacement[:, j]
-            strain[:, i, j] = 0.5 * np.bincount(of_pair, products, len(structures))
+            strain[:, i, j] = 0.5 * np.bincount(center, products, n_atoms)
         return local, gradient, strain
 
 

@@ -42,6 +42,7 @@ cdef class DensityExpansion:
     cdef void bind(self, Environment *env, Py_ssize_t max_neighbors, bint derivatives,
                    double *doubles, Py_ssize_t *integers) noexcept nogil
     cdef void expand(self, Environment *env, bint derivatives) noexcept nogil
+    cdef void arrange(self, Environment *env) noexcept nogil
     cdef void group(self, Environment *env) noexcept nogil
     cdef void evaluate_radial(self, Environment *env, bint derivatives) noexcept nogil
     cdef void evaluate_spline(self, double distance, double *value,

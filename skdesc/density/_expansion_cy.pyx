@@ -102,16 +102,9 @@ cdef class DensityExpansion:
 
     cdef void expand(self, Environment *env, bint derivatives) noexcept nogil:
         """Coefficients of one center from its neighbors, leaving spare channels untouched."""
-        cdef Py_ssize_t j = 0, q, width
+        cdef Py_ssize_t j = 0, q
         cdef double xyz[24]
-        self.group(env)
-        env.ld = width = (env.n_present + self.n_spare) * self.n_pad
-        if env.n_present > 1 and width >= 64 and width % (2 * SKD_LANES) == 0:
-            # with rows of an even number of cache lines, the column of a group, one line of every
-            # row, would meet itself in few sets of the first cache
-            env.ld += SKD_LANES
-            for q in range(self.n_lm):
-                memset(env.c + q * env.ld + width, 0, SKD_LANES * sizeof(double))
+        self.arrange(env)
         while j < env.n_neighbors:
             self.load_block(env, j, xyz)
             self.simd.harmonics(<int>self.l_max, &self.norms[0], xyz, 0, env.Y + j, env.ld_Y)
@@ -125,6 +118,18 @@ cdef class DensityExpansion:
             )
         if env.center_species >= 0 and self.center_weight != 0.0:
             self.add_center(env)
+
+    cdef void arrange(self, Environment *env) noexcept nogil:
+        """Group the neighbors, and choose the row length of the coefficients."""
+        cdef Py_ssize_t q, width
+        self.group(env)
+        env.ld = width = (env.n_present + self.n_spare) * self.n_pad
+        if env.n_present > 1 and width >= 64 and width % (2 * SKD_LANES) == 0:
+            # with rows of an even number of cache lines, the column of a group, one line of every
+            # row, would meet itself in few sets of the first cache
+            env.ld += SKD_LANES
+            for q in range(self.n_lm):
+                memset(env.c + q * env.ld + width, 0, SKD_LANES * sizeof(double))
 
     cdef void group(self, Environment *env) noexcept nogil:
         """Runs of neighbors of one species; the center's own species joins in order."""

@@ -10,6 +10,7 @@ from ..features import Blocks, Jacobian
 from ..invariants import (
     PowerSpectrum,
     describe,
+    differentiate_energies,
     gradient_rows,
     jacobian,
     memory_of_describing,
@@ -115,6 +116,10 @@ class Engine:
         shape = features.values.shape
         g = check_cotangent(g, shape, "features", "center", finite=False)  # pull_back looks
         return pull_back(self, features.structures, features.centers, features.offsets, g)
+
+    def differentiate_energies(self, structures, centers, offsets, energy_slopes):
+        """Values and derivatives in one go; see ``invariants.differentiate_energies``."""
+        return differentiate_energies(self, structures, centers, offsets, energy_slopes)
 
     def jacobian(self, features, strain):
         """Explicit derivatives; see ``AtomicFeatures.jacobian``."""

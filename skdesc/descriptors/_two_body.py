@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures, Blocks, Jacobian
+from ..invariants._scatter_cy import scatter
 from ..neighbors import bound_neighbors, find_pairs
 from ..structures import check_structures
 from ..utils.indexing import runs
@@ -72,6 +73,25 @@ class TwoBodyDescriptor:
             summed = pairs.sums_of_slots() @ self.radial(pairs.distance)[0]
             values[atoms] = summed.reshape(-1, self.n_features)
         return values
+
+    def differentiate_energies(self, structures, centers, offsets, energy_slopes):
+        """Values and derivatives in one go; see ``invariants.differentiate_energies``."""
+        n_gaussians = len(self.nodes)
+        gradient = np.zeros((len(structures.positions), 3))
+        strain_gradient = np.zeros((len(centers), 3, 3))
+        for part, atoms in self._batches(structures, 2 * n_gaussians):
+            pairs = _Pairs(self, structures[part])
+            radial, slope = self.radial(pairs.distance)
+            values = (pairs.sums_of_slots() @ radial).reshape(-1, self.n_features)
+            slopes = energy_slopes(atoms, values).reshape(-1, n_gaussians)
+            by_distance = np.einsum("pk,pk->p", slope, slopes[pairs.slot])
+            own = np.arange(len(values))
+            scatter(
+                pairs.offsets, pairs.neighbor, pairs.displacement, own, own,
+                (by_distance / pairs.distance)[:, np.newaxis] * pairs.displacement,
+                gradient[atoms], strain_gradient[atoms],
+            )  # fmt: skip
+        return gradient, strain_gradient
 
     def vjp(self, features, g):
         """Contract the derivatives with a cotangent; see ``AtomicFeatures.vjp``."""
@@ -182,6 +202,7 @@ class _Pairs:
         n_threads = effective_n_threads(descriptor.n_jobs)
         pairs = find_pairs(structures, descriptor.cutoff, np.arange(n_atoms), species, n_threads)
         self.distance, self.displacement = pairs.distance, pairs.displacement
+        self.offsets = pairs.offsets
         self.center = np.repeat(np.arange(n_atoms), np.diff(pairs.offsets))
         self.neighbor = pairs.neighbor
         self.slot = self.center * self.n_species + species[pairs.neighbor]
@@ -311,23 +332,31 @@ class TwoBodyTransformer(StructureTransformer):
         AtomicFeatures or ndarray of shape (n_structures, n_features)
             One row per atom, or per structure with `pooling`.
         """
-        check_is_fitted(self)
-        structures = check_structures(X)
-        self._check_species(structures)
-        n_atoms = len(structures.positions)
+        structures, descriptor, centers, offsets = self._locate(X)
+        n_atoms = len(centers)
         check_fits_memory(
             8 * n_atoms * self.n_features_out_,
             f"pair features of {n_atoms} rows and {self.n_features_out_} columns",
             "lower n_gaussians, or transform fewer structures",
         )
-        values = self._descriptor.describe(structures)
+        values = descriptor.describe(structures)
         if self.pooling is None:
-            centers = np.arange(n_atoms)
-            return AtomicFeatures(
-                values, structures, centers, structures.offsets, self._descriptor
-            )
+            return AtomicFeatures(values, structures, centers, offsets, descriptor)
         pooled = np.add.reduceat(values, structures.offsets[:-1], axis=0)
         return pooled if self.pooling == "sum" else pooled / structures.n_atoms[:, np.newaxis]
+
+    @property
+    def _extra_arrays(self):
+        """Names of the per-atom arrays that structures must have."""
+        return ()
+
+    def _locate(self, X):
+        """Checked structures, descriptor, and which atoms it describes."""
+        check_is_fitted(self)
+        structures = check_structures(X)
+        self._check_species(structures)
+        every = np.arange(len(structures.positions))
+        return structures, self._descriptor, every, structures.offsets
 
     def get_atomic_feature_names(self):
         """Names of the features: the neighbor's element and the Gaussian.

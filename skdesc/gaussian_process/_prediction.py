@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from ._covariance import covariance_matrix, dot_power
+from ._local_energies import LocalEnergies
 from ._rows import batches, bytes_per_structure, energy_rows
 
 _BATCH_BYTES = 2**26
@@ -30,6 +33,11 @@ class Model:
         self.elements, self.e0 = elements, e0
         self.points, self.posterior = points, posterior
         self.zetas = posterior.prior.zetas
+
+    @cached_property
+    def local(self):
+        """Energies of environments as functions of their features."""
+        return LocalEnergies(self.points, self.posterior.weights, self.zetas)
 
     def energies(self, environments, *, gradient=False):
         """Energies of structures, and their derivatives by the descriptors.
@@ -99,27 +107,12 @@ class Model:
         return self._local(environments, False)[0] + self.e0[code]
 
     def _local(self, environments, gradient):
-        weights = self.posterior.weights
-        environments = environments.without_derivatives()
-        n_centers, n_features = environments.values.shape
-        energies = np.zeros(n_centers)
-        g = np.zeros((n_centers, n_features)) if gradient else None
-        costs = 8.0 * np.diff(environments.offsets) * (4 * len(self.points) + n_features)
-        for part in batches(costs, _BATCH_BYTES):
-            start = environments.offsets[part.start]
-            for group, rows, dot in self.points.dot_products(environments[part]):
-                zeta, own = self.zetas[group.block], weights[group.points]
-                if gradient:
-                    value, slope = dot_power(dot, zeta, derivative=True)
-                    slope *= own
-                    # whole rows are written much faster than rows picked one by one
-                    target = slice(start, start + len(rows))
-                    if len(rows) < environments[part].offsets[-1]:
-                        target = start + rows
-                    g[target, group.features] = slope @ self.points.of(group)
-                else:
-                    value = dot_power(dot, zeta)
-                energies[start + rows] += value @ own
+        values = environments.values
+        energies = np.zeros(len(values))
+        g = np.zeros(values.shape) if gradient else None
+        for block, columns in enumerate(environments.blocks):
+            slopes = g[:, columns] if gradient else None
+            self.local.add(block, values[:, columns], environments.species, energies, slopes)
         return energies, g
 
     def std(self, environments):

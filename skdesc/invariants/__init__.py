@@ -1,5 +1,6 @@
 """Rotation invariants of density expansions, with their derivatives."""
 
+from ._energy_derivatives import differentiate_energies
 from ._environments import describe, memory_of_describing, pull_back
 from ._gradient_rows import gradient_rows, workspace_of_rows
 from ._inner import describe_means, pull_back_means
@@ -13,6 +14,7 @@ __all__ = [
     "TensorReduced",
     "describe",
     "describe_means",
+    "differentiate_energies",
     "gradient_rows",
     "jacobian",
     "memory_of_describing",

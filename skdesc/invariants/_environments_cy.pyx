@@ -80,6 +80,11 @@ cdef class Neighborhoods:
 
     cdef void expand(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
         """Coefficients of center k."""
+        self.bind(env, k, thread)
+        self.expansion.expand(env, self.derivatives)
+
+    cdef void bind(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
+        """Neighbors of center k, and the thread's scratch memory."""
         cdef Py_ssize_t start = self.offsets[k]
         self.expansion.bind(env, self.max_neighbors, self.derivatives, &self.doubles[thread, 0],
                             &self.integers[thread, 0])
@@ -90,7 +95,6 @@ cdef class Neighborhoods:
             env.neighbor = &self.neighbor[start]
         env.species = &self.species[0]
         env.center_species = self.species[self.centers[k]]
-        self.expansion.expand(env, self.derivatives)
 
     cdef double *scratch(self, int thread) noexcept nogil:
         """Of the invariant."""
@@ -269,24 +273,39 @@ cdef class Neighborhoods:
                 for n in range(n_max):
                     dc[(j * self.expansion.n_lm + lm) * n_max + n] = block[j * size + lm * pad + n]
 
-    def features(self, double[:, ::1] out, bint cleared):
+    @property
+    def n_coefficients(self):
+        """Doubles that the coefficients of one center take at most."""
+        return self.expansion.n_lm * self.expansion.longest_row()
+
+    def features(self, double[:, ::1] out, bint cleared, double[:, ::1] coefficients=None):
         """Write the features of every center; with `cleared`, out holds zeros already.
 
         Parameters
         ----------
         out : ndarray of shape (n_centers, n_features)
+        coefficients : ndarray of shape (n_centers, n_coefficients), default=None
+            Gets the coefficients, for `pair_gradients`.
         """
         cdef Py_ssize_t k
+        cdef bint keep = coefficients is not None
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
-                self.feature(k, threadid(), &out[k, 0], cleared)
+                self.feature(k, threadid(), &out[k, 0], cleared,
+                             &coefficients[k, 0] if keep else NULL)
 
-    cdef void feature(self, Py_ssize_t k, int thread, double *row, bint cleared) noexcept nogil:
+    cdef void feature(self, Py_ssize_t k, int thread, double *row, bint cleared,
+                      double *kept) noexcept nogil:
         cdef Environment env
-        self.expand(&env, k, thread)
+        self.bind(&env, k, thread)
+        # radial derivatives are computed where they are needed
+        self.expansion.expand(&env, False)
+        if kept != NULL:
+            memcpy(kept, env.c, self.expansion.n_lm * env.ld * sizeof(double))
         self.invariant.forward(&env, row, cleared, self.scratch(thread))
 
-    def pair_gradients(self, const double[:, ::1] cotangents, double[:, ::1] out):
+    def pair_gradients(self, const double[:, ::1] cotangents, double[:, ::1] out,
+                       const double[:, ::1] coefficients=None):
         """Write dE/d(displacement) of every pair.
 
         Parameters
@@ -294,6 +313,8 @@ cdef class Neighborhoods:
         cotangents : ndarray of shape (n_centers, n_features)
             dE/d(features).
         out : ndarray of shape (n_pairs, 3)
+        coefficients : ndarray of shape (n_centers, n_coefficients), default=None
+            As `features` has kept them; computed again by default.
 
         Returns
         -------
@@ -302,19 +323,26 @@ cdef class Neighborhoods:
             once more would take as long as all else where there are many features.
         """
         cdef Py_ssize_t k, n_bad = 0
+        cdef bint kept = coefficients is not None
         with nogil, parallel(num_threads=self.n_threads):
             for k in prange(self.n_centers, schedule="static"):
                 if not self.expansion.simd.finite(cotangents.shape[1], &cotangents[k, 0]):
                     n_bad += 1
                 elif self.offsets[k + 1] > self.offsets[k]:
-                    self.pair_gradient(k, threadid(), &cotangents[k, 0],
-                                       &out[self.offsets[k], 0])
+                    self.pair_gradient(k, threadid(), &cotangents[k, 0], &out[self.offsets[k], 0],
+                                       &coefficients[k, 0] if kept else NULL)
         return n_bad == 0
 
     cdef void pair_gradient(self, Py_ssize_t k, int thread, const double *cotangent,
-                            double *out) noexcept nogil:
+                            double *out, const double *kept) noexcept nogil:
         cdef Environment env
-        self.expand(&env, k, thread)
+        if kept == NULL:
+            self.expand(&env, k, thread)
+        else:
+            self.bind(&env, k, thread)
+            self.expansion.arrange(&env)
+            self.expansion.evaluate_radial(&env, True)
+            memcpy(env.c, kept, self.expansion.n_lm * env.ld * sizeof(double))
         self.invariant.adjoint(&env, cotangent, self.scratch(thread))
         self.expansion.pull_back(&env, out)
 

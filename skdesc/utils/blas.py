@@ -10,25 +10,10 @@ from threadpoolctl import ThreadpoolController
 
 
 @lru_cache(maxsize=1)
-def _controller():
+def _libraries():
     """Find the libraries once: it takes as long as predicting a small structure."""
-    return ThreadpoolController()
-
-
-def blas_threads(n_threads):
-    """Context that limits BLAS to some threads.
-
-    Parameters
-    ----------
-    n_threads : int
-        At most.
-
-    Returns
-    -------
-    context manager
-        Resets the limit when it is left.
-    """
-    return _controller().limit(limits=n_threads, user_api="blas")
+    controllers = ThreadpoolController().lib_controllers
+    return [library for library in controllers if library.user_api == "blas"]
 
 
 class _Limit:
@@ -47,7 +32,7 @@ class _Limit:
 
     _lock = threading.Lock()
     _wanted = []
-    _limiters = []
+    _original = []
 
     def __init__(self, n_threads):
         self.n_threads = n_threads
@@ -56,6 +41,8 @@ class _Limit:
         with self._lock:
             before = min(self._wanted, default=None)
             self._wanted.append(self.n_threads)
+            if before is None:
+                self._original[:] = [library.num_threads for library in _libraries()]
             self._change(before)
 
     def __exit__(self, *exception):
@@ -65,23 +52,15 @@ class _Limit:
             self._change(before)
 
     def _change(self, before):
-        if not self._wanted:
-            _let_this_thread_decide()
-            self._limiters[0].restore_original_limits()
-            self._limiters.clear()
-        elif min(self._wanted) != before:
-            _let_this_thread_decide()
-            # all but the first only set a limit
-            self._limiters.append(blas_threads(min(self._wanted)))
-            del self._limiters[1:]
-
-
-def _let_this_thread_decide():
-    # from version 3.8 on, threadpoolctl ignores all threads but the first to set a limit, so that
-    # the last to leave, if it is another one, would reset nothing
-    for library in _controller().lib_controllers:
-        if hasattr(library, "clear_controlling_thread"):
-            library.clear_controlling_thread(force=True)
+        limit = min(self._wanted, default=None)
+        if limit == before:
+            return
+        for library, original in zip(_libraries(), self._original, strict=True):
+            # from version 3.8 on, threadpoolctl ignores all threads but the first to set a limit,
+            # so that the last to leave, if it is another one, would reset nothing
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+            library.set_num_threads(original if limit is None else limit)
 
 
 def threads(n_jobs):

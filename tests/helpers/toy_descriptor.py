@@ -57,13 +57,15 @@ class ToyDescriptor:
         return gradient, strain
 
     def jacobian(self, features, strain=False):
-        blocks = []
-        for _, rows, J, _ in self._jacobians(features):
+        blocks, by_strain = [], []
+        for _, rows, J, J_strain in self._jacobians(features):
+            by_strain.append(J_strain.transpose(0, 2, 3, 1))
             center, atom = (part.ravel() + rows.start for part in np.indices((len(J), len(J))))
             values = J.transpose(0, 2, 3, 1).reshape(-1, 3, J.shape[1])
             every = np.arange(J.shape[1])
             blocks.append(Blocks(center, atom, every, values, np.zeros((len(center), 3))))
-        return Jacobian(features.values, blocks, len(features.structures.positions))
+        by_strain = np.concatenate(by_strain) if strain else None
+        return Jacobian(features.values, blocks, len(features.structures.positions), by_strain)
 
     def _jacobians(self, features):
         structures = features.structures

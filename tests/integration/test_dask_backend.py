@@ -87,9 +87,10 @@ def test_fits(on_cluster):
 def test_threads_of_a_fit_are_those_of_this_machine(client, monkeypatch):
     """Not as many as the cluster has workers."""
     seen = []
-    limit = blas.blas_threads
+    change = blas._Limit._change
     monkeypatch.setattr(
-        blas, "blas_threads", lambda count: seen.append(count) or limit(count)
+        blas._Limit, "_change",
+        lambda limit, before: seen.extend(limit._wanted) or change(limit, before),
     )
     monkeypatch.setattr(blas, "cpu_count", lambda: 1)
     with joblib.parallel_config(backend="dask"):

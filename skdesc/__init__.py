@@ -14,6 +14,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AtomicDescriptor": "skdesc.features",
     "AtomicFeatures": "skdesc.features",
     "CachedDescriptor": "skdesc.descriptors",
     "FeatureCache": "skdesc.descriptors",

@@ -9,10 +9,13 @@ import skdesc
 
 PACKAGE = Path(skdesc.__file__).parent
 # each stage may import those before it
-ORDER = ["utils", "structures", "neighbors", "density", "invariants", "features", "descriptors"]
+ORDER = [
+    "utils", "structures", "features", "neighbors", "density", "invariants", "mixing",
+    "descriptors",
+]  # fmt: skip
 ALLOWED = {stage: {*ORDER[: index + 1], "exceptions"} for index, stage in enumerate(ORDER)}
-ALLOWED["features"] = {"features", "structures", "utils"}
-ALLOWED["invariants"] = {"invariants", "density", "neighbors", "utils"}
+ALLOWED["neighbors"] -= {"features"}
+ALLOWED["density"] -= {"features"}
 ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
 ALLOWED["model_selection"] = {"model_selection", "structures", "utils"}

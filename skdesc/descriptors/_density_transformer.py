@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
+from ..invariants import check_cotangent
 from ..structures import check_structures
 from ..utils.memory import SPARE, check_fits_memory, fits_memory
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
-from ._engine import check_cotangent
 from ._parameters import check_choice, check_density_parameters, check_flag
 from ._pooling import pool, pull_back_pooled
 
@@ -19,19 +19,25 @@ class DensityTransformer(StructureTransformer):
     """Base class of descriptors that are made of density coefficients.
 
     Subclasses have the parameters that :func:`check_density_parameters` checks, and `centers`,
-    `normalize`, `pooling`, `handle_unknown`, `dtype` and `n_jobs`; they make the engine, and say in
-    `_memory_remedy` how to save memory.
+    `normalize`, `pooling`, `handle_unknown`, `dtype` and `n_jobs`; they make the descriptor, and
+    say in `_memory_remedy` how to save memory.
     """
 
     _unknown_choices = ("error", "ignore")
+
+    def __setstate__(self, state):
+        if "_engine" in state:  # the name in files of version 0.1
+            state = {**state, "_descriptor": state["_engine"]}
+            del state["_engine"]
+        super().__setstate__(state)
 
     def _fit(self, X):
         """Learn which elements there are, and build the tables."""
         parameters = self._check_parameters()
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         self._learn_species(structures)
-        self._engine = self._make_engine(parameters)
-        self.n_features_out_ = self._engine.layout.n_features
+        self._descriptor = self._make_descriptor(parameters)
+        self.n_features_out_ = self._descriptor.layout.n_features
 
     def transform(self, X):
         """Describe structures.
@@ -53,20 +59,20 @@ class DensityTransformer(StructureTransformer):
         kept is a tenth of the physical memory at most; ``skdesc.utils.memory.SPARE.budget``
         sets another number of bytes, or 0 to keep none.
         """
-        structures, engine, centers, offsets = self._locate(X)
+        structures, descriptor, centers, offsets = self._locate(X)
         self._check_memory(structures, len(centers))
         if self.pooling is None:
             shape = (len(centers), self.n_features_out_)
             values, cleared = SPARE.take(shape, self.dtype)
             if values.dtype == np.float64:
-                for _ in engine.describe(structures, centers, offsets, values, cleared):
+                for _ in descriptor.describe(structures, centers, offsets, values, cleared):
                     pass
             else:
-                for rows, part in engine.describe(structures, centers, offsets):
+                for rows, part in descriptor.describe(structures, centers, offsets):
                     values[rows] = part
-            return AtomicFeatures(values, structures, centers, offsets, engine)
+            return AtomicFeatures(values, structures, centers, offsets, descriptor)
         pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
-        pool(self.pooling, engine, structures, centers, offsets, pooled)
+        pool(self.pooling, descriptor, structures, centers, offsets, pooled)
         return pooled
 
     def pooled_vjp(self, X, g):
@@ -90,10 +96,10 @@ class DensityTransformer(StructureTransformer):
         if self.pooling is None:
             raise ValueError("pooled_vjp needs pooling='mean', 'sum' or 'inner', but pooling is "
                              "None; use AtomicFeatures.vjp")
-        structures, engine, centers, offsets = self._locate(X)
+        structures, descriptor, centers, offsets = self._locate(X)
         shape = (len(structures), self.n_features_out_)
         g = check_cotangent(g, shape, "pooled features", "structure")
-        return pull_back_pooled(self.pooling, engine, structures, centers, offsets, g)
+        return pull_back_pooled(self.pooling, descriptor, structures, centers, offsets, g)
 
     def memory_estimate(self, X):
         """Estimate the peak memory of :meth:`transform`, beside `X`, without computing anything.
@@ -109,9 +115,9 @@ class DensityTransformer(StructureTransformer):
             In bytes: the output, and what batches need. The second part does not grow with the
             number of structures.
         """
-        structures, engine, centers, _ = self._locate(X)
+        structures, descriptor, centers, _ = self._locate(X)
         output = self._output_bytes(structures, len(centers))
-        return output + engine.batch_bytes(structures, self.pooling)
+        return output + descriptor.batch_bytes(structures, self.pooling)
 
     @property
     def _extra_arrays(self):
@@ -120,11 +126,11 @@ class DensityTransformer(StructureTransformer):
 
     def _locate(self, X):
         """Checked structures, tables, and which atoms to describe."""
-        if not hasattr(self, "_engine"):  # what is below looks through all attributes
+        if not hasattr(self, "_descriptor"):  # what is below looks through all attributes
             check_is_fitted(self)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
-        engine = self._engine_for(structures)
-        return structures, engine, *find_centers(self.centers, structures)
+        descriptor = self._descriptor_for(structures)
+        return structures, descriptor, *find_centers(self.centers, structures)
 
     def _output_bytes(self, structures, n_centers):
         n_rows = n_centers if self.pooling is None else len(structures)
@@ -151,16 +157,16 @@ class DensityTransformer(StructureTransformer):
             One name per feature.
         """
         check_is_fitted(self)
-        return self._engine.layout.names()
+        return self._descriptor.layout.names()
 
-    def _engine_for(self, structures):
+    def _descriptor_for(self, structures):
         """Tables for structures that may have further elements."""
-        if self._engine.species_index(structures.numbers).min() < 0:
+        if self._descriptor.species_index(structures.numbers).min() < 0:
             self._check_species(structures)
-        return self._engine
+        return self._descriptor
 
     def _check_parameters(self):
-        """Check every parameter and return them as the engine takes them."""
+        """Check every parameter and return them as the descriptor takes them."""
         check_density_parameters(self)
         check_choice("pooling", self.pooling, (None, "mean", "sum", "inner"))
         check_centers(self.centers)

@@ -7,14 +7,14 @@ import numpy as np
 from ..invariants import describe_means, pull_back, pull_back_means
 
 
-def pool(mode, engine, structures, centers, offsets, out):
+def pool(mode, descriptor, structures, centers, offsets, out):
     """Compute pooled features.
 
     Parameters
     ----------
     mode : {"mean", "sum", "inner"}
         Mean or sum of features, or features of the mean of coefficients.
-    engine : Engine
+    descriptor : DensityDescriptor
         Tables and kernels.
     structures : Structures
         The structures.
@@ -24,7 +24,7 @@ def pool(mode, engine, structures, centers, offsets, out):
         Gets the features. Holds zeros, and keeps them for structures without centers.
     """
     if mode == "inner":
-        for part, values in describe_means(engine, structures, centers, offsets):
+        for part, values in describe_means(descriptor, structures, centers, offsets):
             out[part] = values
         return
     counts = np.diff(offsets)
@@ -32,7 +32,7 @@ def pool(mode, engine, structures, centers, offsets, out):
     weights = _weights(mode, counts)
     # sums of a structure that many batches share are formed in double precision
     pending, total = -1, None
-    for rows, part in engine.describe(structures, centers, offsets):
+    for rows, part in descriptor.describe(structures, centers, offsets):
         starts = np.flatnonzero(np.diff(index[rows], prepend=-1))
         owners, sums = index[rows][starts], np.add.reduceat(part, starts, axis=0)
         if owners[0] == pending:
@@ -41,12 +41,12 @@ def pool(mode, engine, structures, centers, offsets, out):
         out[owners] = sums * weights[owners, None]
 
 
-def pull_back_pooled(mode, engine, structures, centers, offsets, g):
+def pull_back_pooled(mode, descriptor, structures, centers, offsets, g):
     """Contract derivatives of pooled features with a cotangent.
 
     Parameters
     ----------
-    mode, engine, structures, centers, offsets
+    mode, descriptor, structures, centers, offsets
         As for :func:`pool`.
     g : ndarray of shape (n_structures, n_features)
         dE/d(features) of a scalar E.
@@ -59,11 +59,11 @@ def pull_back_pooled(mode, engine, structures, centers, offsets, g):
         dE/d(strain).
     """
     if mode == "inner":
-        return pull_back_means(engine, structures, centers, offsets, g)
+        return pull_back_means(descriptor, structures, centers, offsets, g)
     counts = np.diff(offsets)
     index = np.repeat(np.arange(len(structures)), counts)
     cotangents = _Spread(g, index, _weights(mode, counts))
-    return pull_back(engine, structures, centers, offsets, cotangents)
+    return pull_back(descriptor, structures, centers, offsets, cotangents)
 
 
 def _weights(mode, counts):

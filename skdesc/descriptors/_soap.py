@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..invariants import COMPRESSIONS
+from ..invariants import COMPRESSIONS, PowerSpectrumDescriptor
 from ._density_transformer import DensityTransformer
-from ._engine import SOAPEngine
 from ._parameters import check_choice, check_species, element_names
 
 
@@ -172,15 +171,15 @@ class SOAPTransformer(DensityTransformer):
         """
         check_is_fitted(self)
         pair = tuple(int(number) for number in np.sort(check_species([first, second], False)))
-        slices = self._engine.layout.slices()
+        slices = self._descriptor.layout.slices()
         if pair not in slices:
             raise ValueError(f"({first!r}, {second!r}) is no pair of the species "
                              f"{element_names(self.species_)}")
         return slices[pair]
 
-    def _make_engine(self, parameters):
+    def _make_descriptor(self, parameters):
         """Build the tables for `species_`."""
-        return SOAPEngine(self.species_, parameters)
+        return PowerSpectrumDescriptor(self.species_, parameters)
 
     def _check_parameters(self):
         check_choice("compression", self.compression, COMPRESSIONS)

@@ -7,35 +7,13 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ..density import MixedExpansion
-from ..invariants import TensorReduced
+from ..invariants import TensorReducedDescriptor
+from ..mixing import MixingProblem, _learning, _random_weights
 from ..structures import check_structures
 from ..utils.blas import one_thread
-from . import _learned_mixing, _mixing_weights
 from ._density_transformer import DensityTransformer
-from ._engine import Engine
-from ._mixing_problem import MixingProblem
 
 MAX_ORDER = 4
-
-
-class TensorReducedEngine(Engine):
-    """Tables and kernels of tensor-reduced invariants."""
-
-    def _build(self):
-        p = self.parameters
-        self.layout = TensorReduced(
-            self.species, n_max=p["n_max"], l_max=p["l_max"], n_channels=p["n_channels"],
-            orders=p["orders"], sketch=p["scheme"] == "sketch", reduce=p["reduce"],
-        )  # fmt: skip
-        weights = _mixing_weights.full(
-            p["mixing_weights"], reduce=p["reduce"], per_l=p["weights_per_l"]
-        )
-        self.expansion = MixedExpansion(
-            self._make_spline(), len(self.species), p["center_weight"],
-            self.layout.columns(weights),
-        )  # fmt: skip
-        self.invariant = self.layout.kernel(self.expansion, p["normalize"])
 
 
 class TensorReducedTransformer(DensityTransformer):
@@ -246,9 +224,9 @@ class TensorReducedTransformer(DensityTransformer):
         if not isinstance(self.weights, str) or self.weights != "learned":
             self._fit(X)
             return self
-        options = _learned_mixing.check_options(self.learning)
+        options = _learning.check_options(self.learning)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
-        y, forces = _learned_mixing.check_targets(y, forces, structures)
+        y, forces = _learning.check_targets(y, forces, structures)
         self._fit(structures)
         with one_thread:  # of BLAS, whose products are small
             self._learn(structures, y, forces, options)
@@ -260,51 +238,51 @@ class TensorReducedTransformer(DensityTransformer):
         validation = np.zeros(len(y), dtype=bool)
         n_validation = max(1, round(options["validation_fraction"] * len(y)))
         validation[rng.permutation(len(y))[:n_validation]] = True
-        parameters = self._engine.parameters
-        first = _mixing_weights.full(
-            self.mixing_weights_, reduce=parameters["reduce"], per_l=parameters["weights_per_l"]
+        parameters = self._descriptor.parameters
+        first = self._descriptor.layout.with_all_axes(
+            self.mixing_weights_, parameters["weights_per_l"]
         )
         problem = MixingProblem(
-            self._engine, structures, y, forces, shape=first.shape, validation=validation,
+            self._descriptor, structures, y, forces, shape=first.shape, validation=validation,
             **{name: options[name] for name in ("n_embedding", "alpha", "forces_weight")},
         )  # fmt: skip
-        weights, self.learning_history_ = _learned_mixing.learn(
+        weights, self.learning_history_ = _learning.learn(
             problem, rng, max_iter=options["max_iter"], patience=options["patience"]
         )
-        self.element_embedding_ = _learned_mixing.element_embedding(
+        self.element_embedding_ = _learning.element_embedding(
             weights, problem.n_embedding
         )
         self.mixing_weights_ = np.ascontiguousarray(weights.reshape(self.mixing_weights_.shape))
-        self._engine = TensorReducedEngine(
+        self._descriptor = TensorReducedDescriptor(
             self.species_, {**parameters, "mixing_weights": self.mixing_weights_}
         )
 
-    def _make_engine(self, parameters):
+    def _make_descriptor(self, parameters):
         """Draw or check the weights, and build the tables."""
         parameters = {**parameters, "mixing_weights": self._make_weights(parameters)}
         self.mixing_weights_ = parameters["mixing_weights"]
-        return TensorReducedEngine(self.species_, parameters)
+        return TensorReducedDescriptor(self.species_, parameters)
 
     def _make_weights(self, parameters):
         sizes = {name: parameters[name] for name in ("n_max", "l_max", "n_channels", "reduce")}
         sizes["n_factors"] = max(parameters["orders"]) if self.scheme == "sketch" else 1
         sizes["per_l"] = parameters["weights_per_l"]
         if not isinstance(self.weights, str):
-            shape = _mixing_weights.axes(len(self.species_), **sizes)
-            return _mixing_weights.check(self.weights, self.species_, shape)
+            shape = _random_weights.axes(len(self.species_), **sizes)
+            return _random_weights.check(self.weights, self.species_, shape)
         generator = check_random_state(self.random_state)
         given = isinstance(self.random_state, Integral)
         self.seed_ = int(self.random_state) if given else int(generator.randint(2**31))
         kind = "normal" if self.weights == "learned" else self.weights
-        return _mixing_weights.draw(kind, self.seed_, self.species_, **sizes)
+        return _random_weights.draw(kind, self.seed_, self.species_, **sizes)
 
-    def _engine_for(self, structures):
+    def _descriptor_for(self, structures):
         unseen = np.setdiff1d(structures.numbers, self.species_)
         if self.handle_unknown != "draw" or unseen.size == 0:
-            return super()._engine_for(structures)
-        parameters = self._engine.parameters
+            return super()._descriptor_for(structures)
+        parameters = self._descriptor.parameters
         sizes = {name: parameters[name] for name in ("n_max", "l_max", "n_channels", "reduce")}
-        drawn = _mixing_weights.draw(
+        drawn = _random_weights.draw(
             self.weights, self.seed_, unseen, n_factors=len(self.mixing_weights_),
             per_l=parameters["weights_per_l"], **sizes,
         )  # fmt: skip
@@ -312,7 +290,7 @@ class TensorReducedTransformer(DensityTransformer):
         order = np.argsort(species)
         axis = 2 if parameters["weights_per_l"] else 1
         joined = np.concatenate([self.mixing_weights_, drawn], axis=axis).take(order, axis=axis)
-        return TensorReducedEngine(species[order], {**parameters, "mixing_weights": joined})
+        return TensorReducedDescriptor(species[order], {**parameters, "mixing_weights": joined})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -368,9 +346,9 @@ class TensorReducedTransformer(DensityTransformer):
 
     def _check_weights(self, reduce):
         if isinstance(self.weights, str):
-            if self.weights not in _mixing_weights.KINDS:
+            if self.weights not in _random_weights.KINDS:
                 raise ValueError(
-                    f"weights must be one of {list(_mixing_weights.KINDS)} or an array, got "
+                    f"weights must be one of {list(_random_weights.KINDS)} or an array, got "
                     f"{self.weights!r}"
                 )
             if self.weights == "orthogonal" and "radial" not in reduce:

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from ..features import AtomicFeatures, Blocks, Jacobian
+from ..features import AtomicDescriptor, AtomicFeatures, Blocks, Jacobian
 from ..invariants._scatter_cy import scatter
 from ..neighbors import bound_neighbors, find_pairs
 from ..structures import check_structures
@@ -29,7 +29,7 @@ _BYTES_PER_PAIR = 250
 
 
 @dataclass(frozen=True)
-class TwoBodyDescriptor:
+class TwoBodyDescriptor(AtomicDescriptor):
     """Values and derivatives of the pair features, for one set of parameters.
 
     Parameters

@@ -2,5 +2,6 @@
 
 from ._atomic_features import AtomicFeatures
 from ._jacobian import Blocks, Jacobian
+from ._protocol import AtomicDescriptor
 
-__all__ = ["AtomicFeatures", "Blocks", "Jacobian"]
+__all__ = ["AtomicDescriptor", "AtomicFeatures", "Blocks", "Jacobian"]

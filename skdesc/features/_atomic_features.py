@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils.indexing import normalize_key, segments_to_indices
-from ._joined import join
+from ._joined import JoinedDescriptor, join
+from ._protocol import complete
 
 
 class AtomicFeatures:
@@ -25,9 +26,8 @@ class AtomicFeatures:
         Index of each center among all atoms of `structures`, ascending.
     offsets : ndarray of shape (n_structures + 1,)
         Structure `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``.
-    descriptor : object
-        Computes derivatives; has ``vjp(features, g)``, ``gradient_rows(features, Q, weights)``
-        and ``jacobian(features, strain)``.
+    descriptor : AtomicDescriptor
+        Computes derivatives.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class AtomicFeatures:
         self.structures = structures
         self.centers = np.asarray(centers, dtype=np.intp)
         self.offsets = np.asarray(offsets, dtype=np.intp)
-        self.descriptor = descriptor
+        self.descriptor = complete(descriptor)
         self.species = structures.numbers[self.centers]
 
     @property
@@ -107,7 +107,9 @@ class AtomicFeatures:
     @property
     def blocks(self):
         """Columns of each descriptor that was joined by ``np.hstack``, tuple of slices."""
-        return getattr(self.descriptor, "blocks", (slice(0, self.values.shape[1]),))
+        if isinstance(self.descriptor, JoinedDescriptor):
+            return self.descriptor.blocks
+        return (slice(0, self.values.shape[1]),)
 
     def block(self, index):
         """Return the features of one of the descriptors that were joined.

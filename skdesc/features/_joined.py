@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ._jacobian import Blocks, Jacobian
+from ._protocol import AtomicDescriptor
 
 
-class JoinedDescriptor:
+class JoinedDescriptor(AtomicDescriptor):
     """Descriptors whose features are the columns of one array, block after block.
 
     Parameters
     ----------
-    descriptors : sequence of object
-        What computes the derivatives of each block.
+    descriptors : sequence of AtomicDescriptor
+        The descriptor of each block.
     widths : sequence of int
         Numbers of features.
     """
@@ -22,17 +23,12 @@ class JoinedDescriptor:
         self.descriptors = tuple(descriptors)
         ends = np.cumsum(widths).tolist()
         self.blocks = tuple(slice(*pair) for pair in zip([0, *ends[:-1]], ends, strict=True))
-
-    @property
-    def cutoff(self):
-        """The largest; None if one is not known."""
-        cutoffs = [getattr(descriptor, "cutoff", None) for descriptor in self.descriptors]
-        return None if None in cutoffs else max(cutoffs)
+        cutoffs = [descriptor.cutoff for descriptor in self.descriptors]
+        self.cutoff = None if None in cutoffs else max(cutoffs)
 
     def workspace_bytes(self, structures, n_rows):
         """Memory that the rows of one block after the other take while they are made."""
-        known = [part for part in self.descriptors if hasattr(part, "workspace_bytes")]
-        return max((part.workspace_bytes(structures, n_rows) for part in known), default=0)
+        return max(part.workspace_bytes(structures, n_rows) for part in self.descriptors)
 
     def vjp(self, features, g):
         """Sum of what the blocks give; see ``AtomicFeatures.vjp``."""

@@ -104,7 +104,7 @@ class Environments:
             return np.zeros(len(self), dtype=bool)
         structures = self.structures
         # a lone atom in a large periodic box is isolated too, if one knows how far it sees
-        reach = getattr(self.features.descriptor, "cutoff", None)
+        reach = self.features.descriptor.cutoff
         alone = (structures.n_atoms == 1) & ~structures.pbc.any(axis=1)
         if isinstance(reach, (int, float)):
             length = np.linalg.norm(structures.cells, axis=2)

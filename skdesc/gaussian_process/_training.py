@@ -58,8 +58,6 @@ def _bytes_beside_rows(environments, n_points, n_elements, n_kinds):
 def _workspace_bytes(environments, n_rows):
     """Memory that a descriptor takes beside so many rows while it makes them, in bytes."""
     descriptor = environments.features.descriptor
-    if not hasattr(descriptor, "workspace_bytes"):
-        return 0
     return int(descriptor.workspace_bytes(environments.structures, n_rows))
 
 

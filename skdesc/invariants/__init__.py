@@ -1,5 +1,11 @@
 """Rotation invariants of density expansions, with their derivatives."""
 
+from ._descriptor import (
+    DensityDescriptor,
+    PowerSpectrumDescriptor,
+    TensorReducedDescriptor,
+    check_cotangent,
+)
 from ._energy_derivatives import differentiate_energies
 from ._environments import describe, memory_of_describing, pull_back
 from ._gradient_rows import gradient_rows, workspace_of_rows
@@ -10,8 +16,12 @@ from ._tensor_reduced import TensorReduced
 
 __all__ = [
     "COMPRESSIONS",
+    "DensityDescriptor",
     "PowerSpectrum",
+    "PowerSpectrumDescriptor",
     "TensorReduced",
+    "TensorReducedDescriptor",
+    "check_cotangent",
     "describe",
     "describe_means",
     "differentiate_energies",

@@ -12,12 +12,12 @@ KEPT_BYTES = 64e6
 computed twice."""
 
 
-def differentiate_energies(engine, structures, centers, center_offsets, energy_slopes):
+def differentiate_energies(descriptor, structures, centers, center_offsets, energy_slopes):
     """Derivatives of a sum of functions, each of the features of one center.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets
+    descriptor, structures, centers, center_offsets
         As for :func:`describe`.
     energy_slopes : callable
         Called with a slice of the centers and their features, (n_rows, n_features), which it may
@@ -39,12 +39,13 @@ def differentiate_energies(engine, structures, centers, center_offsets, energy_s
     strain_gradient = np.zeros((len(centers), 3, 3))
     every = np.arange(len(centers))
     for part, rows, _, species, own, pairs in neighborhoods(
-        engine, structures, centers, center_offsets
+        descriptor, structures, centers, center_offsets
     ):
         hoods = _environments_cy.Neighborhoods(
-            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
+            descriptor.expansion, descriptor.invariant, pairs, species, own,
+            descriptor.n_threads, True,
         )
-        values = np.empty((len(own), engine.invariant.n_features))
+        values = np.empty((len(own), descriptor.invariant.n_features))
         kept = None
         if 8 * len(own) * hoods.n_coefficients <= KEPT_BYTES:
             kept = np.empty((len(own), hoods.n_coefficients))

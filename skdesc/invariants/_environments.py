@@ -23,12 +23,12 @@ def centers_per_batch(n_features):
     return min(max(int(BATCH_BYTES / (8 * n_features)), 8), BATCH_CENTERS)
 
 
-def neighborhoods(engine, structures, centers, center_offsets):
+def neighborhoods(descriptor, structures, centers, center_offsets):
     """Cut the centers of some structures into batches and find their neighbors.
 
     Parameters
     ----------
-    engine : object
+    descriptor : object
         Has ``cutoff``, ``invariant``, ``n_threads`` and ``species_index(numbers)``.
     structures : Structures
         All structures.
@@ -52,8 +52,8 @@ def neighborhoods(engine, structures, centers, center_offsets):
     pairs : Pairs
         Their neighbors.
     """
-    n_threads = engine.n_threads
-    step = centers_per_batch(engine.invariant.n_features)
+    n_threads = descriptor.n_threads
+    step = centers_per_batch(descriptor.invariant.n_features)
     for part in runs(structures.offsets, BATCH_ATOMS):
         first, last = int(center_offsets[part.start]), int(center_offsets[part.stop])
         if first == last:
@@ -61,20 +61,20 @@ def neighborhoods(engine, structures, centers, center_offsets):
         batch, own = structures, centers
         if part.stop - part.start < len(structures):
             batch, own = structures[part], centers[first:last] - structures.offsets[part.start]
-        species = engine.species_index(batch.numbers)
-        pairs = find_pairs(batch, engine.cutoff, own, species, n_threads)
+        species = descriptor.species_index(batch.numbers)
+        pairs = find_pairs(batch, descriptor.cutoff, own, species, n_threads)
         for k in range(0, len(own), step):
             chunk = slice(k, min(k + step, len(own)))
             rows = slice(first + chunk.start, first + chunk.stop)
             yield part, rows, batch, species, own[chunk], pairs.take(chunk)
 
 
-def describe(engine, structures, centers, center_offsets, out=None, cleared=False):
+def describe(descriptor, structures, centers, center_offsets, out=None, cleared=False):
     """Compute the features of some centers.
 
     Parameters
     ----------
-    engine : object
+    descriptor : object
         Has ``cutoff``, ``expansion``, ``invariant``, ``n_threads`` and
         ``species_index(numbers)``.
     structures, centers, center_offsets : object
@@ -92,24 +92,25 @@ def describe(engine, structures, centers, center_offsets, out=None, cleared=Fals
         Their features; without `out`, overwritten by the next batch.
     """
     if out is None:
-        n_features = engine.invariant.n_features
+        n_features = descriptor.invariant.n_features
         buffer = np.empty((min(centers_per_batch(n_features), len(centers)), n_features))
     for _, rows, _, species, own, pairs in neighborhoods(
-        engine, structures, centers, center_offsets
+        descriptor, structures, centers, center_offsets
     ):
         values = buffer[: len(own)] if out is None else out[rows]
         _environments_cy.Neighborhoods(
-            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+            descriptor.expansion, descriptor.invariant, pairs, species, own,
+            descriptor.n_threads, False,
         ).features(values, cleared)
         yield rows, values
 
 
-def memory_of_describing(engine, structures, pooling):
+def memory_of_describing(descriptor, structures, pooling):
     """Bound the memory of :func:`describe` or ``describe_means``, and of pooling what they give.
 
     Parameters
     ----------
-    engine, structures
+    descriptor, structures
         As for :func:`describe`.
     pooling : {None, "mean", "sum", "inner"}
         What becomes of the features.
@@ -119,9 +120,10 @@ def memory_of_describing(engine, structures, pooling):
     int
         In bytes, beside arrays of one row for each center or structure of all.
     """
-    expansion, invariant, n_threads = engine.expansion, engine.invariant, engine.n_threads
+    expansion, invariant = descriptor.expansion, descriptor.invariant
+    n_threads = descriptor.n_threads
     batches = list(runs(structures.offsets, BATCH_ATOMS))
-    max_neighbors, n_bytes = search_bytes(structures, engine.cutoff, batches, n_threads)
+    max_neighbors, n_bytes = search_bytes(structures, descriptor.cutoff, batches, n_threads)
     n_bytes += n_threads * _environments_cy.scratch_bytes(
         expansion, invariant, max_neighbors, False
     )
@@ -139,12 +141,12 @@ def memory_of_describing(engine, structures, pooling):
     return n_bytes + 2**18  # and a little for offsets, indices and the like
 
 
-def pull_back(engine, structures, centers, center_offsets, cotangents):
+def pull_back(descriptor, structures, centers, center_offsets, cotangents):
     """Contract derivatives of the features with a cotangent.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets
+    descriptor, structures, centers, center_offsets
         As for :func:`describe`.
     cotangents : ndarray of shape (n_centers, n_features)
         dE/d(features) of a scalar E.
@@ -164,11 +166,12 @@ def pull_back(engine, structures, centers, center_offsets, cotangents):
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
     for part, rows, batch, species, own, pairs in neighborhoods(
-        engine, structures, centers, center_offsets
+        descriptor, structures, centers, center_offsets
     ):
         pair_gradients = np.empty_like(pairs.displacement)
         finite = _environments_cy.Neighborhoods(
-            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
+            descriptor.expansion, descriptor.invariant, pairs, species, own,
+            descriptor.n_threads, True,
         ).pair_gradients(
             np.ascontiguousarray(cotangents[rows], dtype=np.float64), pair_gradients
         )

@@ -27,12 +27,12 @@ WORKSPACE = 6e6
 _N_THREADS = 1
 
 
-def gradient_rows(engine, features, Q, weights):
+def gradient_rows(descriptor, features, Q, weights):
     """Derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with the weights held fixed.
 
     Parameters
     ----------
-    engine : object
+    descriptor : object
         The descriptor behind the features.
     features : AtomicFeatures
         The environments.
@@ -55,11 +55,11 @@ def gradient_rows(engine, features, Q, weights):
     n_rows = weights.shape[1]
     gradient = np.zeros((len(structures.positions), 3, n_rows))
     strain_gradient = np.zeros((len(structures), 3, 3, n_rows))
-    contraction = _contraction(engine)(engine, Q)
+    contraction = descriptor.contraction(descriptor, Q)
     used = np.flatnonzero(weights.any(axis=1))
     offsets = np.searchsorted(used, features.offsets)
     for part, rows, batch, species, own, pairs in neighborhoods(
-        engine, structures, features.centers[used], offsets
+        descriptor, structures, features.centers[used], offsets
     ):
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         structure = part.start + batch.structure_index[own]
@@ -74,12 +74,12 @@ def gradient_rows(engine, features, Q, weights):
     return gradient, strain_gradient
 
 
-def workspace_of_rows(engine, structures, n_rows):
+def workspace_of_rows(descriptor, structures, n_rows):
     """Bound the memory of :func:`gradient_rows` beside its result.
 
     Parameters
     ----------
-    engine, structures, n_rows
+    descriptor, structures, n_rows
         The descriptor, the structures, and the number of linear functions.
 
     Returns
@@ -87,15 +87,11 @@ def workspace_of_rows(engine, structures, n_rows):
     int
         In bytes.
     """
-    n_neighbors = bound_neighbors(structures, engine.cutoff)[0]
-    per_pair = _contraction(engine).bytes_per_pair(engine, n_rows)
+    n_neighbors = bound_neighbors(structures, descriptor.cutoff)[0]
+    per_pair = descriptor.contraction.bytes_per_pair(descriptor, n_rows)
     # no chunk is smaller than a center
     two_chunks = 2 * max(WORKSPACE, n_neighbors * per_pair)
     return int(min(two_chunks, len(structures.positions) * n_neighbors * per_pair))
-
-
-def _contraction(engine):
-    return _Factorized if hasattr(engine.layout, "unpack") else _ByJacobian
 
 
 def _chunks(pairs, bytes_per_pair):
@@ -105,12 +101,12 @@ def _chunks(pairs, bytes_per_pair):
             yield part
 
 
-class _Factorized:
+class Factorized:
     """The two matrix products, for one set of linear functions of a power spectrum."""
 
-    def __init__(self, engine, Q):
-        expansion, layout = engine.expansion, engine.layout
-        self.engine, self.Q = engine, Q
+    def __init__(self, descriptor, Q):
+        expansion, layout = descriptor.expansion, descriptor.layout
+        self.descriptor, self.Q = descriptor, Q
         self.n_max, self.n_lm = expansion.n_max, expansion.n_lm
         self.n_groups = expansion.n_groups + expansion.n_spare
         self.parts = [slice(l * l, (l + 1) ** 2) for l in range(expansion.l_max + 1)]
@@ -128,25 +124,26 @@ class _Factorized:
         ]
 
     @staticmethod
-    def bytes_per_pair(engine, n_rows):
+    def bytes_per_pair(descriptor, n_rows):
         """Derivatives of the coefficients of its species."""
-        return 24 * engine.expansion.n_lm * engine.expansion.n_max
+        return 24 * descriptor.expansion.n_lm * descriptor.expansion.n_max
 
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
-        engine = self.engine
+        descriptor = self.descriptor
         size = self.n_lm * self.n_max
-        for chunk in _chunks(pairs, self.bytes_per_pair(engine, len(self.Q))):
+        for chunk in _chunks(pairs, self.bytes_per_pair(descriptor, len(self.Q))):
             part = pairs.take(chunk)
             shape = (len(part.offsets) - 1, self.n_lm, self.n_groups, self.n_max)
             c, H = np.zeros(shape), np.zeros(shape)
             dc = np.empty((len(part.neighbor), 3, self.n_lm, self.n_max))
-            extra = 3 * self.n_lm * engine.expansion.n_pad * part.max_neighbors
+            extra = 3 * self.n_lm * descriptor.expansion.n_pad * part.max_neighbors
             _environments_cy.Neighborhoods(
-                engine.expansion, engine.invariant, part, species, own[chunk], _N_THREADS, True,
+                descriptor.expansion, descriptor.invariant, part, species, own[chunk], _N_THREADS,
+                True,
                 extra,
             ).linearize(c, H, dc)  # fmt: skip
-            dots = values[chunk] @ self.Q.T if engine.invariant.normalize else None
+            dots = values[chunk] @ self.Q.T if descriptor.invariant.normalize else None
             kinds = species[part.neighbor]
             # runs of neighbors of one species
             changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
@@ -177,26 +174,26 @@ class _Factorized:
         return inner.reshape(-1, len(self.Q))
 
 
-class _ByJacobian:
+class ByJacobian:
     """The derivatives of the features, times the coefficients of the linear functions."""
 
-    def __init__(self, engine, Q):
-        self.engine, self.Q = engine, Q
+    def __init__(self, descriptor, Q):
+        self.descriptor, self.Q = descriptor, Q
         if Q is not None:
             self.columns = [np.ascontiguousarray(Q[:, columns].T)
-                            for columns in engine.invariant.columns]
+                            for columns in descriptor.invariant.columns]
 
     @staticmethod
-    def bytes_per_pair(engine, n_rows):
+    def bytes_per_pair(descriptor, n_rows):
         """Derivatives of the features that its species takes part in, and two arrays of rows."""
-        return 24 * (max(map(len, engine.invariant.columns)) + 2 * n_rows)
+        return 24 * (max(map(len, descriptor.invariant.columns)) + 2 * n_rows)
 
     def __call__(self, pairs, species, own, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
-        engine = self.engine
-        expansion, invariant = engine.expansion, engine.invariant
+        descriptor = self.descriptor
+        expansion, invariant = descriptor.expansion, descriptor.invariant
         n_rows = 0 if self.Q is None else len(self.Q)
-        for chunk in _chunks(pairs, self.bytes_per_pair(engine, n_rows)):
+        for chunk in _chunks(pairs, self.bytes_per_pair(descriptor, n_rows)):
             part = pairs.take(chunk)
             n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
             # every pair is a block of its own: images of one atom differ in their strain
@@ -222,7 +219,7 @@ class _ByJacobian:
 
     def _contract(self, arena):
         """Derivatives of the linear functions, (n_pairs, 3, n_rows)."""
-        if self.Q is None and len(self.engine.invariant.columns) == 1:
+        if self.Q is None and len(self.descriptor.invariant.columns) == 1:
             return arena.values(0)
         result = np.empty((len(arena.place), 3, len(self.Q)))
         for g, (_, mine) in enumerate(arena.groups()):

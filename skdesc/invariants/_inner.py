@@ -8,12 +8,12 @@ from . import _environments_cy, _inner_cy, _scatter_cy
 from ._environments import neighborhoods
 
 
-def describe_means(engine, structures, centers, center_offsets):
+def describe_means(descriptor, structures, centers, center_offsets):
     """Compute the invariants of averaged coefficients.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets
+    descriptor, structures, centers, center_offsets
         As for :func:`describe`.
 
     Yields
@@ -23,21 +23,22 @@ def describe_means(engine, structures, centers, center_offsets):
     values : ndarray of shape (n_structures_of_batch, n_features)
         Their features; zeros for a structure without centers.
     """
-    for part, means in _means(engine, structures, centers, center_offsets):
-        values = np.zeros((len(means), engine.invariant.n_features))
-        _inner_cy.features(engine.expansion, engine.invariant, means, values)
+    for part, means in _means(descriptor, structures, centers, center_offsets):
+        values = np.zeros((len(means), descriptor.invariant.n_features))
+        _inner_cy.features(descriptor.expansion, descriptor.invariant, means, values)
         yield part, values
 
 
-def _means(engine, structures, centers, center_offsets):
+def _means(descriptor, structures, centers, center_offsets):
     """Averages of the coefficients, structure by structure, in a fixed order of summation."""
     counts = np.maximum(np.diff(center_offsets), 1)
     current, sums = None, None
     for part, _, batch, species, own, pairs in neighborhoods(
-        engine, structures, centers, center_offsets
+        descriptor, structures, centers, center_offsets
     ):
         coefficients = _environments_cy.Neighborhoods(
-            engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+            descriptor.expansion, descriptor.invariant, pairs, species, own, descriptor.n_threads,
+            False,
         ).coefficients()
         if part != current:
             if current is not None:
@@ -54,12 +55,12 @@ def _means(engine, structures, centers, center_offsets):
         yield current, sums
 
 
-def pull_back_means(engine, structures, centers, center_offsets, cotangents):
+def pull_back_means(descriptor, structures, centers, center_offsets, cotangents):
     """Contract derivatives of the invariants of averaged coefficients with a cotangent.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets
+    descriptor, structures, centers, center_offsets
         As for :func:`describe`.
     cotangents : ndarray of shape (n_structures, n_features)
         dE/d(features) of a scalar E.
@@ -74,24 +75,25 @@ def pull_back_means(engine, structures, centers, center_offsets, cotangents):
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
     counts = np.maximum(np.diff(center_offsets), 1)
-    for part, means in _means(engine, structures, centers, center_offsets):
+    for part, means in _means(descriptor, structures, centers, center_offsets):
         slopes = np.empty_like(means)
         _inner_cy.adjoint(
-            engine.expansion, engine.invariant, means, np.ascontiguousarray(cotangents[part]),
-            slopes,
+            descriptor.expansion, descriptor.invariant, means,
+            np.ascontiguousarray(cotangents[part]), slopes,
         )  # fmt: skip
         slopes /= counts[part][:, None, None, None]
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         mine = slice(center_offsets[part.start], center_offsets[part.stop])
         local = structures[part]
         for _, _, batch, species, own, pairs in neighborhoods(
-            engine, local, centers[mine] - atoms.start,
+            descriptor, local, centers[mine] - atoms.start,
             center_offsets[part.start : part.stop + 1] - mine.start,
         ):  # fmt: skip
             index = batch.structure_index[own]
             pair_gradients = np.empty_like(pairs.displacement)
             _environments_cy.Neighborhoods(
-                engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, True
+                descriptor.expansion, descriptor.invariant, pairs, species, own,
+                descriptor.n_threads, True,
             ).pull_back_coefficients(slopes, index, pair_gradients)
             _scatter_cy.scatter(
                 pairs.offsets, pairs.neighbor, pairs.displacement, own, index, pair_gradients,

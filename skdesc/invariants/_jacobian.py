@@ -11,12 +11,12 @@ from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 
 
-def jacobian(engine, structures, centers, center_offsets, strain=False):
+def jacobian(descriptor, structures, centers, center_offsets, strain=False):
     """Compute the derivatives of the features by positions, and by strain if asked for.
 
     Parameters
     ----------
-    engine, structures, centers, center_offsets
+    descriptor, structures, centers, center_offsets
         As for :func:`describe`.
     strain : bool, default=False
         Whether to compute derivatives by each structure's strain too.
@@ -30,13 +30,13 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
     strain_along : ndarray of shape (n_centers, 3, 3) or None
         What normalization takes away.
     """
-    expansion, invariant = engine.expansion, engine.invariant
+    expansion, invariant = descriptor.expansion, descriptor.invariant
     batches, count = [], 0
     # not of any neighbor yet, which may be all: where there are no centers
     atom, center, group = ([np.empty(0, dtype=np.intp)] for _ in range(3))
     present = np.zeros((len(centers), len(invariant.columns)), dtype=bool)
     for part, rows, _, species, own, pairs in neighborhoods(
-        engine, structures, centers, center_offsets
+        descriptor, structures, centers, center_offsets
     ):
         block, offsets, atoms = _scatter_cy.number_blocks(
             pairs.offsets, pairs.neighbor, len(species)
@@ -75,7 +75,8 @@ def jacobian(engine, structures, centers, center_offsets, strain=False):
             part = slice(some.start - rows.start, some.stop - rows.start)
             of_part = slice(pairs.offsets[part.start], pairs.offsets[part.stop])
             _environments_cy.Neighborhoods(
-                expansion, invariant, pairs.take(part), species, own[part], engine.n_threads, True,
+                expansion, invariant, pairs.take(part), species, own[part], descriptor.n_threads,
+                True,
                 extra,
             ).jacobian(
                 block[of_part], offsets[part.start : part.stop + 1], arena.place[blocks],

@@ -12,7 +12,7 @@ from libc.string cimport memset
 import numpy as np
 
 from skdesc.density._expansion_cy cimport Environment
-from skdesc.invariants._tensor_reduced_cy cimport TensorReducedKernel
+from skdesc.invariants._tensor_reduced_cy cimport TensorReducedInvariant
 
 # sums over centers are cut into as many parts whatever the number of threads
 cdef enum:
@@ -24,7 +24,7 @@ cdef class PackedCoefficients:
 
     Parameters
     ----------
-    invariant : TensorReducedKernel
+    invariant : TensorReducedInvariant
         Made of an expansion that mixes species and radial functions.
     data : ndarray of shape (n_blocks, (l_max + 1)^2, n_max)
         Coefficients of one species around one center each.
@@ -36,7 +36,7 @@ cdef class PackedCoefficients:
         Number of threads.
     """
 
-    cdef TensorReducedKernel invariant
+    cdef TensorReducedInvariant invariant
     cdef const double[:, :, ::1] data
     cdef readonly const Py_ssize_t[::1] species, offsets
     cdef readonly Py_ssize_t n_centers
@@ -44,7 +44,7 @@ cdef class PackedCoefficients:
     cdef double[:, ::1] doubles
     cdef int n_threads
 
-    def __init__(self, TensorReducedKernel invariant, data, species, offsets, int n_threads):
+    def __init__(self, TensorReducedInvariant invariant, data, species, offsets, int n_threads):
         self.invariant = invariant
         self.data, self.species, self.offsets = data, species, offsets
         self.n_centers = self.offsets.shape[0] - 1

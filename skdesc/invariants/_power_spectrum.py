@@ -7,7 +7,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from ase.data import chemical_symbols
 
-from ._power_spectrum_cy import PowerSpectrumKernel
+from ._power_spectrum_cy import PowerSpectrumInvariant
 
 COMPRESSIONS = (None, "mu1nu1", "mu2", "crossover")
 ALL = "all"
@@ -60,10 +60,10 @@ class PowerSpectrum:
     def _group(self, element):
         return len(self.species) if element == ALL else self.species.index(element)
 
-    def kernel(self, expansion, normalize):
+    def invariant(self, expansion, normalize):
         """Return the compiled invariant for an expansion."""
         pairs = [(self._group(a), self._group(b)) for a, b in self.pairs]
-        return PowerSpectrumKernel(expansion, pairs, self.symmetric, normalize)
+        return PowerSpectrumInvariant(expansion, pairs, self.symmetric, normalize)
 
     def slices(self):
         """Map each pair of groups to the slice of its features."""

@@ -24,7 +24,7 @@ from skdesc.simd._simd_cy cimport SKD_LANES
 cdef Py_ssize_t SHORT_ROW = 12_000
 
 
-cdef class PowerSpectrumKernel(Invariant):
+cdef class PowerSpectrumInvariant(Invariant):
     """Power spectrum over listed pairs of groups.
 
     Parameters

@@ -16,7 +16,7 @@ from ._couplings import (
     n_orderings,
 )
 from ._products import gather_products
-from ._tensor_reduced_cy import TensorReducedKernel
+from ._tensor_reduced_cy import TensorReducedInvariant
 
 PADDING = 8
 """Channels come in multiples of this."""
@@ -130,6 +130,29 @@ class TensorReduced:
             return [f"n{index + 1}" for index in indices]
         return [chemical_symbols[self.species[index]] for index in indices]
 
+    def with_all_axes(self, weights, per_l):
+        """View mixing weights with all five axes.
+
+        Parameters
+        ----------
+        weights : ndarray
+            Weights without the axes that are not mixed or, for l, shared.
+        per_l : bool
+            Whether every l has weights of its own.
+
+        Returns
+        -------
+        ndarray of shape (n_factors, l, species, n, n_channels)
+            Axes that are not there have length one.
+        """
+        if not per_l:
+            weights = weights[:, None]
+        if "species" not in self.reduce:
+            weights = weights[:, :, None]
+        if "radial" not in self.reduce:
+            weights = weights[:, :, :, None]
+        return weights
+
     def columns(self, weights):
         """Weights as the expansion takes them: channels padded, factors side by side.
 
@@ -165,9 +188,9 @@ class TensorReduced:
         shape = (*columns.shape[:3], self.n_factors, -1)
         return columns.reshape(shape)[..., : self.n_channels].transpose(3, 1, 0, 2, 4)
 
-    def kernel(self, expansion, normalize):
+    def invariant(self, expansion, normalize):
         """Return the compiled invariant for an expansion."""
-        return TensorReducedKernel(expansion, self, normalize)
+        return TensorReducedInvariant(expansion, self, normalize)
 
     @property
     def n_rows(self):

@@ -14,7 +14,7 @@ cdef class ProductTable:
                     double *out, bint accumulate) noexcept nogil
 
 
-cdef class TensorReducedKernel(Invariant):
+cdef class TensorReducedInvariant(Invariant):
     cdef Py_ssize_t n_channels, n_pad, n_blocks, n_terms, n_inner, n_lm
     cdef Py_ssize_t n_coefficients, n_pairs, n_rows
     cdef ProductTable pairs, features, pairs_reverse, features_reverse, pairs_tangent

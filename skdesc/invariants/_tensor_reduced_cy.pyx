@@ -43,7 +43,7 @@ cdef class ProductTable:
                     accumulate)
 
 
-cdef class TensorReducedKernel(Invariant):
+cdef class TensorReducedInvariant(Invariant):
     """Tensor-reduced invariants.
 
     Parameters

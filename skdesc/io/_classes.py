@@ -38,11 +38,18 @@ _SKLEARN = {
 }  # fmt: skip
 
 # what a fitted model of this package consists of
-_PACKAGES = ("skdesc.descriptors.", "skdesc.gaussian_process.")
+_PACKAGES = (
+    "skdesc.descriptors.", "skdesc.gaussian_process.", "skdesc.invariants._descriptor.",
+)  # fmt: skip
 
 # Where classes are that older versions saved under another name: whoever moves or renames a class
 # that files can hold adds a line, old full name to new full name, and never takes one away.
-MOVED = {}
+MOVED = {
+    "skdesc.descriptors._engine.SOAPEngine":
+        "skdesc.invariants._descriptor.PowerSpectrumDescriptor",
+    "skdesc.descriptors._tensor_reduced.TensorReducedEngine":
+        "skdesc.invariants._descriptor.TensorReducedDescriptor",
+}  # fmt: skip
 
 # rebuilt from arguments that are kept as attributes of the same names
 BY_ARGUMENTS = {

@@ -110,7 +110,7 @@ def _check_pipeline(pipeline):
 
 
 def _check_descriptor(name, soap):
-    fitted = soap._engine.parameters
+    fitted = soap._descriptor.parameters
     signature = inspect.signature(SOAPTransformer).parameters
     for key, value in soap.get_params(deep=False).items():
         value = fitted.get(key, value)
@@ -154,7 +154,7 @@ def _equal(value, default):
 
 def _lines(members, gap, state, label):
     """Yield the lines of the file."""
-    version = max(VERSIONS[soap._engine.parameters["radial_basis"]] for _, soap in members)
+    version = max(VERSIONS[soap._descriptor.parameters["radial_basis"]] for _, soap in members)
     blocks = list(_blocks(members, gap, state))
     yield f"<{label}>"
     yield f'<Potential label="{label}" init_args="IP GAP label={label}"/>'
@@ -188,7 +188,7 @@ def _blocks(members, gap, state):
     """Yield what the file has of each descriptor and species of the centers."""
     scales = np.broadcast_to(np.asarray(gap.energy_scale_, dtype=np.float64), len(members))
     for index, (_, soap) in enumerate(members):
-        p, species = soap._engine.parameters, soap.species_.tolist()
+        p, species = soap._descriptor.parameters, soap.species_.tolist()
         order = places(species, p["n_max"], p["l_max"])
         zeta, scale = state["zetas"][index], float(scales[index])
         of_block = state["block"] == index

@@ -76,7 +76,9 @@ def floors(frames, p, features, flops, fresh):
     n_lm, n = (p["l_max"] + 1) ** 2, p["n_max"]
     count = sum(map(len, frames))
     soap = SOAPTransformer(**p).fit(frames)
-    batches = neighborhoods(soap._engine, features.structures, features.centers, features.offsets)
+    batches = neighborhoods(
+        soap._descriptor, features.structures, features.centers, features.offsets
+    )
     neighbors = sum(len(pairs.neighbor) for *_, pairs in batches) / count
     channels = np.sqrt(2 * features.values.shape[1] / (p["l_max"] + 1))
     work = 2 * (neighbors * n_lm * n + n_lm * channels**2 / 2)

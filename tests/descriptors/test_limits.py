@@ -45,7 +45,7 @@ def test_estimates_of_memory(transformer, frames, parameters):
     output = n_rows * soap.n_features_out_ * np.dtype(soap.dtype).itemsize
     assert soap.memory_estimate(more) - estimate <= 3 * output + 20e6
     arrays = 120 * sum(map(len, more))  # the structures themselves, and which atoms are theirs
-    batch = soap._engine.batch_bytes(soap._locate(more)[0], soap.pooling)
+    batch = soap._descriptor.batch_bytes(soap._locate(more)[0], soap.pooling)
     assert taken_by_more < 4 * output + arrays + batch
 
 

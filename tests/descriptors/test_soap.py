@@ -205,14 +205,15 @@ def test_only_much_work_is_shared_out(crowd):
     """On a busy machine, threads that wait for one another take far longer than one."""
     every = effective_n_threads(2)  # one without OpenMP
     for frames, expected in (([molecule("CH3OH")], 1), (crowd, every)):
-        engine = SOAPTransformer(**LARGE, n_jobs=2).fit(frames)._engine
+        descriptor = SOAPTransformer(**LARGE, n_jobs=2).fit(frames)._descriptor
         structures = Structures.from_atoms(frames)
         centers = np.arange(len(structures.positions))
         for _, _, _, species, own, pairs in neighborhoods(
-            engine, structures, centers, structures.offsets
+            descriptor, structures, centers, structures.offsets
         ):
             batch = Neighborhoods(
-                engine.expansion, engine.invariant, pairs, species, own, engine.n_threads, False
+                descriptor.expansion, descriptor.invariant, pairs, species, own,
+                descriptor.n_threads, False,
             )
             assert batch.n_threads == expected
 

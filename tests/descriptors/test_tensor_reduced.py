@@ -12,7 +12,6 @@ from helpers.systems import chain, distorted_gaas, skewed_slab, wire, zoo
 from skdesc import SOAPTransformer, TensorReducedTransformer
 from skdesc.density import make_radial_basis
 from skdesc.density._reference import coefficients
-from skdesc.descriptors import _mixing_weights
 from skdesc.invariants import TensorReduced
 from skdesc.invariants import _tensor_reduced_reference as twin
 from skdesc.neighbors import find_pairs
@@ -66,9 +65,7 @@ def reference(transformer, atoms):
         orders=p["orders"] or range(min(2, order), order + 1), sketch=p["scheme"] == "sketch",
         reduce=reduce,
     )  # fmt: skip
-    weights = _mixing_weights.full(
-        transformer.mixing_weights_, reduce=reduce, per_l=p["weights_per_l"]
-    )
+    weights = layout.with_all_axes(transformer.mixing_weights_, p["weights_per_l"])
     return twin.features(twin.mix(c, weights, reduce), layout.terms)
 
 

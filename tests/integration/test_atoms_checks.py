@@ -82,7 +82,7 @@ class _NamesTooFew(_Small):
 class _LosesItsTables(_Small):
     def __getstate__(self):
         state = super().__getstate__()
-        state.pop("_engine", None)
+        state.pop("_descriptor", None)
         return state
 
 

@@ -1,23 +1,22 @@
-"""A fitted descriptor without any estimator around it: what features carry to derivatives."""
+"""Descriptors of densities, without any estimator: what features carry to their derivatives."""
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cached_property
+
 import numpy as np
 
-from ..density import RadialSpline, make_radial_basis, make_radial_scaling
+from ..density import MixedExpansion, RadialSpline, make_radial_basis, make_radial_scaling
 from ..density._expansion_cy import DensityExpansion
-from ..features import Blocks, Jacobian
-from ..invariants import (
-    PowerSpectrum,
-    describe,
-    differentiate_energies,
-    gradient_rows,
-    jacobian,
-    memory_of_describing,
-    pull_back,
-    workspace_of_rows,
-)
+from ..features import AtomicDescriptor, Blocks, Jacobian
 from ..utils.threads import effective_n_threads
+from ._energy_derivatives import differentiate_energies
+from ._environments import describe, memory_of_describing, pull_back
+from ._gradient_rows import ByJacobian, Factorized, gradient_rows, workspace_of_rows
+from ._jacobian import jacobian
+from ._power_spectrum import PowerSpectrum
+from ._tensor_reduced import TensorReduced
 
 
 def check_cotangent(g, shape, features, owner, *, finite=True):
@@ -55,10 +54,11 @@ class _Parameters(dict):
         return None
 
 
-class Engine:
-    """Tables and kernels of one set of parameters; base class.
+class DensityDescriptor(AtomicDescriptor):
+    """Features of the density around atoms, for one set of parameters; base class.
 
-    Subclasses make ``expansion``, ``invariant`` and ``layout`` in ``_build``.
+    Subclasses make ``layout``, ``expansion`` and ``invariant`` in ``_build``, and name in
+    ``contraction`` how derivatives of many linear functions are formed.
 
     Parameters
     ----------
@@ -66,7 +66,20 @@ class Engine:
         Atomic numbers, ascending.
     parameters : dict
         The validated parameters of the transformer.
+
+    Attributes
+    ----------
+    spline : RadialSpline
+        Radial functions of a neighbor's distance.
+    layout : PowerSpectrum or TensorReduced
+        Sizes, names and positions of the features.
+    expansion : DensityExpansion
+        Makes the coefficients.
+    invariant : Invariant
+        Makes the features.
     """
+
+    contraction = ByJacobian
 
     def __init__(self, species, parameters):
         self.species = np.asarray(species, dtype=np.intp)
@@ -74,6 +87,7 @@ class Engine:
         self.cutoff = float(parameters["cutoff"])
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
+        self.spline = self._make_spline()
         self._build()
 
     def _make_spline(self):
@@ -89,8 +103,13 @@ class Engine:
         )  # fmt: skip
 
     def __reduce__(self):
-        # the tables are cheap to make again and the kernels hold no other state
+        # the tables are cheap to make again, and what is compiled holds no other state
         return type(self), (self.species, dict(self.parameters))
+
+    @cached_property
+    def density_expansion(self):
+        """Expansion whose coefficients are not mixed."""
+        return DensityExpansion(self.spline, len(self.species), self.parameters["center_weight"])
 
     @property
     def n_threads(self):
@@ -141,13 +160,52 @@ class Engine:
         return gradient_rows(self, features, Q, weights)
 
 
-class SOAPEngine(Engine):
-    """Tables and kernels of the power spectrum."""
+class PowerSpectrumDescriptor(DensityDescriptor):
+    """The SOAP power spectrum."""
+
+    contraction = Factorized
 
     def _build(self):
         p = self.parameters
-        self.expansion = DensityExpansion(
-            self._make_spline(), len(self.species), p["center_weight"]
-        )
         self.layout = PowerSpectrum(self.species, p["n_max"], p["l_max"], p["compression"])
-        self.invariant = self.layout.kernel(self.expansion, p["normalize"])
+        self.expansion = self.density_expansion
+        self.invariant = self.layout.invariant(self.expansion, p["normalize"])
+
+
+class TensorReducedDescriptor(DensityDescriptor):
+    """Tensor-reduced invariants."""
+
+    def _build(self):
+        p = self.parameters
+        self.layout = TensorReduced(
+            self.species, n_max=p["n_max"], l_max=p["l_max"], n_channels=p["n_channels"],
+            orders=p["orders"], sketch=p["scheme"] == "sketch", reduce=p["reduce"],
+        )  # fmt: skip
+        weights = self.layout.with_all_axes(p["mixing_weights"], p["weights_per_l"])
+        self._mix(self.layout.columns(weights))
+
+    def _mix(self, columns):
+        """Make what depends on the mixing weights, as the expansion takes them."""
+        p = self.parameters
+        self.expansion = MixedExpansion(
+            self.spline, len(self.species), p["center_weight"], columns
+        )
+        self.invariant = self.layout.invariant(self.expansion, p["normalize"])
+
+    def with_weights(self, columns):
+        """Return a descriptor with other mixing weights.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (species, l, n, n_factors * padded channels)
+            The weights, as ``layout.columns`` gives them.
+
+        Returns
+        -------
+        TensorReducedDescriptor
+            It shares all else with this one, and is not to be saved: its ``parameters`` keep
+            the weights of this one.
+        """
+        other = copy(self)
+        other._mix(columns)
+        return other

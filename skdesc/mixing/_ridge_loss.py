@@ -21,26 +21,23 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from ..density._expansion_cy import DensityExpansion
 from ..invariants._environments import neighborhoods
 from ..invariants._environments_cy import Neighborhoods
 from ..invariants._packed_coefficients_cy import PackedCoefficients
 from ..utils.memory import check_fits_memory
-from ._force_term import ForceTerm
+from ._force_loss import ForceTerm
 
 ALPHAS = 10.0 ** np.arange(-12.0, 0.0)
 """Ridge parameters that are tried, relative to the mean square of the features."""
 
 
-def pack_coefficients(engine, spline, structures, n_copies=1):
+def pack_coefficients(descriptor, structures, n_copies=1):
     """Density coefficients of all atoms, species by species, as far as they are present.
 
     Parameters
     ----------
-    engine : TensorReducedEngine
+    descriptor : TensorReducedDescriptor
         The descriptor, with any weights.
-    spline : RadialSpline
-        Its radial functions.
     structures : Structures
         The structures.
     n_copies : int, default=1
@@ -51,12 +48,11 @@ def pack_coefficients(engine, spline, structures, n_copies=1):
     PackedCoefficients
         The coefficients.
     """
-    center_weight = engine.parameters["center_weight"]
-    expansion = DensityExpansion(spline, len(engine.species), center_weight)
+    expansion = descriptor.density_expansion
     data, species, counts = [], [], []
     n_bytes, n_centers = 0, len(structures.positions)
     for _, rows, _, index, own, pairs in neighborhoods(
-        engine, structures, np.arange(n_centers), structures.offsets
+        descriptor, structures, np.arange(n_centers), structures.offsets
     ):
         c = Neighborhoods(expansion, None, pairs, index, own, 1, False).coefficients()
         c = np.ascontiguousarray(c.transpose(0, 2, 1, 3))
@@ -71,8 +67,8 @@ def pack_coefficients(engine, spline, structures, n_copies=1):
         )  # fmt: skip
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     return PackedCoefficients(
-        engine.invariant, np.concatenate(data), np.concatenate(species).astype(np.intp),
-        offsets.astype(np.intp), engine.n_threads,
+        descriptor.invariant, np.concatenate(data), np.concatenate(species).astype(np.intp),
+        offsets.astype(np.intp), descriptor.n_threads,
     )  # fmt: skip
 
 
@@ -94,7 +90,7 @@ class MixingProblem:
 
     Parameters
     ----------
-    engine : TensorReducedEngine
+    descriptor : TensorReducedDescriptor
         The descriptor.
     structures : Structures
         The structures.
@@ -116,15 +112,15 @@ class MixingProblem:
         energies per atom beside the composition, and those of the forces this many times.
     """
 
-    def __init__(self, engine, structures, y, forces, *, shape, n_embedding, validation, alpha,
+    def __init__(self, descriptor, structures, y, forces, *, shape, n_embedding, validation, alpha,
                  forces_weight):  # fmt: skip
-        self.layout = engine.layout
+        self.layout = descriptor.layout
         self.starts, self.n_atoms = structures.offsets[:-1], structures.n_atoms
         self.y = y / self.n_atoms
         self.validation, self.train = validation, ~validation
         self.shape = shape
         self.n_embedding = min(n_embedding, shape[2])
-        index = engine.species_index(structures.numbers)
+        index = descriptor.species_index(structures.numbers)
         structure = structures.structure_index
         composition = np.zeros((len(y), shape[2]))
         known = index >= 0
@@ -136,12 +132,11 @@ class MixingProblem:
         self.composition = composition
         self.rest = self.beside_composition(self.y)
         self.alpha = alpha
-        spline = engine._make_spline()
-        self.packed = pack_coefficients(engine, spline, structures, 1 if forces is None else 2)
+        self.packed = pack_coefficients(descriptor, structures, 1 if forces is None else 2)
         self.force_term, self.error_names = None, ("train", "validation")
         if forces is not None:
             self.force_term = ForceTerm(
-                engine, spline, self.packed, structures, forces, validation
+                descriptor, self.packed, structures, forces, validation
             )
             self.error_names += ("train_forces", "validation_forces")
             self.forces_weight = (
@@ -183,7 +178,7 @@ class MixingProblem:
         own = F[self.train]
         matrix, target = own.T @ own / len(own), own.T @ self.rest[self.train] / len(own)
         if self.force_term is not None:
-            self.force_term.use(columns, rows)
+            self.force_term.set_weights(columns, rows)
             of_forces = self.force_term.normal_equations()
             matrix += self.forces_weight * of_forces[0]
             target += self.forces_weight * of_forces[1]
@@ -236,7 +231,9 @@ class MixingProblem:
         change = moved = None
         if self.force_term is not None:
             loss += self.forces_weight * errors[2] ** 2
-            change, moved = self.force_term.change(left_of_forces, 2 * self.forces_weight)
+            change, moved = self.force_term.coefficient_change(
+                left_of_forces, 2 * self.forces_weight
+            )
         columns = self.packed.weight_gradient(model.columns, a, factors, change, moved)
         gradient = self.layout.from_columns(columns)
         # the mean square of a channel is fixed: only what is orthogonal to it counts

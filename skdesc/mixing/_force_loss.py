@@ -9,13 +9,10 @@ the invariants and its change, gives the derivative: no mixed second derivatives
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
-from ..density import MixedExpansion
-from ..density._expansion_cy import DensityExpansion
 from ..features import AtomicFeatures
 from ..invariants import gradient_rows, pull_back
 from ..invariants._environments import neighborhoods
@@ -47,10 +44,8 @@ class ForceTerm:
 
     Parameters
     ----------
-    engine : TensorReducedEngine
+    descriptor : TensorReducedDescriptor
         The descriptor, with any weights.
-    spline : RadialSpline
-        Its radial functions.
     packed : PackedCoefficients
         Density coefficients of all atoms.
     structures : Structures
@@ -66,11 +61,9 @@ class ForceTerm:
         Of the forces of the training structures.
     """
 
-    def __init__(self, engine, spline, packed, structures, forces, validation):
-        self.engine, self.spline, self.packed = engine, spline, packed
-        self.expansion = DensityExpansion(
-            spline, len(engine.species), engine.parameters["center_weight"]
-        )
+    def __init__(self, descriptor, packed, structures, forces, validation):
+        self.descriptor, self.packed = descriptor, packed
+        self.expansion = descriptor.density_expansion
         known = np.logical_or.reduceat(np.isfinite(forces).any(axis=1), structures.offsets[:-1])
         self.parts = []
         for mask in (~validation & known, validation & known):
@@ -87,10 +80,10 @@ class ForceTerm:
         self.changes = np.zeros((
             len(packed.species), self.expansion.n_lm, self.expansion.n_max
         ))  # fmt: skip
-        self.moved = np.zeros(packed.n_centers, dtype=bool)
-        self.moved[self.train.atoms] = True
+        self.is_displaced = np.zeros(packed.n_centers, dtype=bool)
+        self.is_displaced[self.train.atoms] = True
 
-    def use(self, columns, rows):
+    def set_weights(self, columns, rows):
         """Go on to other weights.
 
         Parameters
@@ -100,15 +93,7 @@ class ForceTerm:
         rows : ndarray of shape (n_centers, n_features)
             Features of all centers with these.
         """
-        engine = self.engine
-        expansion = MixedExpansion(
-            self.spline, len(engine.species), engine.parameters["center_weight"], columns
-        )
-        self.mixed = SimpleNamespace(
-            layout=engine.layout, cutoff=engine.cutoff, n_threads=engine.n_threads,
-            species_index=engine.species_index, expansion=expansion,
-            invariant=engine.layout.kernel(expansion, engine.parameters["normalize"]),
-        )  # fmt: skip
+        self.descriptor = self.descriptor.with_weights(columns)
         self.rows = rows
 
     def normal_equations(self):
@@ -121,10 +106,10 @@ class ForceTerm:
             batch = structures[part]
             features = AtomicFeatures(
                 self.rows[self.train.atoms[atoms]], batch, np.arange(len(batch.positions)),
-                batch.offsets, self.mixed,
+                batch.offsets, self.descriptor,
             )  # fmt: skip
             gradient, _ = gradient_rows(
-                self.mixed, features, None, np.ones((len(batch.positions), n_features))
+                self.descriptor, features, None, np.ones((len(batch.positions), n_features))
             )
             forces = self.train.forces[atoms].ravel()
             known = np.isfinite(forces)
@@ -154,7 +139,7 @@ class ForceTerm:
             left = part.forces
             if len(part.atoms):
                 gradient, _ = pull_back(
-                    self.mixed, part.structures, np.arange(len(part.atoms)),
+                    self.descriptor, part.structures, np.arange(len(part.atoms)),
                     part.structures.offsets, cotangents,
                 )  # fmt: skip
                 left = np.nan_to_num(part.forces + gradient)
@@ -162,7 +147,7 @@ class ForceTerm:
             errors.append(np.sqrt((left**2).sum() / max(part.n_known, 1)))
         return residuals[0], errors
 
-    def change(self, left, factor):
+    def coefficient_change(self, left, factor):
         """Change of the density coefficients along what is left of the training forces.
 
         Parameters
@@ -176,7 +161,7 @@ class ForceTerm:
         -------
         change : ndarray of shape (n_blocks, (l_max + 1)^2, n_max)
             Laid out as the packed coefficients.
-        moved : ndarray of bool of shape (n_centers,)
+        is_displaced : ndarray of bool of shape (n_centers,)
             Centers whose coefficients change.
         """
         displacement = factor / self.train.n_known * left
@@ -184,15 +169,15 @@ class ForceTerm:
         offsets, species = np.asarray(self.packed.offsets), np.asarray(self.packed.species)
         n_extra = 3 * self.expansion.n_lm * self.expansion.n_pad
         for part, rows, _, index, own, pairs in neighborhoods(
-            self.mixed, structures, np.arange(len(left)), structures.offsets
+            self.descriptor, structures, np.arange(len(left)), structures.offsets
         ):
             of_batch = displacement[structures.offsets[part.start] : structures.offsets[part.stop]]
             moves = of_batch[pairs.neighbor]
             moves -= np.repeat(of_batch[own], np.diff(pairs.offsets), axis=0)
             centers = self.train.atoms[rows]
             Neighborhoods(
-                self.expansion, None, pairs, index, own, self.mixed.n_threads, True, n_extra
+                self.expansion, None, pairs, index, own, self.descriptor.n_threads, True, n_extra
             ).changes_of_coefficients(
                 moves, offsets[centers], offsets[centers + 1], species, self.changes
             )
-        return self.changes, self.moved
+        return self.changes, self.is_displaced

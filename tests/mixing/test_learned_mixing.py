@@ -12,9 +12,9 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor, TensorReducedTransformer, extract_targets
-from skdesc.descriptors import _learned_mixing
-from skdesc.descriptors._mixing_problem import MixingProblem, pack_coefficients
 from skdesc.metrics import forces_rmse
+from skdesc.mixing import _learning
+from skdesc.mixing._ridge_loss import MixingProblem, pack_coefficients
 from skdesc.structures import check_structures
 
 SMALL = {"cutoff": 4.0, "n_max": 3, "l_max": 2, "n_channels": 4, "random_state": 0}
@@ -54,10 +54,10 @@ VARIANTS = [
 
 def mixing_problem(transformer, frames, y, forces=None, alpha=1e-3):
     structures = check_structures(frames)
-    y, forces = _learned_mixing.check_targets(y, forces, structures)
+    y, forces = _learning.check_targets(y, forces, structures)
     n_l = 3 if transformer.weights_per_l else 1
     return MixingProblem(
-        transformer._engine, structures, y, forces,
+        transformer._descriptor, structures, y, forces,
         shape=(len(transformer.mixing_weights_), n_l, 6, 3, 4), n_embedding=2,
         validation=np.arange(len(y)) % 4 == 0, alpha=alpha, forces_weight=0.5,
     )  # fmt: skip
@@ -102,11 +102,11 @@ def test_gradient_with_lone_and_unknown_atoms(center_weight):
 def test_stored_coefficients_give_the_features():
     frames, _ = alloys(5)
     transformer = TensorReducedTransformer(**SMALL).fit(frames)
-    engine = transformer._engine
-    packed = pack_coefficients(engine, engine._make_spline(), check_structures(frames))
+    descriptor = transformer._descriptor
+    packed = pack_coefficients(descriptor, check_structures(frames))
     out = np.empty((20, transformer.n_features_out_))
     weights = transformer.mixing_weights_[:, None]
-    packed.features(transformer._engine.layout.columns(weights), out)
+    packed.features(transformer._descriptor.layout.columns(weights), out)
     np.testing.assert_allclose(out, transformer.transform(frames).values, atol=1e-12)
 
 

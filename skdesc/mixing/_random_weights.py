@@ -137,27 +137,3 @@ def check(weights, species, sizes):
     if not np.isfinite(array).all():
         raise ValueError("weights has NaN or infinite entries; all must be finite")
     return array
-
-
-def full(weights, *, reduce, per_l):
-    """View of weights with all five axes.
-
-    Parameters
-    ----------
-    weights : ndarray
-        Weights of the shape that :func:`axes` tells.
-    reduce, per_l
-        As for :func:`axes`.
-
-    Returns
-    -------
-    ndarray of shape (n_factors, l, species, n, n_channels)
-        Axes that are not there have length one.
-    """
-    if not per_l:
-        weights = weights[:, None]
-    if "species" not in reduce:
-        weights = weights[:, :, None]
-    if "radial" not in reduce:
-        weights = weights[:, :, :, None]
-    return weights

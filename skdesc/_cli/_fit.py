@@ -38,7 +38,8 @@ def make_metadata(frames, targets, args):
     if args.sparse_method == "config":
         metadata["config_types"] = config_types(frames)
     if args.config_sigma:
-        metadata["sigmas"] = sigmas_of_each(args, config_types(frames))
+        asked = sigmas_of_each(args, config_types(frames))
+        metadata["sigmas"] = np.where(np.isnan(asked), metadata.get("sigmas", np.nan), asked)
     return metadata
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ..exceptions import SuspiciousTargetsWarning
+from ._sigmas import read_sigmas
 from ._stored_results import StoredResults, join_first, look_alikes
 from ._structures import Structures
 from ._target_checks import LARGEST
@@ -55,6 +56,7 @@ def extract_targets(
     energies: bool | Literal["auto"] = True,
     forces: bool | Literal["auto"] = "auto",
     virials: bool | Literal["auto"] = "auto",
+    sigmas: bool | Literal["auto"] = "auto",
     energy_key: str | None = "energy",
     forces_key: str | None = "forces",
     stress_key: str | None = "stress",
@@ -77,6 +79,10 @@ def extract_targets(
         Whether to read forces. With "auto" they are read if any structure has them.
     virials : {"auto", True, False}, default="auto"
         Whether to read virials. With "auto" they are read if any structure has them.
+    sigmas : {"auto", True, False}, default="auto"
+        Whether to read noise of single structures that gap_fit writes: ``energy_sigma`` and
+        ``virial_sigma``, in eV and of the whole structure, and ``force_sigma``, in
+        eV/angstrom. With "auto" it is read if any structure has some.
     energy_key, forces_key, stress_key, virial_key : str or None
         Names under which the data are stored. The stress follows ASE: eV/angstrom^3, Voigt
         order xx yy zz yz xz xy or a 3 x 3 matrix. A virial, in eV, is preferred to a stress.
@@ -89,7 +95,10 @@ def extract_targets(
     targets : dict
         May hold ``"forces"``, a list of arrays (n_atoms, 3) in eV/angstrom, and
         ``"virials"``, an array (n_structures, 3, 3) in eV, virial = -volume * stress. Under
-        "auto", what a structure lacks is None or NaN. Pass it on as ``fit(X, y, **targets)``.
+        "auto", what a structure lacks is None or NaN. ``"sigmas"``, an array
+        (n_structures, 3), is noise as :class:`~skdesc.GAPRegressor` takes it: that of energies
+        and virials is divided by the square root of the number of atoms. Pass all of it on as
+        ``fit(X, y, **targets)``.
 
     Raises
     ------
@@ -137,6 +146,9 @@ def extract_targets(
         targets["virials"] = np.array(
             [missing if value is None else value for value in targets["virials"]]
         )
+    noise = read_sigmas(frames, sigmas)
+    if noise is not None:
+        targets["sigmas"] = noise
     return y, targets
 
 

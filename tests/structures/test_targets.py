@@ -196,7 +196,7 @@ class TestNames:
             atoms.arrays["forces_weight"] = np.ones((3, 3))
             atoms.arrays["magnetic_moments"] = np.ones((3, 3))
             atoms.set_momenta(np.ones((3, 3)))
-        assert extract_targets(frames)[1] == {}
+        assert set(extract_targets(frames)[1]) == {"sigmas"}
         assert np.isnan(extract_targets([molecule("H2")], energies="auto")[0]).all()
 
 
@@ -296,3 +296,31 @@ def test_single_atoms():
     atom = Atoms("H")
     atom.info["energy"] = -13.6
     assert extract_targets([atom])[0][0] == -13.6
+
+
+class TestSigmas:
+    """Noise that gap_fit reads from its files."""
+
+    def test_noise_of_energies_and_virials_is_that_of_the_structure(self):
+        frames = waters(forces=np.ones((3, 3)))
+        frames[0].info.update(energy_sigma=0.03, force_sigma=0.2)
+        frames[2].info.update(virial_sigma=np.array([0.6]))
+        sigmas = extract_targets(frames)[1]["sigmas"]
+        expected = np.full((3, 3), np.nan)
+        expected[0, :2] = 0.03 / np.sqrt(3), 0.2
+        expected[2, 2] = 0.6 / np.sqrt(3)
+        np.testing.assert_allclose(sigmas, expected)
+        assert "sigmas" not in extract_targets(frames, sigmas=False)[1]
+        assert "sigmas" not in extract_targets(waters())[1]
+        with pytest.raises(ValueError, match="sigmas were asked for"):
+            extract_targets(waters(), sigmas=True)
+        with pytest.raises(ValueError, match=r"sigmas is 1\.0"):
+            extract_targets(waters(), sigmas=1.0)
+
+    @pytest.mark.parametrize("value", [0.0, -1.0, np.inf, "small", True, [0.1, 0.2]])
+    def test_bad_noise_names_the_structure(self, value):
+        frames = waters()
+        frames[1].info["force_sigma"] = value
+        with pytest.raises(ValueError, match=r"frames\[1\] has force_sigma="):
+            extract_targets(frames)
+        extract_targets(frames, sigmas=False)

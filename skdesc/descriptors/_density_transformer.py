@@ -62,7 +62,7 @@ class DensityTransformer(StructureTransformer):
         structures, descriptor, centers, offsets = self._locate(X)
         self._check_memory(structures, len(centers))
         if self.pooling is None:
-            shape = (len(centers), self.n_features_out_)
+            shape = (len(centers), descriptor.layout.n_features)
             values, cleared = SPARE.take(shape, self.dtype)
             if values.dtype == np.float64:
                 for _ in descriptor.describe(structures, centers, offsets, values, cleared):
@@ -71,7 +71,7 @@ class DensityTransformer(StructureTransformer):
                 for rows, part in descriptor.describe(structures, centers, offsets):
                     values[rows] = part
             return AtomicFeatures(values, structures, centers, offsets, descriptor)
-        pooled = np.zeros((len(structures), self.n_features_out_), dtype=self.dtype)
+        pooled = np.zeros((len(structures), descriptor.layout.n_features), dtype=self.dtype)
         pool(self.pooling, descriptor, structures, centers, offsets, pooled)
         return pooled
 
@@ -97,7 +97,7 @@ class DensityTransformer(StructureTransformer):
             raise ValueError("pooled_vjp needs pooling='mean', 'sum' or 'inner', but pooling is "
                              "None; use AtomicFeatures.vjp")
         structures, descriptor, centers, offsets = self._locate(X)
-        shape = (len(structures), self.n_features_out_)
+        shape = (len(structures), descriptor.layout.n_features)
         g = check_cotangent(g, shape, "pooled features", "structure")
         return pull_back_pooled(self.pooling, descriptor, structures, centers, offsets, g)
 
@@ -134,7 +134,12 @@ class DensityTransformer(StructureTransformer):
 
     def _output_bytes(self, structures, n_centers):
         n_rows = n_centers if self.pooling is None else len(structures)
-        return n_rows * self.n_features_out_ * np.dtype(self.dtype).itemsize
+        return n_rows * self._row_bytes
+
+    @property
+    def _row_bytes(self):
+        # what the tables write, whatever the attribute says
+        return self._descriptor.layout.n_features * np.dtype(self.dtype).itemsize
 
     def _check_memory(self, structures, n_centers):
         needed = self._output_bytes(structures, n_centers)
@@ -142,8 +147,8 @@ class DensityTransformer(StructureTransformer):
             return
         check_fits_memory(
             needed,
-            f"{needed / (self.n_features_out_ * np.dtype(self.dtype).itemsize):.0f} rows of "
-            f"{self.n_features_out_} features in {self.dtype}",
+            f"{needed // self._row_bytes} rows of {self._descriptor.layout.n_features} features "
+            f"in {self.dtype}",
             self._memory_remedy + ", fewer centers, dtype='float32' or pooling, or transform "
             "fewer structures at a time; memory_estimate(X) tells what is needed",
         )

@@ -335,8 +335,8 @@ class TwoBodyTransformer(StructureTransformer):
         structures, descriptor, centers, offsets = self._locate(X)
         n_atoms = len(centers)
         check_fits_memory(
-            8 * n_atoms * self.n_features_out_,
-            f"pair features of {n_atoms} rows and {self.n_features_out_} columns",
+            8 * n_atoms * self._descriptor.n_features,
+            f"pair features of {n_atoms} rows and {self._descriptor.n_features} columns",
             "lower n_gaussians, or transform fewer structures",
         )
         values = descriptor.describe(structures)

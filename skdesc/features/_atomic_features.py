@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils.indexing import normalize_key, segments_to_indices
+from ..utils.shapes import check_indices
 from ._joined import JoinedDescriptor, join
 from ._protocol import complete
 
@@ -43,6 +44,7 @@ class AtomicFeatures:
         self.centers = np.asarray(centers, dtype=np.intp)
         self.offsets = np.asarray(offsets, dtype=np.intp)
         self.descriptor = complete(descriptor)
+        check_indices("centers", self.centers, len(structures.numbers))
         self.species = structures.numbers[self.centers]
 
     @property

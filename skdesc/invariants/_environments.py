@@ -6,6 +6,7 @@ import numpy as np
 
 from ..neighbors import find_pairs, search_bytes
 from ..utils.indexing import runs
+from ..utils.shapes import check_indices, check_offsets, check_shape
 from . import _environments_cy, _scatter_cy
 
 BATCH_ATOMS = 512
@@ -52,6 +53,7 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
     pairs : Pairs
         Their neighbors.
     """
+    check_offsets("offsets", center_offsets, len(structures), len(centers))
     n_threads = descriptor.n_threads
     step = centers_per_batch(descriptor.invariant.n_features)
     for part in runs(structures.offsets, BATCH_ATOMS):
@@ -61,6 +63,7 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
         batch, own = structures, centers
         if part.stop - part.start < len(structures):
             batch, own = structures[part], centers[first:last] - structures.offsets[part.start]
+        check_indices("centers", own, len(batch.positions))
         species = descriptor.species_index(batch.numbers)
         pairs = find_pairs(batch, descriptor.cutoff, own, species, n_threads)
         for k in range(0, len(own), step):
@@ -91,8 +94,10 @@ def describe(descriptor, structures, centers, center_offsets, out=None, cleared=
     values : ndarray of shape (n_rows, n_features)
         Their features; without `out`, overwritten by the next batch.
     """
-    if out is None:
-        n_features = descriptor.invariant.n_features
+    n_features = descriptor.invariant.n_features
+    if out is not None:
+        check_shape("out", out, (len(centers), n_features))
+    else:
         buffer = np.empty((min(centers_per_batch(n_features), len(centers)), n_features))
     for _, rows, _, species, own, pairs in neighborhoods(
         descriptor, structures, centers, center_offsets
@@ -169,12 +174,12 @@ def pull_back(descriptor, structures, centers, center_offsets, cotangents):
         descriptor, structures, centers, center_offsets
     ):
         pair_gradients = np.empty_like(pairs.displacement)
+        of_batch = np.ascontiguousarray(cotangents[rows], dtype=np.float64)
+        check_shape("g", of_batch, (len(own), descriptor.invariant.n_features))
         finite = _environments_cy.Neighborhoods(
             descriptor.expansion, descriptor.invariant, pairs, species, own,
             descriptor.n_threads, True,
-        ).pair_gradients(
-            np.ascontiguousarray(cotangents[rows], dtype=np.float64), pair_gradients
-        )
+        ).pair_gradients(of_batch, pair_gradients)
         if not finite:
             raise ValueError("g has NaN or infinite entries; all must be finite")
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])

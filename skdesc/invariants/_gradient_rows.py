@@ -16,6 +16,7 @@ from scipy.linalg import blas
 
 from ..neighbors import bound_neighbors
 from ..utils.indexing import runs
+from ..utils.shapes import check_shape
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 from ._jacobian import Arena
@@ -52,7 +53,11 @@ def gradient_rows(descriptor, features, Q, weights):
     structures = features.structures
     if Q is not None:
         Q = np.ascontiguousarray(Q, dtype=np.float64)
-    n_rows = weights.shape[1]
+    n_rows, n_features = weights.shape[1], descriptor.invariant.n_features
+    check_shape("features", features.values, (len(features.centers), n_features))
+    check_shape("weights", weights, (len(features.centers), n_rows))
+    if Q is not None:
+        check_shape("Q", Q, (n_rows, n_features))
     gradient = np.zeros((len(structures.positions), 3, n_rows))
     strain_gradient = np.zeros((len(structures), 3, 3, n_rows))
     contraction = descriptor.contraction(descriptor, Q)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils.shapes import check_shape
 from . import _environments_cy, _inner_cy, _scatter_cy
 from ._environments import neighborhoods
 
@@ -75,6 +76,7 @@ def pull_back_means(descriptor, structures, centers, center_offsets, cotangents)
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
     counts = np.maximum(np.diff(center_offsets), 1)
+    check_shape("g", cotangents, (len(structures), descriptor.invariant.n_features))
     for part, means in _means(descriptor, structures, centers, center_offsets):
         slopes = np.empty_like(means)
         _inner_cy.adjoint(

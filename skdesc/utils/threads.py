@@ -8,6 +8,10 @@ import joblib
 
 from ._threads_cy import has_openmp, max_threads
 
+# more threads than this only where there are as many cores: where the system refuses a thread,
+# OpenMP ends the process
+_MANY = 256
+
 
 def check_n_jobs(n_jobs):
     """Refuse a parameter `n_jobs` that is neither None nor an integer other than 0.
@@ -58,4 +62,4 @@ def effective_n_threads(n_jobs):
         return max(1, min(max_threads(), joblib.cpu_count(only_physical_cores=True)))
     if n_jobs < 0:
         return max(1, joblib.cpu_count() + 1 + n_jobs)
-    return int(n_jobs)
+    return int(n_jobs) if n_jobs <= _MANY else min(int(n_jobs), max(_MANY, joblib.cpu_count()))

@@ -1,0 +1,69 @@
+"""Shapes of arrays that compiled code reads and writes, compared before it is called."""
+
+
+def check_shape(name, array, shape):
+    """Refuse an array of another shape than compiled code will take it to have.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array.
+    array : ndarray
+        The array.
+    shape : tuple of int
+        What its shape must be.
+
+    Raises
+    ------
+    ValueError
+        With both shapes.
+    """
+    if array.shape != shape:
+        raise ValueError(f"{name} has the shape {array.shape}, but must have the shape {shape}, "
+                         "that of the descriptor; pass features and the descriptor that made them")
+
+
+def check_offsets(name, offsets, n_owners, n_rows):
+    """Refuse offsets that do not cut rows into one run for each owner.
+
+    Parameters
+    ----------
+    name : str
+        Name of the offsets.
+    offsets : ndarray of int
+        Where the rows of each owner begin, and the number of all.
+    n_owners, n_rows : int
+        Numbers of owners and of rows.
+
+    Raises
+    ------
+    ValueError
+        If they do anything else.
+    """
+    good = offsets.shape == (n_owners + 1,) and offsets[0] == 0 and offsets[-1] == n_rows
+    if not (good and (offsets[1:] >= offsets[:-1]).all()):
+        raise ValueError(f"{name} is {offsets!s:.200}, but must ascend from 0 to {n_rows} in "
+                         f"{n_owners} steps; pass that of the structures that come with it")
+
+
+def check_indices(name, index, size):
+    """Refuse indices that lie outside of an array that compiled code reads.
+
+    Parameters
+    ----------
+    name : str
+        What the indices are.
+    index : ndarray of int
+        The indices.
+    size : int
+        Length of the array.
+
+    Raises
+    ------
+    ValueError
+        With the first index that is out of range.
+    """
+    if index.size and not (index.min() >= 0 and index.max() < size):
+        bad = index[(index < 0) | (index >= size)][0]
+        raise ValueError(f"{name} has {bad}, but must have indices from 0 to {size - 1}; pass "
+                         "those of the structures that come with it")

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AtomicDescriptor": "skdesc.features",
     "AtomicFeatures": "skdesc.features",
+    "AutoPotential": "skdesc.auto",
     "CachedDescriptor": "skdesc.descriptors",
     "FeatureCache": "skdesc.descriptors",
     "GAPRegressor": "skdesc.gaussian_process",

@@ -1,0 +1,146 @@
+"""Structures with their targets, and parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from ..structures import as_column, check_structures, extract_targets
+from ..structures._target_checks import check_block, check_forces, check_one_per_structure
+from ..utils.folds import take
+
+
+@dataclass
+class LabeledStructures:
+    """Structures with energies and, where there are some, forces and virials.
+
+    Attributes
+    ----------
+    frames : list of ase.Atoms
+        The structures.
+    y : ndarray of shape (n_structures,)
+        Energies in eV; NaN where unknown.
+    forces : list of (ndarray of shape (n_atoms, 3) or None), or None
+        In eV/angstrom.
+    virials : ndarray of shape (n_structures, 3, 3) or None
+        In eV; NaN where unknown.
+    sigmas : array-like, dict or None
+        Noise of single structures or of kinds, as in :meth:`skdesc.GAPRegressor.fit`.
+    config_types : list of str or None
+        Kind of each structure.
+    """
+
+    frames: list[Atoms]
+    y: np.ndarray
+    forces: list | None = None
+    virials: np.ndarray | None = None
+    sigmas: object = None
+    config_types: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def n_atoms(self) -> np.ndarray:
+        """Number of atoms of each structure."""
+        return np.array([len(atoms) for atoms in self.frames], dtype=np.intp)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Those of energy, forces and virials that are known for some structure."""
+        known = {
+            "energy": np.isfinite(self.y).any(),
+            "forces": self.forces is not None
+            and any(block is not None and np.isfinite(block).any() for block in self.forces),
+            "virials": self.virials is not None and np.isfinite(self.virials).any(),
+        }
+        return tuple(name for name, is_known in known.items() if is_known)
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols, by atomic number."""
+        numbers = {int(z): symbol for atoms in self.frames
+                   for z, symbol in zip(atoms.numbers, atoms.symbols, strict=True)}  # fmt: skip
+        return [numbers[z] for z in sorted(numbers)]
+
+    @property
+    def metadata(self) -> dict:
+        """Arguments of :meth:`skdesc.GAPRegressor.fit` beside descriptors and energies."""
+        names = ("forces", "virials", "sigmas", "config_types")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    def take(self, index: np.ndarray) -> LabeledStructures:
+        """Some of the structures, in the order of an index array."""
+        by_kind = isinstance(self.sigmas, dict)
+        return LabeledStructures(
+            [self.frames[i] for i in index],
+            self.y[index],
+            take(self.forces, index),
+            take(self.virials, index),
+            self.sigmas if by_kind else take(self.sigmas, index),
+            take(self.config_types, index),
+        )
+
+
+def collect(X, y=None, *, forces=None, virials=None, sigmas=None, config_types=None):
+    """Check structures and targets, and take targets from the structures if `y` is None.
+
+    Parameters
+    ----------
+    X : sequence of ase.Atoms
+        The structures.
+    y, forces, virials, sigmas, config_types : object
+        As in :meth:`skdesc.AutoPotential.fit`.
+
+    Returns
+    -------
+    LabeledStructures
+        With `config_types` from ``atoms.info`` if none were given and every structure has one.
+    """
+    check_structures(X)
+    frames = list(as_column(X)[:, 0])
+    if y is None:
+        if forces is not None or virials is not None:
+            raise ValueError(
+                "y is None, but must be given together with forces or virials; give the energies, "
+                "or none of the three to read all of them from the structures"
+            )
+        y, targets = extract_targets(frames)
+        forces, virials = targets.get("forces"), targets.get("virials")
+    y = _energies(y, len(frames))
+    if forces is not None:
+        forces = check_forces(forces, [len(atoms) for atoms in frames])
+    if virials is not None:
+        virials = _virials(virials, len(frames))
+    if config_types is not None:
+        check_one_per_structure("config_types", config_types, len(frames))
+        config_types = [str(kind) for kind in np.asarray(config_types, dtype=object)]
+    elif all("config_type" in atoms.info for atoms in frames):
+        config_types = [str(atoms.info["config_type"]) for atoms in frames]
+    if sigmas is not None and not isinstance(sigmas, dict):
+        check_one_per_structure("sigmas", sigmas, len(frames))
+    return LabeledStructures(frames, y, forces, virials, sigmas, config_types)
+
+
+def _energies(y: Sequence[float], n_structures: int) -> np.ndarray:
+    check_one_per_structure("y", y, n_structures)
+    y = np.array([np.nan if value is None else value for value in y], dtype=np.float64)
+    if y.shape != (n_structures,):
+        raise ValueError(f"y has the shape {y.shape}, but must have one energy per structure; "
+                         "give a flat sequence")
+    if np.isinf(y).any():
+        raise ValueError(f"y[{int(np.flatnonzero(np.isinf(y))[0])}] is infinite, but must be a "
+                         "number of eV; use NaN for an energy that is not known")
+    if not np.isfinite(y).any():
+        raise ValueError("y is NaN for all structures, but at least one energy must be known: "
+                         "forces and virials leave a constant open; give one")
+    return y
+
+
+def _virials(virials, n_structures: int) -> np.ndarray:
+    check_one_per_structure("virials", virials, n_structures)
+    blocks = [check_block("virials", block, index, (3, 3)) for index, block in enumerate(virials)]
+    return np.array([np.full((3, 3), np.nan) if block is None else block for block in blocks])

@@ -1,0 +1,118 @@
+"""Errors of predictions by quantity, and when a model is no worse than another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._data import LabeledStructures
+
+TOLERANCE = 1.02
+"""A model is no worse than another if none of its errors is larger than this times the other's."""
+
+# how strongly an error above that of the default counts in the score, per unit of its logarithm
+_PENALTY = 10.0
+# keeps logarithms finite where a model is exact, in eV
+_SMALLEST = 1e-9
+
+
+def residuals(data: LabeledStructures, predicted: dict) -> dict[str, list[np.ndarray]]:
+    """Differences of prediction and target, structure by structure.
+
+    Parameters
+    ----------
+    data : LabeledStructures
+        The structures.
+    predicted : dict
+        "energy", and what else was predicted of "forces" and "virials".
+
+    Returns
+    -------
+    dict of str to list of ndarray
+        Flat arrays, empty where nothing is known: energies and virials in eV per atom, forces
+        in eV/angstrom.
+    """
+    n_atoms = data.n_atoms
+    targets = {"energy": data.y, "forces": data.forces, "virials": data.virials}
+    result = {}
+    for quantity in data.quantities:
+        if quantity not in predicted:
+            continue
+        divisors = np.ones(len(data)) if quantity == "forces" else n_atoms
+        result[quantity] = [
+            _known_differences(value, target, divisor)
+            for value, target, divisor in zip(
+                predicted[quantity], targets[quantity], divisors, strict=True
+            )
+        ]
+    return result
+
+
+def _known_differences(predicted, target, divisor) -> np.ndarray:
+    if target is None:
+        return np.empty(0)
+    difference = (np.ravel(predicted) - np.ravel(target)) / divisor
+    return difference[np.isfinite(difference)]
+
+
+def errors_of(differences: dict[str, list[np.ndarray]]) -> dict[str, float]:
+    """Mean absolute and root mean square errors.
+
+    Parameters
+    ----------
+    differences : dict of str to list of ndarray
+        As :func:`residuals` gives them.
+
+    Returns
+    -------
+    dict of str to float
+        Keys such as "energy_mae" and "forces_rmse", in the units of the differences; quantities
+        without any known value are left out.
+    """
+    errors = {}
+    for quantity, blocks in differences.items():
+        values = np.concatenate([np.empty(0), *blocks])
+        if values.size:
+            errors[f"{quantity}_mae"] = float(np.mean(np.abs(values)))
+            errors[f"{quantity}_rmse"] = float(np.sqrt(np.mean(np.square(values))))
+    return errors
+
+
+def ratios(errors: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
+    """Errors relative to those of another model, for all that both have."""
+    return {
+        name: max(errors[name], _SMALLEST) / max(reference[name], _SMALLEST)
+        for name in errors
+        if name in reference
+    }
+
+
+def is_no_worse(errors: dict[str, float], reference: dict[str, float] | None) -> bool:
+    """Whether no error exceeds that of another model by more than :data:`TOLERANCE`."""
+    return reference is None or all(r <= TOLERANCE for r in ratios(errors, reference).values())
+
+
+def score(errors: dict[str, float], reference: dict[str, float] | None = None) -> float:
+    """Minus the mean logarithm of the errors of energies and forces; the larger, the better.
+
+    Relative improvements count alike, whatever the units. Absolute and square errors both count,
+    as square errors are often those of one or two structures.
+
+    Parameters
+    ----------
+    errors : dict of str to float
+        As :func:`errors_of` gives them.
+    reference : dict of str to float, default=None
+        Errors that should not be exceeded; every quantity that exceeds them, virials included,
+        lowers the score.
+
+    Returns
+    -------
+    float
+        The score.
+    """
+    counted = [value for name, value in errors.items() if not name.startswith("virials")]
+    result = -float(np.mean(np.log(np.maximum(counted, _SMALLEST))))
+    if reference is not None:
+        excess = [np.log(r) for r in ratios(errors, reference).values()]
+        result -= _PENALTY * sum(max(0.0, value) for value in excess)
+    return result

@@ -1,0 +1,358 @@
+"""``AutoPotential``: the best potential that can be found within a given time."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ..gaussian_process._diagnostics import warn_of_forces
+from ..gaussian_process._label_checks import warn_of_missing_energies
+from ..utils.html import FittedCaption
+from ._candidates import default_candidate
+from ._cost import Clock
+from ._data import LabeledStructures, collect
+from ._errors import ratios
+from ._plan import Search, finish
+from ._split import FEWEST, make_split
+
+
+class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
+    """Find and fit a good potential within a given time.
+
+    The default pipeline, ``SOAPTransformer()`` and ``GAPRegressor()``, is fitted first. Then
+    other descriptors (pairs, near and far SOAP, tensor-reduced descriptors of two and three
+    neighbors, mixing weights for many elements), numbers of sparse points and noise levels are
+    compared on structures that are held back, first on a small part of the data with few sparse
+    points; the better ones get more of both. The model that is returned has no error, of any
+    quantity, above 1.02 times that of the default pipeline on what was held back. At the end it
+    learns from what was held back as well.
+
+    Parameters
+    ----------
+    time_budget : float, default=600
+        Seconds that a fit may take. It ends earlier if there is nothing left to try, and after
+        Ctrl-C, with the best so far. The first fits are made even if they take longer.
+    time_per_atom : float, default=None
+        Most seconds that energy and forces of one atom may take, measured on some 200 atoms of
+        this machine at a time. If given, the best model within it is returned, even if the
+        default pipeline, being slower, has smaller errors.
+    n_jobs : int, default=None
+        Threads of the estimators, -1 for all cores, None for one.
+    random_state : int, RandomState or None, default=None
+        Decides which structures are held back, and seeds all estimators. Which candidates are
+        tried, and with how many sparse points, depends on measured times as well, so that two
+        fits agree only as far as their times do.
+    verbose : int, default=0
+        Whether to print what is tried to the standard error stream.
+
+    Attributes
+    ----------
+    pipeline_ : Pipeline
+        The potential, with steps "descriptor" and "gap": an ordinary pipeline of this package
+        that can be saved, exported, and searched further.
+    leaderboard_ : list of dict
+        What was tried, the best first: "candidate", errors on what was held back
+        ("energy_mae", "energy_rmse", "forces_mae", ..., in eV per atom and eV/angstrom; virials
+        in eV per atom), "score" (minus the mean logarithm of those of energies and forces),
+        "time_per_atom" in seconds, "share" of the data learned from, "n_structures",
+        "n_points" (sparse points), "seconds" it took, noise levels, and whether it is "chosen".
+        What could not be fitted has "failure" in their place.
+    front_ : list of dict
+        Entries that no other beats in both score and time per atom, the fastest first, each
+        with its fitted "pipeline", which has not learned from what was held back; see
+        :meth:`select`.
+    improvement_ : dict of str to float
+        Errors on what was held back, relative to those of the default pipeline. Empty if nothing
+        could be held back or the default could not be fitted.
+    held_back_ : ndarray of int
+        Structures that candidates were compared on. Of a small set, each fifth in turn: all.
+    has_learned_all_ : bool
+        Whether `pipeline_` has learned from all structures, those held back included.
+    seconds_ : float
+        How long the fit took.
+
+    See Also
+    --------
+    TwoStagePSOSearchCV : Search over a pipeline of your own.
+    GAPRegressor : The regressor of every candidate.
+
+    Notes
+    -----
+    Consecutive structures of a kind (by `config_types`, or by elements and periodicity) are held
+    back in blocks, because neighbors in time of a trajectory are nearly copies of one another.
+    Isolated atoms, and all structures with an element that no other has, are always learned.
+    With `sigmas` noise is not adjusted. Structures of fewer than five in all are not held back:
+    the default pipeline is fitted to them, with a warning.
+
+    Examples
+    --------
+    >>> from skdesc import AutoPotential
+    >>> from skdesc.datasets import load_carbon_dimer
+    >>> data = load_carbon_dimer()
+    >>> frames = [data.frames[i] for i in data.train]
+    >>> auto = AutoPotential(time_budget=5, random_state=0).fit(frames)
+    >>> auto.leaderboard_[0]["chosen"]
+    True
+    >>> all(ratio <= 1.02 for ratio in auto.improvement_.values())
+    True
+    >>> energies, forces = auto.predict(frames[:2], return_forces=True)
+    """
+
+    __metadata_request__fit = dict.fromkeys(("forces", "virials", "sigmas", "config_types"), True)
+    __metadata_request__predict = dict.fromkeys(
+        ("return_std", "return_forces", "return_virials"), True
+    )
+
+    def __init__(
+        self,
+        *,
+        time_budget: float = 600,
+        time_per_atom: float | None = None,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ):
+        self.time_budget = time_budget
+        self.time_per_atom = time_per_atom
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Sequence,
+        y: Sequence[float] | None = None,
+        *,
+        forces: Sequence | None = None,
+        virials: Sequence | None = None,
+        sigmas: Sequence | dict | None = None,
+        config_types: Sequence[str] | None = None,
+    ) -> AutoPotential:
+        """Search for a potential and fit it.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y : array-like of shape (n_structures,), default=None
+            Total energies, in eV; NaN where one is not known. None to read energies, forces and
+            virials from the structures, see :func:`skdesc.extract_targets`.
+        forces : sequence of array-like of shape (n_atoms, 3), default=None
+            Forces of each structure, in eV/angstrom; None or NaN where they are not known.
+        virials : array-like of shape (n_structures, 3, 3), default=None
+            Virials, in eV; None or NaN where they are not known.
+        sigmas, config_types : object, default=None
+            As in :meth:`skdesc.GAPRegressor.fit`. Kinds are read from ``atoms.info`` if every
+            structure has a "config_type".
+
+        Returns
+        -------
+        self : AutoPotential
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If structures, targets or parameters are not what they must be, or no candidate
+            could be fitted.
+        """
+        self._check_parameters()
+        clock = Clock(float(self.time_budget))
+        data = collect(X, y, forces=forces, virials=virials, sigmas=sigmas,
+                       config_types=config_types)  # fmt: skip
+        rng = check_random_state(self.random_state)
+        warn_of_missing_energies(data.y, stacklevel=3)
+        warn_of_forces(data.forces, stacklevel=3)
+        split = make_split(data, rng) if len(data) >= FEWEST else []
+        seed = int(rng.randint(2**31 - 1))
+        if not split:
+            self._fit_default(data, seed)
+        else:
+            self._search(Search(
+                data, split, clock, time_per_atom=self.time_per_atom, n_jobs=self.n_jobs,
+                random_state=seed, verbose=self.verbose,
+            ))  # fmt: skip
+        self._data = data
+        self.seconds_ = clock.elapsed
+        return self
+
+    def _check_parameters(self):
+        for name in ("time_budget", "time_per_atom"):
+            value = getattr(self, name)
+            if value is None and name == "time_per_atom":
+                continue
+            is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+            if not is_number or not 0 < value < np.inf:
+                raise ValueError(f"{name} is {value!r}, but must be a positive number of seconds; "
+                                 "give one")
+
+    def _fit_default(self, data: LabeledStructures, seed: int):
+        """Fit the default pipeline to a set of which nothing can be held back."""
+        warnings.warn(
+            f"X has {len(data)} structures, but at least {FEWEST} that are no isolated atoms are "
+            "needed to hold some back and compare models; the default pipeline was fitted, and "
+            "its errors are not known: give more structures",
+            UserWarning,
+            stacklevel=3,
+        )
+        candidate = default_candidate()
+        features = candidate.descriptor(self.n_jobs)
+        gap = candidate.regressor(0, self.n_jobs, seed)
+        gap.fit(features.fit_transform(data.frames), data.y, **data.metadata)
+        self.pipeline_ = Pipeline([("descriptor", features), ("gap", gap)])
+        record = {"candidate": candidate.name, "share": 1.0, "n_structures": len(data),
+                  "n_points": len(gap.weights_), "chosen": True}  # fmt: skip
+        self.leaderboard_ = [record]
+        self.front_ = [{**record, "pipeline": self.pipeline_}]
+        self.improvement_, self.held_back_ = {}, np.empty(0, dtype=np.intp)
+        self.has_learned_all_ = True
+
+    def _search(self, search: Search):
+        """Run a search, and take its results."""
+        best = search.run()
+        self.pipeline_, self.has_learned_all_, told = finish(search, best)
+        for message in (*search.warnings, *told):
+            warnings.warn(message.message, stacklevel=4)
+        ranked = sorted(search.results, key=lambda result: (result is not best, -result.score))
+        self.leaderboard_ = [{**r.record, "chosen": r is best} for r in ranked]
+        self.leaderboard_ += [{**failure, "chosen": False} for failure in search.failures]
+        self.front_ = [
+            {**r.record, "chosen": r is best, "pipeline": r.pipeline} for r in search.front()
+        ]
+        default = search.default
+        self.improvement_ = ratios(best.errors, default.errors) if default else {}
+        self.held_back_ = np.unique(np.concatenate([held for _, held in search.split]))
+        self._warn_of_time(search)
+
+    def _warn_of_time(self, search: Search):
+        """Say what the time budget did not suffice for."""
+        share = search.default.record["share"] if search.default else 1.0
+        if share < 1.0:
+            warnings.warn(
+                f"time_budget is {search.clock.budget:g} s, but must be longer for the default "
+                f"pipeline to learn from all data: it was compared after learning from "
+                f"{100 * share:.0f} %; raise time_budget",
+                UserWarning,
+                stacklevel=4,
+            )
+        if not self.has_learned_all_:
+            reason = "the fit was interrupted" if search.is_interrupted else (
+                f"time_budget is {search.clock.budget:g} s"
+            )  # fmt: skip
+            warnings.warn(
+                f"{reason}, so the potential has not learned from all structures; fit pipeline_ "
+                "to all of them, or raise time_budget",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def predict(
+        self,
+        X: Sequence,
+        return_std: bool = False,
+        return_forces: bool = False,
+        return_virials: bool = False,
+    ):
+        """Predict energies, and what else is asked for.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        return_std : bool, default=False
+            Whether to return standard deviations of the energies, in eV.
+        return_forces : bool, default=False
+            Whether to return forces, in eV/angstrom.
+        return_virials : bool, default=False
+            Whether to return virials, in eV.
+
+        Returns
+        -------
+        ndarray of shape (n_structures,), or tuple
+            Total energies in eV; if anything else is asked for, a tuple that begins with them,
+            see :meth:`skdesc.GAPRegressor.predict`.
+        """
+        check_is_fitted(self, "pipeline_")
+        return self.pipeline_.predict(
+            X, return_std=return_std, return_forces=return_forces, return_virials=return_virials
+        )
+
+    def score(self, X: Sequence, y: Sequence[float] | None = None, sample_weight=None) -> float:
+        """Coefficient of determination of the total energies.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y : array-like of shape (n_structures,), default=None
+            Total energies, in eV; None to read them from the structures.
+        sample_weight : array-like of shape (n_structures,), default=None
+            Weights of the structures.
+
+        Returns
+        -------
+        float
+            At most 1. :mod:`skdesc.metrics` has errors per atom and of forces.
+        """
+        if y is None:
+            y = collect(X).y
+        return super().score(X, y, sample_weight)
+
+    def calculator(self, **kwargs):
+        """ASE calculator of the potential.
+
+        Parameters
+        ----------
+        **kwargs : object
+            For :class:`skdesc.calculator.SkdescCalculator`.
+
+        Returns
+        -------
+        skdesc.calculator.SkdescCalculator
+            Energies, forces and stresses of single structures.
+        """
+        from ..calculator import SkdescCalculator
+
+        check_is_fitted(self, "pipeline_")
+        return SkdescCalculator(self.pipeline_, **kwargs)
+
+    def select(self, index: int) -> AutoPotential:
+        """Take another model of the front, one that is faster or more accurate.
+
+        Parameters
+        ----------
+        index : int
+            Position in `front_`.
+
+        Returns
+        -------
+        self : AutoPotential
+            `pipeline_` is that of the entry from now on. It has not learned from what was held
+            back; ``clone(auto.pipeline_).fit(...)`` learns from all structures.
+        """
+        check_is_fitted(self, "pipeline_")
+        if not isinstance(index, numbers.Integral) or not 0 <= index < len(self.front_):
+            raise ValueError(f"index is {index!r}, but must be an integer from 0 to "
+                             f"{len(self.front_) - 1}; choose an entry of front_")
+        self.pipeline_, self.has_learned_all_ = self.front_[index]["pipeline"], False
+        for entry in self.front_:
+            entry["chosen"] = entry is self.front_[index]
+        return self
+
+    def _caption(self):
+        chosen = self.leaderboard_[0]
+        return f"{chosen['candidate']}: {chosen['n_points']} sparse points"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.target_tags.required = False
+        return tags

@@ -1,0 +1,301 @@
+"""One candidate fitted to part of the data with some sparse points."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from copy import copy
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from ..exceptions import (
+    SuspiciousTargetsWarning,
+    UntrustworthyFitError,
+    UntrustworthyFitWarning,
+)
+from ._candidates import Candidate
+from ._cost import Size, Timing, count_rows
+from ._data import LabeledStructures
+from ._errors import errors_of, residuals, score
+from ._noise import adjust_noise
+
+# the cost of a prediction is that of about so many atoms at once
+_ATOMS_TO_TIME = 200
+# noise is adjusted on part of what is held back, of about so many atoms
+_ATOMS_TO_ADJUST = 2500
+_NOISE = ("sigma_energy", "sigma_forces", "sigma_virials")
+
+
+class Trial:
+    """A candidate with some sparse points, learned from part of what is not held back.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What is fitted.
+    points : int
+        Sparse points per element; of the default pipeline, those of its regressor.
+    data : LabeledStructures
+        All structures.
+    split : list of (train, held_back)
+        Index arrays.
+    n_jobs, random_state : int or None
+        For the estimators.
+
+    Attributes
+    ----------
+    transformer : estimator
+        Fitted to the first training part.
+    regressors : list of GAPRegressor
+        One for each pair of the split.
+    noise : dict of str to float
+        Noise levels.
+    errors : dict of str to float
+        On what is held back.
+    timing : Timing
+        What it took.
+    time_per_atom : float
+        Seconds for energy and forces of an atom.
+    """
+
+    def __init__(self, candidate: Candidate, points: int, data: LabeledStructures, split,
+                 n_jobs=None, random_state=0):  # fmt: skip
+        self.candidate, self.points = candidate, points
+        self.n_jobs, self.random_state = n_jobs, random_state
+        self._data, self._split = data, split
+        self.quantities = data.quantities
+        self.errors: dict[str, float] = {}
+        self.noise: dict[str, float] = {}
+        self.time_per_atom = np.nan
+        # noise to begin with, instead of the candidate's
+        self.first_noise: dict[str, float] = {}
+
+    @property
+    def score(self) -> float:
+        """Score of the errors held back, without regard to any reference."""
+        return score(self.errors) if self.errors else -np.inf
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Structures that the first regressor has learned."""
+        return self._split[0][0]
+
+    @property
+    def seconds(self) -> float:
+        """Time that fit and adjustment have taken."""
+        return self._seconds
+
+    def fit(self) -> Trial:
+        """Learn from the training parts."""
+        start = time.perf_counter()
+        self.transformer = self.candidate.descriptor(self.n_jobs)
+        train = self._split[0][0]
+        self.transformer.fit([self._data.frames[i] for i in train])
+        self.n_features = getattr(self.transformer, "n_features_out_", None)
+        self.regressors, self._held_back = [], []
+        describing = learning = 0.0
+        for train, held_back in self._split:
+            part = self._data.take(train)
+            before = time.perf_counter()
+            features = self.transformer.transform(part.frames)
+            self._held_back.append(
+                self.transformer.transform([self._data.frames[i] for i in held_back])
+            )
+            described = time.perf_counter()
+            regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
+            regressor.set_params(**self.first_noise)
+            self.regressors.append(regressor.partial_fit(features, part.y, **part.metadata))
+            describing += described - before
+            learning += time.perf_counter() - described
+        self.timing = Timing(self.size(), describing, learning)
+        self._seconds = time.perf_counter() - start
+        self._read_noise()
+        return self
+
+    def size(self, split=None, n_points=None) -> Size:
+        """Size of a fit of this candidate, by default of this trial."""
+        split = split or self._split
+        n_atoms = self._data.n_atoms
+        train = np.concatenate([pair[0] for pair in split])
+        held_back = np.concatenate([pair[1] for pair in split])
+        if n_points is None:
+            n_points = int(np.mean([len(regressor.weights_) for regressor in self.regressors]))
+        return Size(
+            int(n_atoms[train].sum()),
+            count_rows(self._data.take(train)),
+            int(n_atoms[held_back].sum()),
+            n_points,
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """Find the errors on what is held back."""
+        start = time.perf_counter()
+        self.errors = errors_of(self.held_back_residuals())
+        self._seconds += time.perf_counter() - start
+        return self.errors
+
+    def held_back_residuals(self, step: int = 1) -> dict[str, list[np.ndarray]]:
+        """Differences of prediction and target of what is held back, fold after fold.
+
+        Parameters
+        ----------
+        step : int, default=1
+            Every so-manieth structure only.
+
+        Returns
+        -------
+        dict of str to list of ndarray
+            As of :func:`residuals`.
+        """
+        result: dict[str, list] = {}
+        for features, regressor, (_, held_back) in zip(
+            self._held_back, self.regressors, self._split, strict=True
+        ):
+            chosen = np.arange(0, len(held_back), step)
+            part = self._data.take(held_back[chosen])
+            predicted = self._predict(regressor, features[chosen] if step > 1 else features)
+            for quantity, blocks in residuals(part, predicted).items():
+                result.setdefault(quantity, []).extend(blocks)
+        return result
+
+    def _predict(self, regressor, features) -> dict:
+        options = {f"return_{q}": q in self.quantities for q in ("forces", "virials")}
+        predicted = regressor.predict(features, **options)
+        names = ["energy", *(q for q in ("forces", "virials") if q in self.quantities)]
+        return dict(zip(names, predicted if len(names) > 1 else [predicted], strict=True))
+
+    def adjust(self, factors, reference, has_time) -> dict[str, float]:
+        """Adjust the noise to what is held back, and find the errors.
+
+        Parameters
+        ----------
+        factors : tuple of float
+            Steps, see :func:`adjust_noise`.
+        reference : dict of str to list of ndarray, or None
+            Residuals of a model whose errors should not be exceeded.
+        has_time : callable
+            Whether another evaluation may begin.
+
+        Returns
+        -------
+        dict of str to float
+            The errors.
+        """
+        start = time.perf_counter()
+        step = max(1, self.timing.size.n_held_back // _ATOMS_TO_ADJUST)
+        limits = None
+        if reference is not None:
+            limits = errors_of({name: blocks[::step] for name, blocks in reference.items()})
+
+        def evaluate(noise):
+            """Score of some noise, minus infinity if rounding errors would spoil the model."""
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UntrustworthyFitWarning)
+                try:
+                    if noise != self.noise:
+                        self.solve(noise)
+                except (UntrustworthyFitError, UntrustworthyFitWarning):
+                    self.noise = {}
+                    return -np.inf
+            before = time.perf_counter()
+            result = score(errors_of(self.held_back_residuals(step)), limits)
+            self.timing.predict = time.perf_counter() - before
+            return result
+
+        if self._data.sigmas is None:
+            best = adjust_noise(self.noise, self.quantities, factors, evaluate, has_time)
+            if best != self.noise:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UntrustworthyFitWarning)
+                    self.solve(best)
+        self._seconds += time.perf_counter() - start
+        return self.evaluate()
+
+    def solve(self, noise: dict[str, float]) -> None:
+        """Change the noise of all regressors."""
+        start = time.perf_counter()
+        for regressor in self.regressors:
+            regressor.set_params(**noise).solve()
+        self.timing.solve = time.perf_counter() - start
+        self._read_noise()
+
+    def _read_noise(self):
+        self.noise = {name: getattr(self.regressors[0], name) for name in _NOISE}
+
+    def measure_time_per_atom(self) -> float:
+        """Time energies and forces of some atoms that are held back, at best of three."""
+        frames, n_atoms = [], 0
+        for index in self._split[0][1]:
+            frames.append(self._data.frames[index])
+            n_atoms += len(frames[-1])
+            if n_atoms >= _ATOMS_TO_TIME:
+                break
+        pipeline, best = self.pipeline(), np.inf
+        for _ in range(3):
+            start = time.perf_counter()
+            pipeline.predict(frames, return_forces=True)
+            best = min(best, time.perf_counter() - start)
+        self.time_per_atom = best / n_atoms
+        return self.time_per_atom
+
+    def pipeline(self) -> Pipeline:
+        """Pipeline of the transformer and the first regressor, both fitted."""
+        return Pipeline([("descriptor", self.transformer), ("gap", self.regressors[0])])
+
+    def learn_the_rest(self) -> Pipeline:
+        """Learn what has not been learned, with the noise that was found.
+
+        Returns
+        -------
+        Pipeline
+            Fitted to all structures.
+        """
+        if len(self._split) == 1:
+            rest = np.setdiff1d(np.arange(len(self._data)), self.learned)
+            part, regressor = self._data.take(rest), self.regressors[0]
+            if len(rest):
+                features = self.transformer.transform(part.frames)
+                regressor.partial_fit(features, part.y, **part.metadata)
+            return self.pipeline()
+        regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
+        regressor.set_params(**self.noise)
+        features = self.transformer.fit_transform(self._data.frames)
+        regressor.fit(features, self._data.y, **self._data.metadata)
+        return Pipeline([("descriptor", self.transformer), ("gap", regressor)])
+
+    def rest_size(self) -> Size:
+        """Size of what :meth:`learn_the_rest` learns."""
+        every = np.arange(len(self._data))
+        nothing = np.empty(0, dtype=np.intp)
+        if len(self._split) == 1:
+            every = np.setdiff1d(every, self.learned)
+        return self.size([(every, nothing)], self.timing.size.n_points)
+
+    def release(self) -> None:
+        """Forget the data that the regressors have seen, which takes most of the memory."""
+        self._held_back = []
+        for regressor in self.regressors:
+            regressor._training = None
+        self.regressors = self.regressors[:1]
+
+
+def quietly(function, *args):
+    """Call a function whose fits may be poor; return its result and the warnings it gave."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = function(*args)
+    told, others = [], []
+    for warning in caught:
+        expected = issubclass(warning.category, (SuspiciousTargetsWarning, UntrustworthyFitWarning))
+        (told if expected else others).append(warning)
+    for warning in others:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return result, told
+
+
+def without_data(regressor):
+    """Copy of a regressor that cannot be solved again."""
+    regressor = copy(regressor)
+    regressor._training = None
+    return regressor

@@ -1,0 +1,169 @@
+"""Parts of the search: what is held back, errors, noise, predicted times."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from auto.conftest import crystals, molecules
+
+from skdesc.auto import _noise
+from skdesc.auto._candidates import candidate_families, typical_distances
+from skdesc.auto._cost import Size, Timing
+from skdesc.auto._data import LabeledStructures, collect
+from skdesc.auto._errors import errors_of, is_no_worse, residuals, score
+from skdesc.auto._noise import adjust_noise
+from skdesc.auto._split import make_split
+
+
+def unlabeled(frames, **options):
+    return LabeledStructures(frames, np.zeros(len(frames)), **options)
+
+
+class TestSplit:
+    def test_blocks_of_a_trajectory(self):
+        data = unlabeled([Atoms("Cu2", [[0, 0, 0], [0, 0, 2 + 0.001 * k]]) for k in range(500)])
+        ((train, held),) = make_split(data, np.random.RandomState(0))
+        assert not np.intersect1d(train, held).size
+        assert len(train) + len(held) == 500
+        assert 0.15 < len(held) / 500 < 0.25
+        # consecutive structures stay together
+        assert np.count_nonzero(np.diff(held) > 1) + 1 <= len(held) / 10
+
+    def test_every_kind_is_held_back(self):
+        kinds = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
+        data = unlabeled(crystals(100), config_types=kinds)
+        ((_, held),) = make_split(data, np.random.RandomState(1))
+        assert {kinds[i] for i in held} == {"a", "b", "c"}
+
+    def test_elements_without_their_like_are_learned(self):
+        frames = [*crystals(80), *crystals(1, elements=("Cu", "Cu", "Ag", "Au"))]
+        for seed in range(5):
+            ((train, held),) = make_split(unlabeled(frames), np.random.RandomState(seed))
+            assert 80 in train
+            assert 80 not in held
+
+    def test_isolated_atoms_are_learned(self):
+        frames = [Atoms("Cu")] * 3 + crystals(80)
+        for seed in range(3):
+            ((train, _),) = make_split(unlabeled(frames), np.random.RandomState(seed))
+            assert {0, 1, 2} <= set(train.tolist())
+
+    def test_small_sets_are_cross_validated(self):
+        pairs = make_split(unlabeled(crystals(12)), np.random.RandomState(0))
+        assert len(pairs) == 5
+        assert sorted(np.concatenate([held for _, held in pairs])) == list(range(12))
+        for train, held in pairs:
+            assert sorted([*train, *held]) == list(range(12))
+
+    def test_large_sets_hold_back_no_more_than_is_needed(self):
+        large = crystals(1)[0].repeat((5, 5, 5))
+        ((train, held),) = make_split(unlabeled([large] * 100), np.random.RandomState(0))
+        assert len(held) * 500 <= 6500
+        assert len(train) == 80
+
+
+class TestErrors:
+    def test_residuals_leave_unknown_targets_out(self):
+        frames = crystals(3)
+        forces = [np.zeros((4, 3)), None, np.full((4, 3), np.nan)]
+        data = LabeledStructures(frames, np.array([0.0, np.nan, 4.0]), forces)
+        predicted = {"energy": np.array([4.0, 1.0, 0.0]), "forces": [np.full((4, 3), 2.0)] * 3}
+        errors = errors_of(residuals(data, predicted))
+        assert errors == {"energy_mae": 1.0, "energy_rmse": 1.0,
+                          "forces_mae": 2.0, "forces_rmse": 2.0}  # fmt: skip
+
+    def test_never_worse(self):
+        reference = {"energy_mae": 1.0, "forces_mae": 1.0}
+        assert is_no_worse({"energy_mae": 1.02, "forces_mae": 0.1}, reference)
+        assert not is_no_worse({"energy_mae": 1.03, "forces_mae": 0.1}, reference)
+        assert is_no_worse({"energy_mae": 9.0}, None)
+        assert is_no_worse({"energy_mae": 1e-15}, {"energy_mae": 0.0})
+
+    def test_score_counts_ratios_whatever_the_unit(self):
+        errors = {"energy_mae": 1e-3, "forces_mae": 0.1}
+        better = {"energy_mae": 0.5e-3, "forces_mae": 0.1}
+        assert score(better) - score(errors) == pytest.approx(0.5 * np.log(2))
+        assert score({**errors, "virials_mae": 5.0}) == score(errors)
+        assert score({**errors, "virials_mae": 5.0}, {"virials_mae": 4.0}) < score(errors)
+        assert score(better, errors) == score(better)
+
+
+class TestNoise:
+    START = {"sigma_energy": 1e-3, "sigma_forces": 0.1, "sigma_virials": 0.1}
+
+    @pytest.mark.parametrize("best", [(1e-5, 0.01), (1e-2, 1.0), (1e-3, 2e-3)])
+    def test_finds_the_best_of_a_smooth_score(self, best):
+        def evaluate(noise):
+            return -sum(
+                np.log(noise[name] / value) ** 2
+                for name, value in zip(("sigma_energy", "sigma_forces"), best, strict=True)
+            )
+
+        found = adjust_noise(self.START, ("energy", "forces"), (10.0, 3.0, 1.5), evaluate,
+                             lambda: True)  # fmt: skip
+        assert evaluate(found) > -0.3
+        assert found["sigma_virials"] == 0.1
+
+    def test_stays_within_bounds(self):
+        found = adjust_noise(self.START, ("energy",), (10.0,), lambda n: -n["sigma_energy"],
+                             lambda: True)  # fmt: skip
+        assert found["sigma_energy"] <= self.START["sigma_energy"]
+        found = adjust_noise(self.START, ("forces",), (10.0,), lambda n: -np.log(n["sigma_forces"]),
+                             lambda: True)  # fmt: skip
+        assert found["sigma_forces"] == pytest.approx(_noise.LEAST["sigma_forces"])
+
+    def test_ends_in_time_and_refuses_what_must_not_be(self):
+        left = iter([True, False] * 20)
+        calls = []
+
+        def evaluate(noise):
+            calls.append(noise)
+            return -np.inf if len(calls) > 1 else 0.0
+
+        found = adjust_noise(self.START, ("energy", "forces", "virials"), (3.0,), evaluate,
+                             lambda: next(left))  # fmt: skip
+        assert found == self.START
+        assert len(calls) <= 9
+
+
+class TestCost:
+    TIMING = Timing(Size(1000, 3000, 200, 100), describe=0.1, fit=2.0, solve=0.01, predict=0.2)
+
+    def test_time_at_the_same_size(self):
+        assert self.TIMING.learning(self.TIMING.size, 1e12) == pytest.approx(2.1, rel=0.01)
+
+    def test_more_of_anything_takes_longer(self):
+        base = self.TIMING.learning(self.TIMING.size, 1e10)
+        for more in (Size(2000, 6000, 200, 100), Size(1000, 3000, 200, 200)):
+            assert self.TIMING.learning(more, 1e10) > 1.5 * base
+        assert self.TIMING.evaluation(Size(1000, 3000, 200, 300), 1e10) > 0.6
+
+    def test_squares_count_where_points_are_many(self):
+        large = Size(1000, 3000, 200, 3000)
+        slow, fast = (self.TIMING.learning(large, rate) for rate in (1e9, 1e12))
+        assert slow - fast > 0.9 * 2 * 3000 * 3000**2 / 1e9
+
+
+class TestCandidates:
+    def test_lengths_follow_the_kind_of_matter(self):
+        nearest, is_molecular = typical_distances(crystals(5))
+        assert 2.2 < nearest < 2.8
+        assert not is_molecular
+        assert typical_distances(molecules(6))[1]
+        # water in a box is made of molecules, a hydride of a metal is not
+        water = molecules(6)
+        for atoms in water:
+            atoms.center(vacuum=3.0)
+            atoms.pbc = True
+        assert typical_distances(water)[1]
+        assert typical_distances([Atoms("Cu")] * 3) == (None, True)
+
+    @pytest.mark.parametrize("elements", [("Cu",) * 4, ("Cu", "Ag", "Au", "Ni")])
+    def test_families_differ(self, elements):
+        data = collect(crystals(6, elements=elements))
+        families = [list(family) for family in candidate_families(data, 0)]
+        names = [candidate.name for family in families for candidate in family]
+        assert len(names) == len(set(names)) == 9
+        assert all(len({c.family for c in family}) == 1 for family in families)
+
+    def test_no_pairs_no_candidates(self):
+        assert candidate_families(unlabeled([Atoms("Cu")] * 3), 0) == []

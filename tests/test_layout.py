@@ -20,6 +20,9 @@ ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
 ALLOWED["model_selection"] = {"model_selection", "structures", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
+ALLOWED["auto"] = {
+    "auto", "gaussian_process", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
+}  # fmt: skip
 ALLOWED["suggest"] = {"suggest", "neighbors", "structures", "utils"}
 
 

@@ -51,6 +51,7 @@ _FILES = "files, or file@::2 for every second structure of one"
 _DESCRIPTION = """\
 Machine-learned interatomic potentials from files of structures.
 
+  skdesc auto train.xyz -o model.skd --minutes 10 --test test.xyz --report report.html
   skdesc fit train.xyz -o model.skd --cutoff 5 --n-sparse 500
   skdesc evaluate model.skd test.xyz
   skdesc predict model.skd new.xyz -o predicted.xyz
@@ -63,6 +64,23 @@ skdesc.io.save (.skd, without any code in them), or potentials of QUIP (.xml), w
 LAMMPS run; convert turns one into the other.
 
 "skdesc COMMAND --help" explains each command."""
+
+_AUTO = """\
+Find the best potential within a given time, and fit it.
+
+The default pipeline is fitted first. Other descriptors, numbers of sparse points and noise levels
+are compared on structures that are held back, and the potential that is saved has no error there
+above 1.02 times that of the default. In the end it learns what was held back as well. Ctrl-C ends
+the search with the best so far."""
+
+_AUTO_EXAMPLES = """\
+examples:
+  skdesc auto train.xyz -o model.skd
+      ten minutes
+  skdesc auto train.xyz -o model.skd --minutes 60 --test test.xyz --report report.html
+      an hour, with a page on data, candidates and errors
+  skdesc auto train.xyz -o model.skd --time-per-atom 20
+      the best potential whose step takes at most 20 microseconds per atom"""
 
 _FIT = """\
 Fit a Gaussian approximation potential on SOAP descriptors.
@@ -115,6 +133,9 @@ def make_parser():
         sub.add_argument("--debug", action="store_true", help="show where errors come from")
         return sub
 
+    auto = command("auto", "find and fit the best potential within a given time", _AUTO,
+                   _AUTO_EXAMPLES)  # fmt: skip
+    _add_auto(auto)
     fit = command("fit", "fit a potential", _FIT, _FIT_EXAMPLES)
     add_training(fit)
     tune = command("tune", "search for good parameters, and fit with them", _TUNE, _TUNE_EXAMPLES)
@@ -181,6 +202,21 @@ def add_keys(sub):
                        help="structures may lack an energy, and count by their forces")
     group.add_argument("--no-forces", action="store_true", help="leave forces out")
     group.add_argument("--no-virials", action="store_true", help="leave stresses and virials out")
+
+
+def _add_auto(sub):
+    sub.add_argument("files", nargs="+", help=f"training structures: {_FILES}")
+    sub.add_argument("-o", "--output", required=True, help="model file (.skd)")
+    sub.add_argument("--minutes", type=float, default=10.0, metavar="FLOAT",
+                     help="time for the search and all fits (default: 10)")
+    sub.add_argument("--time-per-atom", type=float, metavar="MICROSECONDS",
+                     help="most time that energy and forces of one atom may take")
+    sub.add_argument("--test", nargs="+", metavar="FILE",
+                     help="structures with reference data, looked at when all is done")
+    sub.add_argument("--report", metavar="FILE", help="HTML page on data, candidates and errors")
+    add_keys(sub)
+    sub.add_argument("--jobs", type=int, help="threads (default: all)")
+    sub.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: 0)")
 
 
 def _add_search(sub):

@@ -5,10 +5,18 @@ an entry below, and its options in ``_arguments``. Options that several commands
 there (`add_keys`, `add_training`).
 """
 
+from ._auto import auto
 from ._convert import convert
 from ._evaluate import evaluate
 from ._fit import fit
 from ._predict import predict
 from ._tune import tune
 
-COMMANDS = {"fit": fit, "tune": tune, "predict": predict, "evaluate": evaluate, "convert": convert}
+COMMANDS = {
+    "auto": auto,
+    "fit": fit,
+    "tune": tune,
+    "predict": predict,
+    "evaluate": evaluate,
+    "convert": convert,
+}

@@ -108,7 +108,7 @@ def collect(X, y=None, *, forces=None, virials=None, sigmas=None, config_types=N
                 "y is None, but must be given together with forces or virials; give the energies, "
                 "or none of the three to read all of them from the structures"
             )
-        y, targets = extract_targets(frames)
+        y, targets = extract_targets(frames, energies="auto")
         forces, virials = targets.get("forces"), targets.get("virials")
     y = _energies(y, len(frames))
     if forces is not None:

@@ -15,6 +15,30 @@ _PENALTY = 10.0
 _SMALLEST = 1e-9
 
 
+def predict_all(model, data: LabeledStructures, X=None) -> dict:
+    """Predict all quantities that some structures have targets for.
+
+    Parameters
+    ----------
+    model : GAPRegressor or Pipeline
+        Fitted.
+    data : LabeledStructures
+        The structures.
+    X : AtomicFeatures, default=None
+        What the model takes; by default the structures.
+
+    Returns
+    -------
+    dict
+        "energy", and of "forces" and "virials" those that are known.
+    """
+    derivatives = [name for name in ("forces", "virials") if name in data.quantities]
+    X = data.frames if X is None else X
+    predicted = model.predict(X, **{f"return_{name}": True for name in derivatives})
+    names = ["energy", *derivatives]
+    return dict(zip(names, predicted if derivatives else [predicted], strict=True))
+
+
 def residuals(data: LabeledStructures, predicted: dict) -> dict[str, list[np.ndarray]]:
     """Differences of prediction and target, structure by structure.
 

@@ -18,7 +18,7 @@ from ..utils.html import FittedCaption
 from ._candidates import default_candidate
 from ._cost import Clock
 from ._data import LabeledStructures, collect
-from ._errors import ratios
+from ._errors import errors_of, predict_all, ratios, residuals
 from ._plan import Search, finish
 from ._split import FEWEST, make_split
 
@@ -304,6 +304,33 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         if y is None:
             y = collect(X).y
         return super().score(X, y, sample_weight)
+
+    def errors(
+        self,
+        X: Sequence,
+        y: Sequence[float] | None = None,
+        *,
+        forces: Sequence | None = None,
+        virials: Sequence | None = None,
+    ) -> dict[str, float]:
+        """Errors on structures with known targets.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            The structures.
+        y, forces, virials : object, default=None
+            As in :meth:`fit`; read from the structures if `y` is None.
+
+        Returns
+        -------
+        dict of str to float
+            Mean absolute and root mean square errors: "energy_mae", "energy_rmse" and so on, in
+            eV per atom, for forces in eV/angstrom.
+        """
+        check_is_fitted(self, "pipeline_")
+        data = collect(X, y, forces=forces, virials=virials)
+        return errors_of(residuals(data, predict_all(self.pipeline_, data)))
 
     def calculator(self, **kwargs):
         """ASE calculator of the potential.

@@ -74,7 +74,7 @@ def _kinds(data: LabeledStructures):
             continue
         composition = frozenset(atoms.numbers.tolist()), bool(atoms.pbc.any())
         kinds.setdefault(name if name is not None else composition, []).append(index)
-    few = sorted(sum((members for members in kinds.values() if len(members) < N_FOLDS), []))
+    few = sorted(i for members in kinds.values() if len(members) < N_FOLDS for i in members)
     yield from (np.array(members) for members in kinds.values() if len(members) >= N_FOLDS)
     if few:
         yield np.array(few)

@@ -17,7 +17,7 @@ from ..exceptions import (
 from ._candidates import Candidate
 from ._cost import Size, Timing, count_rows
 from ._data import LabeledStructures
-from ._errors import errors_of, residuals, score
+from ._errors import errors_of, predict_all, residuals, score
 from ._noise import adjust_noise
 
 # the cost of a prediction is that of about so many atoms at once
@@ -154,16 +154,10 @@ class Trial:
         ):
             chosen = np.arange(0, len(held_back), step)
             part = self._data.take(held_back[chosen])
-            predicted = self._predict(regressor, features[chosen] if step > 1 else features)
+            predicted = predict_all(regressor, part, features[chosen] if step > 1 else features)
             for quantity, blocks in residuals(part, predicted).items():
                 result.setdefault(quantity, []).extend(blocks)
         return result
-
-    def _predict(self, regressor, features) -> dict:
-        options = {f"return_{q}": q in self.quantities for q in ("forces", "virials")}
-        predicted = regressor.predict(features, **options)
-        names = ["energy", *(q for q in ("forces", "virials") if q in self.quantities)]
-        return dict(zip(names, predicted if len(names) > 1 else [predicted], strict=True))
 
     def adjust(self, factors, reference, has_time) -> dict[str, float]:
         """Adjust the noise to what is held back, and find the errors.

@@ -201,7 +201,7 @@ def test_nothing_can_be_fitted(frames, monkeypatch):
         raise MemoryError("features need 100 GB")
 
     monkeypatch.setattr(Trial, "fit", fit)
-    with pytest.raises(ValueError, match="none of the candidates .* features need 100 GB"):
+    with pytest.raises(ValueError, match=r"none of the candidates .* features need 100 GB"):
         AutoPotential(time_budget=30).fit(frames)
 
 

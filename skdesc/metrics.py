@@ -7,11 +7,14 @@ no public way to add names to its own list of scorers, so they have names in the
 
 from __future__ import annotations
 
+from inspect import signature
+
 import numpy as np
 from ase import Atoms
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from .structures import extract_targets
+from .structures import Structures, extract_targets
+from .structures._target_checks import check_forces
 
 __all__ = [
     "SCORERS",
@@ -155,12 +158,30 @@ def make_forces_scorer(metric="rmse"):
 
 
 class _Scorer:
-    """Base of the scorers: remembers which mean of errors is wanted."""
+    """Base of the scorers: remembers which mean of errors is wanted.
+
+    A search calls ``read_metadata`` before it computes anything, for what the samples themselves
+    say and features may not, and to learn what is missing.
+    """
 
     def __init__(self, metric):
         if metric not in _METRICS:
             raise ValueError(f"metric is {metric!r}, but must be one of {tuple(_METRICS)}")
         self.metric = metric
+
+    @property
+    def quantity(self):
+        """What the metric compares: "energy", "forces" or "virials"."""
+        return self.kind
+
+    def get_metadata_routing(self):
+        """Request the metadata that the scorer takes."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param=self._argument, alias=True)
+        return request
+
+    def _accept_sample_weight(self):  # scikit-learn asks scorers of several metrics
+        return False
 
     def __repr__(self):
         return f"{self._factory}({self.metric!r})"
@@ -168,27 +189,55 @@ class _Scorer:
 
 class _EnergyScorer(_Scorer):
     _factory = "make_energy_scorer"
+    _argument = "n_atoms"
     kind = "energy"
 
-    def __call__(self, estimator, X, y):
-        n_atoms = _n_atoms(X)
+    def read_metadata(self, estimator, X, given):
+        """Numbers of atoms, as pooled features no longer know them."""
+        try:
+            return {} if "n_atoms" in given else {"n_atoms": np.asarray(_n_atoms(X))}
+        except TypeError:  # samples that a first step makes structures of
+            return {}
+
+    def __call__(self, estimator, X, y, n_atoms=None):
+        n_atoms = n_atoms if n_atoms is not None and not hasattr(X, "n_atoms") else _n_atoms(X)
         return -_METRICS[self.metric](_energy_errors(y, estimator.predict(X), n_atoms))
 
 
 class _ForcesScorer(_Scorer):
     _factory = "make_forces_scorer"
+    _argument = "forces"
     kind = "forces"
 
-    def get_metadata_routing(self):
-        request = MetadataRequest(owner=self)
-        request.score.add_request(param="forces", alias=True)
-        return request
+    def read_metadata(self, estimator, X, given):
+        """Forces of the samples, if fit was given none."""
+        last = getattr(estimator, "steps", [(None, estimator)])[-1][1]
+        if not _takes(getattr(last, "predict", None), "return_forces"):
+            raise ValueError(
+                f"scoring has {self!r}, but {type(last).__name__}.predict has no argument "
+                "return_forces; score energies, or end the pipeline with a GAPRegressor"
+            )
+        if "forces" not in given:
+            return {"forces": _attached_forces(X)}
+        frames = _frames(X)
+        if frames is not None:
+            check_forces(given["forces"], np.array([len(atoms) for atoms in frames]))
+        return {}
 
     def __call__(self, estimator, X, y=None, forces=None):
         if forces is None:
             forces = _attached_forces(X)
         predicted = estimator.predict(X, return_forces=True)[-1]
         return -_METRICS[self.metric](_force_errors(forces, predicted))
+
+
+def _takes(function, argument):
+    """Whether a function takes an argument, as far as its signature tells."""
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return function is not None
+    return any(p.name == argument or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def _energy_errors(y_true, y_pred, n_atoms):
@@ -253,20 +302,28 @@ def _n_atoms(X):
 
 
 def _attached_forces(X):
-    frames = _frames(X)
-    if frames is None:
+    frames, forces, reason = _frames(X), None, None
+    if frames is not None:
+        try:
+            forces = extract_targets(frames, energies=False, virials=False)[1].get("forces")
+        except ValueError as error:
+            reason = error
+    if forces is None:
         raise ValueError(
-            "the scorer of forces has got none; call sklearn.set_config(enable_metadata_routing="
-            "True) and pass params={'forces': forces}, to fit of a search forces=forces; or score "
-            "on Atoms with forces attached, which no step has turned into features"
-        )
-    return extract_targets(frames, energies=False, forces=True, virials=False)[1]["forces"]
+            "the scorer of forces has got none; pass them to fit of a search as gap__forces=forces "
+            "(forces=forces if metadata routing is enabled), and to cross_validate as "
+            "params={'forces': forces} after sklearn.set_config(enable_metadata_routing=True); or "
+            "score on Atoms with forces attached, which no step has turned into features"
+        ) from reason
+    return forces
 
 
 def _frames(X):
     """List of Atoms, or None if X holds anything else."""
     if hasattr(X, "iloc"):
         X = X.to_numpy(dtype=object)
+    if isinstance(X, Structures):
+        X = list(X)
     if isinstance(X, np.ndarray) and X.dtype == object:
         X = list(X.flat)
     if isinstance(X, (list, tuple)) and X and all(isinstance(atoms, Atoms) for atoms in X):

@@ -12,7 +12,7 @@ from copy import copy
 
 import numpy as np
 
-from ..utils.folds import split_blocks, take
+from ..utils.folds import can_share_a_pass, check_folds, split_blocks, take
 from ._environments import check_environments
 from ._parameters import check_parameters
 from ._sharing import select_shared, shared_blocks
@@ -40,6 +40,7 @@ def fit_folds(regressor, X, y, splits, metadata):
     list of GAPRegressor
         One per training part.
     """
+    splits = _check_splits(splits, X)
     trains, members, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
     firsts = [index[0] for index in members]
     models = []
@@ -62,6 +63,7 @@ def folds_of_blocks(regressor, X, y, splits, metadata):
     training, test : Training
         With the sparse points of the training part.
     """
+    splits = _check_splits(splits, X)
     trains, members, parts, columns, blocks = _pass_by(regressor, X, y, splits, metadata)
     firsts = [index[0] for index in members]
     for (_, test), train, part, mine in zip(splits, trains, parts, columns, strict=True):
@@ -69,6 +71,16 @@ def folds_of_blocks(regressor, X, y, splits, metadata):
             _chosen(part, mine, [blocks[k] for k in np.flatnonzero(np.isin(firsts, side))])
             for side in (train, test)
         )
+
+
+def _check_splits(splits, X):
+    splits = check_folds(splits, len(X))
+    if not can_share_a_pass(splits):
+        raise ValueError(
+            "splits has an empty part, or one with a sample more than once, but one pass over the "
+            "data sees each sample once; fit to each training part by itself"
+        )
+    return splits
 
 
 def _pass_by(regressor, X, y, splits, metadata):

@@ -145,7 +145,8 @@ def select_shared(regressor, environments, config_types, data=None):
 def _is_repeatable(regressor):
     """Whether another fit would choose the same sparse points."""
     seeded = isinstance(regressor.random_state, numbers.Integral)
-    return seeded or regressor.sparse_method not in ("random", "kmeans")
+    method = regressor.sparse_method
+    return seeded or not (isinstance(method, str) and method in ("random", "kmeans"))
 
 
 def _content(environments):

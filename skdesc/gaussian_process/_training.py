@@ -128,7 +128,9 @@ def _bytes_for_selecting(memory_limit, environments, method, *counts):
     """Memory for choosing sparse points, if there is as much."""
     needed = environments.copied_bytes() + selecting_bytes(environments, method, *counts)
     if memory_limit is not None and needed > memory_limit:
-        thrifty = "cur" if method in ("fps", "kmeans") else "random"
+        named = isinstance(method, str)
+        thrifty = "cur" if named and method in ("fps", "kmeans") else "random"
+        method = method if named else type(method).__name__
         raise ValueError(
             f"memory_limit is {memory_limit} bytes, but sparse_method={method!r} needs {needed} to "
             f"choose sparse points; raise it, lower n_sparse or choose them by {thrifty!r}"

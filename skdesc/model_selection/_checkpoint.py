@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import warnings
 from pathlib import Path
 
-import joblib
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from ..utils.files import replace_file
+from ._fingerprint import fingerprint
 
-_FORMAT = 1
+_FORMAT = 2
 # what every evaluation has
 _RESULTS = {"error", "n_models", "n_features", "feature_time"}
 
@@ -30,7 +31,8 @@ class Checkpoint:
     path : str, path-like or None
         The file; None keeps nothing.
     fingerprint : dict of str to str
-        Hashes of all that an evaluation depends on. A file with others is refused.
+        Hashes of all that an evaluation depends on. A file with others is refused, unless it has
+        no evaluations.
     seed : int
         Used unless the file has one.
 
@@ -46,9 +48,12 @@ class Checkpoint:
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"checkpoint is {path!r}, but must be the path of a file, or None")
         self._path = None if path is None else Path(path)
-        self._fingerprint = fingerprint
+        # what changes as the search runs, such as a list of calls that a scorer looks at, has a
+        # second fingerprint
+        self._fingerprints = [fingerprint]
         self.seed = seed
         self.evaluations = {}
+        self._has_warned = False
         if self._path is None:
             return
         if not self._path.parent.is_dir():
@@ -59,46 +64,117 @@ class Checkpoint:
             raise ValueError(f"checkpoint={str(path)!r} is a folder; name a file in it")
         if self._path.exists():
             self._read()
+        try:
+            self._write()
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint={str(path)!r} cannot be written ({error}); name another file"
+            ) from error
 
     def _read(self):
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            known, seed = dict(content["search"]), int(content["seed"])
-            evaluations = dict(content["evaluations"])
-            whole = content["format"] == _FORMAT
-            whole = whole and all({*one} >= _RESULTS for one in evaluations.values())
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
+        if not stat.S_ISREG(self._path.stat().st_mode):
             raise ValueError(
-                f"checkpoint={str(self._path)!r} exists but is no checkpoint of a search; name "
-                "another file"
+                f"checkpoint={str(self._path)!r} is no regular file; name one, or one that does "
+                "not exist yet"
             )
-        other = [part for part, value in self._fingerprint.items() if known.get(part) != value]
+        content = self._parse()
+        try:
+            known = [dict(entry) for entry in content["search"]]
+            seed, evaluations = int(content["seed"]), dict(content["evaluations"])
+            is_whole = content["format"] == _FORMAT
+            is_whole = is_whole and all({*entry} >= _RESULTS for entry in evaluations.values())
+        except (ValueError, KeyError, TypeError):
+            is_whole = False
+        if not is_whole:
+            self._refuse(content)
+        if not evaluations:
+            return
+        mine = self._fingerprints[0]
+        other = [
+            part
+            for part, value in mine.items()
+            if not any(entry.get(part) == value for entry in known)
+        ]
         if other:
             raise ValueError(
                 f"checkpoint={str(self._path)!r} belongs to another search: {', '.join(other)} "
                 "differ; name another file, or delete it to start anew. Folds of a shuffled cv "
                 "repeat only if it has an integer random_state"
             )
+        self._fingerprints = known
         self.seed, self.evaluations = seed, evaluations
+
+    def _parse(self):
+        try:
+            return json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _refuse(self, content):
+        version = content.get("format") if isinstance(content, dict) else None
+        if isinstance(version, int) and 0 < version < _FORMAT and "evaluations" in content:
+            raise ValueError(
+                f"checkpoint={str(self._path)!r} was written by an earlier version of skdesc "
+                f"(format {version}; this one writes {_FORMAT}), which could take one search for "
+                "another; finish it with that version, name another file, or delete it"
+            )
+        raise ValueError(
+            f"checkpoint={str(self._path)!r} exists but is no checkpoint of a search; name "
+            "another file"
+        )
 
     def add(self, evaluations):
         """Keep more evaluations; the file is replaced at once or not at all.
 
+        If it cannot be written any more, a warning says so once, and the search goes on.
+
         Parameters
         ----------
         evaluations : dict of str to dict
-            By candidate.
+            By candidate. Those that failed for lack of memory are not kept in the file.
         """
         self.evaluations.update(evaluations)
-        if self._path is None or not evaluations:
-            return
+        if self._path is not None and evaluations:
+            self._try_to_write()
+
+    def finish(self, fingerprint):
+        """Note what the search has changed itself.
+
+        Parameters
+        ----------
+        fingerprint : dict of str to str
+            Of the parts that a search may change, such as a scorer that counts its calls.
+        """
+        latest = {**self._fingerprints[0], **fingerprint}
+        if self._path is not None and latest not in self._fingerprints:
+            self._fingerprints = [self._fingerprints[0], latest]
+            self._try_to_write()
+
+    def _try_to_write(self):
+        try:
+            self._write()
+        except OSError as error:
+            if self._has_warned:
+                return
+            self._has_warned = True
+            warnings.warn(
+                f"checkpoint={str(self._path)!r} cannot be written any more ({error}); the search "
+                "goes on and tries again after each candidate; if none succeeds, a search that "
+                f"continues misses some of the {len(self.evaluations)} evaluations of this one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _write(self):
         content = {
             "format": _FORMAT,
-            "search": self._fingerprint,
+            "search": self._fingerprints,
             "seed": self.seed,
-            "evaluations": self.evaluations,
+            "evaluations": {
+                key: evaluation
+                for key, evaluation in self.evaluations.items()
+                if not evaluation.get("transient")
+            },
         }
         with replace_file(self._path, "checkpoint") as file:
             file.write(json.dumps(content).encode("utf-8"))
@@ -124,81 +200,41 @@ def open_checkpoint(search, evaluator):
     seed = int(search.random_state if given else random_state.randint(2**31 - 1))
     if search.checkpoint is None:
         return Checkpoint(None, {}, seed)
-    # all that decides on the candidates and their values, but not how many there will be
     parts = {
-        "estimator": search.estimator,
         "spaces": [search.transformer_space, search.regressor_space],
         "X": evaluator.X,
         "y": evaluator.y,
-        "metadata": evaluator.fit_params,
+        "metadata": [evaluator.fit_params, evaluator.score_params],
         "folds": evaluator.splits,
-        "scoring": [search.scoring, search.error_score, search.return_train_score],
-        "search": [
-            search.n_particles,
-            search.n_warm_up,
-            search.strategy,
-            search.stage_one_objective,
-            search.stage_two_objective,
-            list(evaluator.metrics),
-            search.init,
-            search.topology,
-            search.swarm,
-            search.cache_features,
-            seed if given else None,
-        ],
     }
-    return Checkpoint(search.checkpoint, fingerprint(**parts), seed)
+    parts = fingerprint(**parts) | changeable_fingerprint(search, evaluator)
+    return Checkpoint(search.checkpoint, parts, seed)
 
 
-def fingerprint(**parts):
-    """Hash named objects so that equal content gives equal hashes in another process.
+def changeable_fingerprint(search, evaluator):
+    """Fingerprint of the parts that hold functions, which may count their calls.
 
     Parameters
     ----------
-    **parts : object
-        Anything.
+    search : TwoStagePSOSearchCV
+        Parameters.
+    evaluator : Evaluator
+        Knows the metrics.
 
     Returns
     -------
     dict of str to str
-        One hash per part.
+        All that decides on the candidates and their values, but not how many there will be.
     """
-    return {name: joblib.hash(_describe(value)) for name, value in parts.items()}
-
-
-def _describe(value):
-    """Reduce to what pickles the same in every process: no functions, no generators."""
-    if isinstance(value, BaseEstimator):
-        return [_name(type(value)), _describe(value.get_params(deep=False))]
-    if isinstance(value, dict):
-        return [[str(key), _describe(value[key])] for key in sorted(value, key=str)]
-    if isinstance(value, (list, tuple)):
-        return [type(value).__name__, *map(_describe, value)]
-    if hasattr(value, "dist") and hasattr(value, "kwds"):
-        return ["distribution", value.dist.name, _describe(value.args), _describe(value.kwds)]
-    if isinstance(value, np.random.RandomState):
-        return ["RandomState", value.get_state(legacy=True)]
-    if "<" in getattr(value, "__qualname__", "") and hasattr(value, "__code__"):
-        # lambdas and local functions share names
-        return [_name(value), *_describe_code(value.__code__), _describe(value.__defaults__)]
-    if hasattr(value, "__qualname__"):
-        return _name(value)
-    try:
-        joblib.hash(value)
-    except Exception:  # pickling runs foreign code, which may raise anything
-        # a scorer made of a lambda, for example
-        parts = getattr(value, "__dict__", {})
-        return [_name(type(value)), _describe({k: v for k, v in parts.items() if callable(v)})]
-    return value
-
-
-def _describe_code(code):
-    if isinstance(code, frozenset):  # its order is that of hashes, which differ by process
-        return sorted(map(repr, code))
-    if not hasattr(code, "co_code"):
-        return repr(code)
-    return [code.co_code, code.co_names, *map(_describe_code, code.co_consts)]
-
-
-def _name(value):
-    return f"{value.__module__}.{value.__qualname__}"
+    given = isinstance(search.random_state, (int, np.integer))
+    names = ("n_particles", "n_warm_up", "strategy", "stage_one_objective", "stage_two_objective",
+             "init", "topology", "swarm", "cache_features")  # fmt: skip
+    return fingerprint(
+        estimator=search.estimator,
+        scoring=[search.scoring, search.error_score, search.return_train_score],
+        search=[
+            {name: getattr(search, name) for name in names},
+            list(evaluator.metrics),
+            int(search.random_state) if given else None,
+        ],
+    )

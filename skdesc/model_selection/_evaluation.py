@@ -7,7 +7,7 @@ import time
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from traceback import format_exc
 from typing import Any
 
@@ -16,20 +16,21 @@ import numpy as np
 from ase import Atoms
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import cross_validate
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..structures import as_column, check_structures
+from ..utils._sklearn_compat import scorers_of
 from ..utils.shared_work import forget, sharing
+from ._cross_validation import cross_validate
+from ._metadata import requested, routing_enabled, scorer_of_requested
 from ._objectives import UnsuitableEstimatorError, compute_objective
 from ._one_pass import few_blocks, score_folds
 from ._steps import (
     count_stateless_steps,
     has_leading_steps,
+    is_sampler,
     leaves,
-    requested,
-    routing_enabled,
     step_of,
     unwrapped,
 )
@@ -49,7 +50,10 @@ class Evaluator:
     X, y : object
         Data of all folds.
     fit_params : dict
-        Metadata by the names the user gave, for the estimator and the scorers.
+        Metadata for the estimator, by the names that the user gave.
+    score_params : dict
+        Metadata for the scorers: with routing by request by the names that the user gave, else by
+        those of arguments.
     splits : list of (train, test)
         The folds.
     scoring : str, callable, list, tuple, dict or None
@@ -74,6 +78,7 @@ class Evaluator:
     X: Any
     y: Any
     fit_params: dict
+    score_params: dict
     splits: list
     scoring: Any
     error_score: Any
@@ -85,7 +90,7 @@ class Evaluator:
     metrics: tuple = ()
     main_process: int = field(default_factory=os.getpid)
 
-    def __call__(self, objective, params, found_in=None):
+    def __call__(self, objective, params, found_in=None, deadline=None):
         """Evaluate a candidate.
 
         Parameters
@@ -96,15 +101,19 @@ class Evaluator:
             Parameters of the whole estimator.
         found_in : SearchSpace or None
             Space of those of the parameters that the last step finds itself.
+        deadline : float or None
+            Time, in seconds since the epoch, after which nothing is computed.
 
         Returns
         -------
-        dict
-            JSON-able. Always has "error" (None or a traceback), "n_models", "n_features",
-            "feature_time", and "model_time", the seconds in fits and scores; then "folds", a
-            list with one dict per fold, or "score"; and "found", the parameters that the last
-            step has found.
+        dict or None
+            None if it was too late. Otherwise JSON-able. Always has "error" (None or a traceback),
+            "n_models", "n_features", "feature_time", and "model_time", the seconds in fits and
+            scores; then "folds", a list with one dict per fold, or "score"; and "found", the parameters that the last
+            step has found. An error that may not come again, for lack of memory, is "transient".
         """
+        if deadline is not None and time.time() > deadline:
+            return None
         evaluation = {"error": None, "n_models": 0, "n_features": 0}
         evaluation |= {"feature_time": 0.0, "model_time": 0.0}
         try:
@@ -120,6 +129,7 @@ class Evaluator:
             if self.error_score == "raise" or isinstance(error, UnsuitableEstimatorError):
                 raise
             evaluation["error"] = format_exc()
+            evaluation["transient"] = isinstance(error, MemoryError)
         return evaluation
 
     def count_frozen_steps(self, params, names):
@@ -180,11 +190,25 @@ class Evaluator:
         return few_blocks(self.splits, len(self.y))
 
     @cached_property
-    def _given_scorer(self):
-        return check_scoring(self.estimator, scoring=self.scoring)
+    def _given_scorers(self):
+        return {
+            raise_exc: check_scoring(self.estimator, scoring=self.scoring, raise_exc=raise_exc)
+            for raise_exc in (True, False)
+        }
 
-    def _scorer(self, estimator):
-        return check_scoring(estimator) if self.scoring is None else self._given_scorer
+    def _scorer(self, estimator, raise_exc=True):
+        if self.scoring is None:
+            scorer = check_scoring(estimator)
+        else:
+            scorer = self._given_scorers[raise_exc]
+        return scorer_of_requested(scorer) if self.score_params else scorer
+
+    def _metadata_of(self, estimator, scorer, params):
+        """Metadata for the fit of the last steps, and for their scorer, by names of arguments."""
+        if not routing_enabled():
+            return params, self.score_params
+        fit_params = requested(estimator, "fit", params)
+        return fit_params, requested(scorer, "score", self.score_params)
 
     def _shared_work(self):
         # on features that vary there would be nothing to share
@@ -202,33 +226,30 @@ class Evaluator:
         counts["n_models"] = len(self.splits)
         if has_leading_steps(rest):
             counts["n_features"] += len(self.splits) * (2 + self.return_train_score)
-        result = cross_validate(
+        fit_params, score_params = self._metadata_of(rest, self._scorer(rest), params)
+        folds = cross_validate(
             rest,
             Z,
             self.y,
-            cv=self.splits,
-            scoring=self.scoring,
-            params=self._metadata_for_folds(rest, params),
+            self.splits,
+            partial(self._scorer, rest),
+            fit_params=fit_params,
+            score_params=score_params,
             error_score=self.error_score,
             return_train_score=self.return_train_score,
         )
-        counts["model_time"] = float(sum(result[name].sum() for name in TIMES))
-        return [
-            {key: float(values[index]) for key, values in result.items()}
-            for index in range(len(self.splits))
-        ]
+        counts["model_time"] = float(sum(fold[name] for fold in folds for name in TIMES))
+        return folds
 
     def _pass_once(self, estimator, counts, found_in):
         if not self._has_few_blocks:
             return self._cross_validate(estimator, counts)
         rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
         step = rest.steps[-1][0]
-        last, fit_params = unwrapped(rest, params)
+        last, params = unwrapped(rest, params)
         scorer = self._scorer(last)
-        counts["n_models"], score_params = 1, {}
-        if routing_enabled():
-            fit_params = requested(last, "fit", params)
-            score_params = requested(scorer, "score", params)
+        fit_params, score_params = self._metadata_of(last, scorer, params)
+        counts["n_models"] = 1
         start, scope = time.perf_counter(), self.scope or uuid.uuid4().hex
         try:
             with sharing(scope):
@@ -240,6 +261,13 @@ class Evaluator:
                     last, Z, self.y, self.splits, scorer, fit_params, score_params,
                     self.return_train_score,
                 )  # fmt: skip
+        except (MemoryError, UnsuitableEstimatorError):
+            raise
+        except Exception:
+            if self.error_score == "raise":
+                raise
+            # fold by fold, so that no more than those that fail are lost
+            return self._cross_validate(estimator, counts)
         finally:
             counts["model_time"] = time.perf_counter() - start
             if self.scope is None:
@@ -247,8 +275,8 @@ class Evaluator:
 
     def _find(self, last, Z, step, scorer, fit_params, space):
         """Parameters that the last step finds itself."""
-        scorers = getattr(scorer, "_scorers", None)
-        scorers = [scorer] if scorers is None else [scorers[name] for name in self.metrics]
+        several = scorers_of(scorer)
+        scorers = [scorer] if several is None else [several[name] for name in self.metrics]
         bounds = {name.removeprefix(f"{step}__"): ends for name, ends in space.bounds().items()}
         found = last._find(Z, self.y, self.splits, scorers, bounds, **fit_params)
         return space.nearest({f"{step}__{name}": value for name, value in found.items()})
@@ -256,6 +284,10 @@ class Evaluator:
     def _objective(self, objective, estimator, params, counts):
         # there are no folds here, so that even fitted transformers are applied just once
         n_steps = len(estimator.steps) - 1 if isinstance(estimator, Pipeline) else 0
+        if n_steps:
+            # features of all samples are wanted, not of those that a sampler chooses or makes
+            samplers = [name for name, step in estimator.steps[:-1] if is_sampler(step)]
+            estimator.set_params(**dict.fromkeys(samplers, "passthrough"))
         rest, Z, fit_params = self._apply(estimator, n_steps, counts)
         if objective == "loo":
             counts["n_models"] = 1
@@ -283,12 +315,6 @@ class Evaluator:
         counts["feature_time"] = time.perf_counter() - start
         counts["n_features"] += 1
         return rest, Z, left
-
-    def _metadata_for_folds(self, estimator, params):
-        if not routing_enabled():
-            return params
-        scorer = self._scorer(estimator)
-        return requested(estimator, "fit", params) | requested(scorer, "score", params)
 
     def _limited_threads(self):
         if self.n_threads is None:

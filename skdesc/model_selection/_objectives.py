@@ -316,10 +316,15 @@ def _without_mean(rows):
 
 
 def _one_hot(y):
-    labels, code = np.unique(np.asarray(y), return_inverse=True)
-    return np.eye(len(labels))[code.reshape(-1)]
+    """A column for each label; of several targets, one beside the other."""
+    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    codes = []
+    for column in y.reshape(len(y), -1).T:
+        labels, code = np.unique(column, return_inverse=True)
+        codes.append(np.eye(len(labels))[code.reshape(-1)])
+    return np.hstack(codes)
 
 
 def _columns(y):
-    y = np.asarray(y, dtype=np.float64)
-    return y.reshape(len(y), -1)
+    y = y.toarray() if sparse.issparse(y) else np.asarray(y, dtype=np.float64)
+    return y.reshape(len(y), -1).astype(np.float64, copy=False)

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from ..utils.folds import split_blocks, take
+from ..utils.folds import can_share_a_pass, split_blocks, take
 
 # each block that no part of a fold cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
@@ -32,8 +32,10 @@ def few_blocks(splits, n_samples):
     Returns
     -------
     bool
-        True for up to 32 folds that do not overlap.
+        True for up to 32 folds that do not overlap; no part may be empty or repeat a sample.
     """
+    if not can_share_a_pass(splits):
+        return False
     return len(split_blocks([part for split in splits for part in split], n_samples)) <= _MAX_BLOCKS
 
 

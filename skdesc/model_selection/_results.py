@@ -133,11 +133,6 @@ def find_front(results, metrics):
         ]
     )
     front = np.flatnonzero(is_non_dominated(costs))
-    if front.size == 0:
-        raise ValueError(
-            f"{' and '.join(metrics)} is NaN or infinite for each of {len(costs)} candidates; "
-            "look at the scorer, the targets and the folds (R2 of a single sample is NaN)"
-        )
     return front, costs[front]
 
 
@@ -190,7 +185,8 @@ def select_best(search, metrics, chooses_knee):
     if not search.refit and search.multimetric_:
         return
     if chooses_knee:
-        search.best_index_ = int(front[knee_point(costs)])
+        # without any finite score, the first, as scikit-learn has it
+        search.best_index_ = int(front[knee_point(costs)]) if len(front) else 0
         metric = metrics[0]
     else:
         metric = search.refit if search.multimetric_ else "score"

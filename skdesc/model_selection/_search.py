@@ -6,19 +6,19 @@ import time
 from copy import copy
 
 import numpy as np
-from sklearn.base import clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.base import clone
 from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._sklearn_compat import BaseSearchCV
-from ._checkpoint import open_checkpoint
+from ._checkpoint import changeable_fingerprint, open_checkpoint
 from ._evaluation import Evaluator, inner_threads, pack_structures
+from ._metadata import check_metadata, metadata_of_scorers, routing_enabled
 from ._results import describe_failures, make_results, select_best, warn_of_failures
 from ._stages import StagedSearch
-from ._steps import has_leading_steps, routing_enabled
-from ._validation import check_metadata, check_settings, check_target, make_stages
+from ._steps import has_leading_steps
+from ._validation import check_samplers, check_settings, check_target, make_folds, make_stages
 
 
 def _base_offers(name):
@@ -130,10 +130,14 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     early_stopping : int, default=None
         End a stage after so many iterations without a better candidate.
     max_time : float, default=None
-        Seconds, shared evenly between the stages; after them a stage begins no iteration.
+        Seconds, shared evenly between the stages; after its share a stage begins no candidate, and
+        after all of them no stage begins. The first candidate is evaluated in any case.
     checkpoint : str or path-like, default=None
-        File that keeps evaluations. A search that was killed continues from it when run
-        again, to the same result; one with more iterations extends it.
+        File that keeps evaluations, written after each candidate. A search that was killed
+        continues from it when run again, to the same result; one with more iterations extends it.
+        What failed for lack of memory is tried again. Functions and classes that are not of an
+        installed package are known by their code, and by the values that this refers to; an object
+        that cannot be identified for certain is refused.
     cache_features : bool, default=True
         Whether stateless leading steps are applied once to all samples, see Notes.
     verbose : int, default=0
@@ -184,7 +188,13 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
 
     What the first stage evaluates may be the best after all; it has present values of the last
-    step, even if these lie outside `regressor_space`.
+    step. Present values that lie outside the spaces are no candidates: a number moves to the nearest
+    value of its space, anything else to the middle.
+
+    Scorers get the metadata that they have requested, with metadata routing enabled or not: forces
+    given to `fit` as ``gap__forces``, or carried by the structures, reach
+    :func:`~skdesc.metrics.make_forces_scorer`. With routing disabled, `sample_weight` reaches
+    scorers as it does in the installed scikit-learn.
 
     Equal candidates are evaluated once. Results do not depend on `n_jobs` or the backend, except
     for what multithreaded linear algebra rounds. What the first stage optimises in [1]_ could not
@@ -302,17 +312,19 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self._validate_params()
         stages, start = make_stages(self)
         check_target(self.estimator, y, stages)
+        check_samplers(self.estimator, stages)
         scorers, _ = self._get_scorers()
         Z, y = indexable(pack_structures(X, self.estimator), y)
         routed = self._get_routed_params_for_fit(params)
-        check_metadata(self.estimator, scorers, routed, stages)
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        splits = list(cv.split(Z, y, **routed.splitter.split))
+        check_metadata(self.estimator, scorers, routed, [stage.space for stage in stages])
+        score_params = metadata_of_scorers(self.estimator, scorers, X, params, routed)
+        splits = make_folds(self, Z, y, routed.splitter.split)
         evaluator = Evaluator(
             estimator=clone(self.estimator),
             X=Z,
             y=y,
             fit_params=params if routing_enabled() else routed.estimator.fit,
+            score_params=score_params,
             splits=splits,
             scoring=self.scoring,
             error_score=self.error_score,
@@ -321,10 +333,13 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             n_threads=inner_threads(self.n_jobs),
             metrics=tuple(settings.metrics),
         )
-        search = StagedSearch(
-            stages, evaluator, start, settings, open_checkpoint(self, evaluator), self.n_jobs
-        )
-        search.run()
+        checkpoint = open_checkpoint(self, evaluator)
+        search = StagedSearch(stages, evaluator, start, settings, checkpoint, self.n_jobs)
+        try:
+            search.run()
+        finally:
+            if self.checkpoint is not None:
+                checkpoint.finish(changeable_fingerprint(self, evaluator))
         self._collect(search, splits, scorers, settings.metrics)
         if self.refit:
             self._refit(X, y, routed.estimator.fit)
@@ -374,6 +389,32 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         given = [key[10:] for key in self.cv_results_ if key.startswith("mean_test_")]
         named.refit = next(name for name in [*self.objective, *given] if name in given)
         return named.score(X, y, **params)
+
+    @available_if(_base_offers("set_callbacks"))
+    def set_callbacks(self, *callbacks):
+        """Refuse callbacks, which this search does not call.
+
+        Parameters
+        ----------
+        *callbacks : object
+            None at all is fine.
+
+        Returns
+        -------
+        TwoStagePSOSearchCV
+            The search itself.
+
+        Raises
+        ------
+        NotImplementedError
+            If there are any.
+        """
+        if callbacks:
+            raise NotImplementedError(
+                f"TwoStagePSOSearchCV got {len(callbacks)} callbacks, but calls none; set "
+                "verbose=1 for a progress bar"
+            )
+        return self
 
     def _is_knee_chosen(self):
         return self.refit is True and isinstance(self.objective, (list, tuple))

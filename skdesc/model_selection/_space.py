@@ -217,6 +217,24 @@ class SearchSpace:
         found = inside | {name: value for name, value in near.items() if value is not None}
         return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
 
+    def start(self, params):
+        """Values to begin with: those given as far as they lie in the space.
+
+        Parameters
+        ----------
+        params : dict of str to object
+            May have values outside the space, and may lack some.
+
+        Returns
+        -------
+        dict of str to object
+            A value of the space for every name: a number outside has moved to the nearest, anything
+            else to the middle.
+        """
+        known = {k: v for k, v in params.items() if _kind(v) in (_INTEGER, _REAL) and v == v}
+        middle = self.decode(np.full(self.n_dims, 0.5))
+        return middle | self.nearest(known) | self.restrict(params)
+
     def bounds(self):
         """Least and largest value of every parameter that has numbers, as a dict of pairs."""
         ends = {name: self._dimensions[name].bounds() for name in self.names}

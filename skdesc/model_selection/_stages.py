@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -112,15 +112,18 @@ class StagedSearch:
 
     def run(self):
         """Run all stages; Ctrl-C ends them early and keeps what is known."""
-        self._began = time.perf_counter()
+        self._began = time.time()
         total = sum(stage.n_first + stage.n_particles * (stage.n_iterations - 1)
                     for stage in self.stages)
         with (
-            Parallel(n_jobs=self.n_jobs) as self._parallel,
+            _make_parallel(self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
         ):
             for index, stage in enumerate(self.stages):
-                if self._run_stage(stage, self._deadline(index)) == "interrupt":
+                stopped_by = self._run_stage(stage, self._deadline(index))
+                if stopped_by in ("max_time", "interrupt"):
+                    self._bar.set_postfix_str(f"stage {stage.number} stopped by {stopped_by}")
+                if stopped_by == "interrupt":
                     break
             if not self.rows:
                 # every stage, by design or for lack of time, had an objective that is no
@@ -129,38 +132,46 @@ class StagedSearch:
                 self._evaluate(last, _SharedFeatures(self.evaluator), [dict(self.current)], 0)
 
     def _deadline(self, index):
-        """Each stage may use its share of the time that is left."""
+        """Each stage may use its share of the time that is left; None where there is no limit."""
         if self.settings.max_time is None:
-            return np.inf
-        now = time.perf_counter()
-        left = max(0.0, self._began + self.settings.max_time - now)
-        return now + left / (len(self.stages) - index)
+            return None
+        now = time.time()
+        end = self._began + self.settings.max_time
+        return min(end, now + (end - now) / (len(self.stages) - index))
+
+    def _is_late(self, deadline):
+        """Whether no more may begin; the first candidate of all always may."""
+        return deadline is not None and self.n_evaluated > 0 and time.time() > deadline
 
     def _run_stage(self, stage, deadline):
         """Run one swarm, move to the best it has found, and return why it stopped."""
-        began, models, features = time.perf_counter(), self.n_models, self.n_features
-        busy = self._busy
+        began, models, features = time.time(), self.n_models, self.n_features
+        busy, front, n_complete = self._busy, Front(), 0
         shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
         first, swarm = self._start(stage)
-        front, waited, iteration, stopped_by = Front(), 0, 0, "n_iterations"
+        waited, stopped_by = 0, "n_iterations"
         for iteration in range(stage.n_iterations if swarm else 1):
-            positions, candidates = self._propose(stage, swarm, [] if iteration else first)
-            try:
-                evaluations = self._evaluate(stage, shared, candidates, iteration)
-            except KeyboardInterrupt:
-                if not self.history:
-                    raise
-                stopped_by = "interrupt"
+            if self._is_late(deadline):
+                stopped_by = "max_time"
                 break
+            positions, candidates = self._propose(stage, swarm, [] if iteration else first)
+            evaluations, cut_by = self._evaluate(stage, shared, candidates, iteration, deadline)
+            done = [index for index, entry in enumerate(evaluations) if entry is not None]
+            candidates, evaluations = ([values[i] for i in done]
+                                       for values in (candidates, evaluations))  # fmt: skip
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
-            waited = 0 if front.update(candidates, scores) else waited + 1
-            used = [c | e.get("found", {}) for c, e in zip(candidates, evaluations, strict=True)]
-            self._record(stage, iteration, positions, used, scores, front)
+            if done:
+                waited = 0 if front.update(candidates, scores) else waited + 1
+                used = [
+                    c | e.get("found", {}) for c, e in zip(candidates, evaluations, strict=True)
+                ]
+                self._record(stage, iteration, positions[done], used, scores, front)
+            if cut_by:
+                stopped_by = cut_by
+                break
+            n_complete += 1
             if waited == self.settings.early_stopping:
                 stopped_by = "early_stopping"
-                break
-            if time.perf_counter() > deadline:
-                stopped_by = "max_time"
                 break
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
@@ -173,11 +184,11 @@ class StagedSearch:
                 "objective": stage.label,
                 "best_params": stage.space.restrict(self.current),
                 "best_score": front.best_score,
-                "n_iterations": iteration + (stopped_by != "interrupt"),
+                "n_iterations": n_complete,
                 "stopped_by": stopped_by,
                 "n_models_trained": self.n_models - models,
                 "n_feature_evaluations": self.n_features - features,
-                "time": time.perf_counter() - began,
+                "time": time.time() - began,
                 "work_time": self._busy + shared.time - busy,
             }
         )
@@ -217,46 +228,69 @@ class StagedSearch:
         )
         return first, swarm
 
-    def _evaluate(self, stage, shared, candidates, iteration):
-        """Evaluate a batch; equal candidates are evaluated once in the whole search."""
+    def _evaluate(self, stage, shared, candidates, iteration, deadline=None):
+        """Evaluate a batch; equal candidates are evaluated once in the whole search.
+
+        Returns the evaluations, None for what has not been evaluated, and why that is: "max_time",
+        "interrupt", or None if all have been.
+        """
         keys = [self._key(stage, candidate) for candidate in candidates]
         new = {}
         for particle, key in enumerate(keys):
             if key not in self._seen:
                 new.setdefault(key, particle)
-        todo = [key for key in new if key not in self.checkpoint.evaluations]
+        todo = {key: candidates[new[key]] for key in new if key not in self.checkpoint.evaluations}
+        cut_by = None
         if todo:
-            params = [candidates[new[key]] for key in todo]
-            results = self._compute(shared.evaluator(), stage, params)
-            self.checkpoint.add(dict(zip(todo, results, strict=True)))
+            results = self._compute(shared.evaluator(), stage, todo, deadline)
+            try:
+                with closing(results):
+                    for key, evaluation in results:
+                        if evaluation is not None:
+                            self.checkpoint.add({key: evaluation})
+                if any(key not in self.checkpoint.evaluations for key in todo):
+                    cut_by = "max_time"
+            except KeyboardInterrupt:
+                if not self._seen and not self.checkpoint.evaluations.keys() & new.keys():
+                    raise
+                cut_by = "interrupt"
         if new:
             self.n_features += shared.take_count()
         for key, particle in new.items():
-            evaluation = self._seen[key] = self.checkpoint.evaluations[key]
-            self.n_evaluated += 1
-            self.n_models += evaluation["n_models"]
-            self.n_features += evaluation["n_features"]
-            # a checkpoint of an earlier version may lack the second
-            self._busy += evaluation["feature_time"] + evaluation.get("model_time", 0.0)
-            if evaluation["error"] is not None:
-                self.errors.append(evaluation["error"])
-            if stage.has_folds:
-                where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
-                params = {**candidates[particle], **evaluation.get("found", {})}
-                if stage.found_in:
-                    # the second stage begins with what the first has found
-                    self._seen[self._key(replace(stage, found_in=None), params)] = evaluation
-                row = {"params": params, **where, "particle": particle}
-                self.rows.append({**row, **evaluation})
-        self._bar.update(len(candidates))
-        return [self._seen[key] for key in keys]
+            if key in self.checkpoint.evaluations:
+                self._take(stage, key, candidates[particle], iteration, particle)
+        self._bar.update(sum(key in self._seen for key in keys))
+        return [self._seen.get(key) for key in keys], cut_by
 
-    def _compute(self, evaluator, stage, params):
+    def _take(self, stage, key, candidate, iteration, particle):
+        """Count an evaluation, and keep what it says."""
+        evaluation = self._seen[key] = self.checkpoint.evaluations[key]
+        self.n_evaluated += 1
+        self.n_models += evaluation["n_models"]
+        self.n_features += evaluation["n_features"]
+        self._busy += evaluation["feature_time"] + evaluation["model_time"]
+        if evaluation["error"] is not None:
+            self.errors.append(evaluation["error"])
+        if not stage.has_folds:
+            return
+        params = {**candidate, **evaluation.get("found", {})}
+        if stage.found_in:
+            # the second stage begins with what the first has found
+            self._seen[self._key(replace(stage, found_in=None), params)] = evaluation
+        where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
+        self.rows.append({"params": params, **where, "particle": particle, **evaluation})
+
+    def _compute(self, evaluator, stage, candidates, deadline):
+        """Evaluations with their keys, as they are complete; None for what came too late."""
         limit = evaluator.n_threads
+        # the first of all candidates is evaluated, however little time there is
+        limits = [None if self.n_evaluated == 0 else deadline, *[deadline] * len(candidates)]
+        jobs = (
+            delayed(_evaluate_one)(key, evaluator, stage.objective, params, stage.found_in, end)
+            for (key, params), end in zip(candidates.items(), limits, strict=False)
+        )
         with nullcontext() if limit is None else threads(limit):
-            return self._parallel(
-                delayed(evaluator)(stage.objective, item, stage.found_in) for item in params
-            )
+            yield from self._parallel(jobs)
 
     def _key(self, stage, candidate):
         """Equal for equal candidates, here and in a checkpoint."""
@@ -302,10 +336,22 @@ class StagedSearch:
                 "best_score": front.best_score,
                 "n_models_trained": self.n_models,
                 "n_feature_evaluations": self.n_features,
-                "time": time.perf_counter() - self._began,
+                "time": time.time() - self._began,
             }
         )
         self._bar.set_postfix(stage=stage.number, best=front.best_score)
+
+
+def _evaluate_one(key, evaluator, *arguments):
+    return key, evaluator(*arguments)
+
+
+def _make_parallel(n_jobs):
+    """Workers that hand over each result as soon as it is there, where the backend can."""
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    except (ValueError, NotImplementedError):
+        return Parallel(n_jobs=n_jobs)
 
 
 class _SharedFeatures:

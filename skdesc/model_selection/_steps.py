@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sklearn
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import get_routing_for_object
+
+from ._metadata import routing_enabled
 
 
 def step_of(name):
@@ -99,6 +99,11 @@ def unwrapped(estimator, params):
     return last, params
 
 
+def is_sampler(step):
+    """Whether a step chooses or makes samples, as those of imbalanced-learn do."""
+    return hasattr(step, "fit_resample")
+
+
 def _is_stateless(step):
     return all(_is_leaf_stateless(leaf) for leaf in leaves(step))
 
@@ -120,29 +125,3 @@ def leaves(step):
 
 def _is_passthrough(step):
     return step is None or (isinstance(step, str) and step in ("passthrough", "drop"))
-
-
-def routing_enabled():
-    """Whether scikit-learn routes metadata by request."""
-    return sklearn.get_config()["enable_metadata_routing"]
-
-
-def requested(consumer, method, params):
-    """Metadata that a method of an estimator or scorer has requested, under the user's names.
-
-    Parameters
-    ----------
-    consumer : object
-        The estimator or scorer.
-    method : str
-        Name of the method.
-    params : dict
-        All metadata.
-
-    Returns
-    -------
-    dict
-        Those requested.
-    """
-    names = get_routing_for_object(consumer).consumes(method, params)
-    return {name: value for name, value in params.items() if name in names}

@@ -7,22 +7,26 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.metrics import get_scorer_names
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
-from sklearn.utils.metadata_routing import process_routing
+from sklearn.utils.validation import _num_samples
 
+from ..utils.folds import check_folds
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._one_pass import named_by_last
 from ._space import SearchSpace
 from ._stages import Settings, Stage
-from ._steps import has_leading_steps, passes_once, routing_enabled, step_of
+from ._steps import has_leading_steps, is_sampler, passes_once, step_of
 from ._swarm import make_rules
 
 _CHOICES = {
     "topology": ("star", "ring"),
     "strategy": ("two-stage", "joint"),
+    "stage_two_objective": ("auto", "cv", "one_pass"),
 }
 # a swarm that searches a space again starts in a cube with edges so much shorter
 _NARROWING = 0.5
@@ -33,7 +37,6 @@ _SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
 _SCOUTS = 16
 _FEWEST = 5
 _STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
-_STAGE_TWO = ("auto", "cv", "one_pass")
 
 
 def check_settings(search):
@@ -58,20 +61,12 @@ def check_settings(search):
     if not isinstance(search.cache_features, (bool, np.bool_)):
         raise ValueError(f"cache_features is {search.cache_features!r}, but must be True or False")
     for name, choices in _CHOICES.items():
-        if getattr(search, name) not in choices:
-            raise ValueError(f"{name} is {getattr(search, name)!r}, but must be one of {choices}")
-    objective = search.stage_one_objective
-    if objective not in _STAGE_ONE and not callable(objective):
-        raise ValueError(
-            f"stage_one_objective is {objective!r}, but must be one of {_STAGE_ONE} or a callable"
-        )
-    if search.stage_two_objective not in _STAGE_TWO:
-        raise ValueError(
-            f"stage_two_objective is {search.stage_two_objective!r}, but must be one of "
-            f"{_STAGE_TWO}"
-        )
-    if search.error_score != "raise" and not isinstance(search.error_score, numbers.Real):
-        raise ValueError(f"error_score is {search.error_score!r}, but must be 'raise' or a number")
+        _check_choice(name, getattr(search, name), choices)
+    if not callable(search.stage_one_objective):
+        one = search.stage_one_objective
+        _check_choice("stage_one_objective", one, _STAGE_ONE, " or a callable")
+    if not isinstance(search.error_score, numbers.Real):
+        _check_choice("error_score", search.error_score, ("raise",), " or a number")
     return Settings(
         rules=make_rules(search.swarm),
         topology=search.topology,
@@ -172,38 +167,56 @@ def check_target(estimator, y, stages):
         raise ValueError(f"{what} requires y to be passed, but the target y is None")
 
 
-def check_metadata(estimator, scorers, routed, stages):
-    """Check that what is passed to fit has a place to go.
+def check_samplers(estimator, stages):
+    """Refuse leave-one-out residuals of a model of other samples than those given.
 
     Parameters
     ----------
     estimator : estimator
         A Pipeline, or anything.
-    scorers : callable
-        As scikit-learn's searches have them.
-    routed : Bunch
-        Metadata of estimator, splitter and scorers.
     stages : list of Stage
         What is to be done.
     """
-    params = routed.estimator.fit
-    if routing_enabled():
-        # what has not been requested would be left out until the refit, and refused there; steps
-        # that are searched themselves may have other requests
-        if hasattr(scorers, "_scorers"):
-            process_routing(scorers, "score", **routed.scorer.score)
-        fixed = all("__" in name for stage in stages for name in stage.space.names)
-        if isinstance(estimator, Pipeline) and fixed:
-            process_routing(estimator, "fit", **params)
-        return
-    steps = [name for name, _ in getattr(estimator, "steps", [])]
-    wrong = [name for name in params if "__" not in name or step_of(name) not in steps]
-    if steps and wrong:
+    samplers = [name for name, step in getattr(estimator, "steps", []) if is_sampler(step)]
+    if samplers and any(
+        isinstance(stage.objective, str) and stage.objective == "loo" for stage in stages
+    ):
         raise ValueError(
-            f"fit got {wrong}, but with metadata routing disabled names must be those of a step "
-            f"and of an argument of its fit, such as '{steps[-1]}__{wrong[0].split('__')[-1]}'; "
-            f"the steps are {steps}"
+            f"stage_one_objective is 'loo', but the step {samplers[0]!r} chooses other samples, "
+            "whose residuals say nothing of those given; use 'cv'"
         )
+
+
+def make_folds(search, X, y, metadata):
+    """Folds of a search as index arrays.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        Has `cv`.
+    X, y : object
+        Samples and targets.
+    metadata : dict
+        For the splitter, such as `groups`.
+
+    Returns
+    -------
+    list of (train, test)
+        At least one.
+    """
+    cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator))
+    expected = cv.get_n_splits(X, y, **metadata)
+    splits = check_folds(cv.split(X, y, **metadata), _num_samples(X))
+    if not splits:
+        raise ValueError(
+            "No fits were performed. Was the CV iterator empty? Were there no candidates?"
+        )
+    if len(splits) != expected:
+        raise ValueError(
+            "cv.split and cv.get_n_splits return inconsistent results. Expected "
+            f"{expected} splits, got {len(splits)}"
+        )
+    return splits
 
 
 def _resolve_objectives(search, names):
@@ -279,7 +292,11 @@ def _present_values(estimator, spaces):
                     f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
                     "see estimator.get_params()"
                 )
-    return {name: known[name] for name in sorted(searched) if name in known}
+    # values outside the spaces are no candidates
+    start = {}
+    for space in spaces.values():
+        start |= space.start({name: known[name] for name in space.names if name in known})
+    return dict(sorted(start.items()))
 
 
 def _by_stage(search, name, default=None):
@@ -371,6 +388,13 @@ def _metric_names(scoring):
     if several:
         return list(scoring)
     return None if callable(scoring) else ["score"]
+
+
+def _check_choice(name, value, choices, other=""):
+    # an array compares entry by entry
+    if not isinstance(value, str) or value not in choices:
+        allowed = repr(choices[0]) if len(choices) == 1 else f"one of {choices}"
+        raise ValueError(f"{name} is {value!r}, but must be {allowed}{other}")
 
 
 def _check_number(name, value, kind, least):

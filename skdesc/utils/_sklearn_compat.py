@@ -1,13 +1,34 @@
 """The one place that imports what scikit-learn does not promise to keep."""
 
+from copy import copy
+
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import (
+    _fit_and_score as fit_and_score,
+)
+from sklearn.model_selection._validation import (
+    _insert_error_scores as insert_error_scores,
+)
+from sklearn.model_selection._validation import (
+    _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
+)
+from sklearn.utils import _safe_indexing as safe_indexing
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
 except ImportError:  # before scikit-learn 1.7
     from sklearn.utils._estimator_html_repr import _VisualBlock
 
-__all__ = ["BaseSearchCV", "visual_block"]
+__all__ = [
+    "BaseSearchCV",
+    "fit_and_score",
+    "insert_error_scores",
+    "safe_indexing",
+    "scorers_of",
+    "visual_block",
+    "warn_or_raise_about_fit_failures",
+    "with_scorers",
+]
 
 
 def visual_block(estimator, caption):
@@ -29,3 +50,31 @@ def visual_block(estimator, caption):
         "single", estimator, names=type(estimator).__name__, name_details=str(estimator),
         name_caption=caption,
     )  # fmt: skip
+
+
+def scorers_of(scorer):
+    """Scorers by name that a scorer of several metrics holds, None if it is a single one."""
+    return getattr(scorer, "_scorers", None)
+
+
+def with_scorers(scorer, change):
+    """Scorer of several metrics, or a single one, with another in place of each.
+
+    Parameters
+    ----------
+    scorer : callable
+        As :func:`sklearn.metrics.check_scoring` gives it.
+    change : callable
+        From a scorer to that in its place.
+
+    Returns
+    -------
+    callable
+        Never `scorer` itself, if that has several metrics.
+    """
+    several = scorers_of(scorer)
+    if several is None:
+        return change(scorer)
+    changed = copy(scorer)
+    changed._scorers = {name: change(single) for name, single in several.items()}
+    return changed

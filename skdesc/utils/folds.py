@@ -1,6 +1,84 @@
-"""Folds of cross-validation, seen as sets."""
+"""Folds of cross-validation: checked once, then index arrays that no one has to doubt."""
+
+from __future__ import annotations
 
 import numpy as np
+
+from ._sklearn_compat import safe_indexing
+
+_WAYS = "index arrays or boolean masks"
+
+
+def check_folds(splits, n_samples):
+    """Turn folds into index arrays that select what scikit-learn would select.
+
+    Parameters
+    ----------
+    splits : iterable of (train, test)
+        Index arrays or boolean masks, as a splitter or a user gives them; a generator is used up.
+    n_samples : int
+        Number of samples.
+
+    Returns
+    -------
+    list of (train, test)
+        Arrays of intp between 0 and `n_samples`, in the given order, repetitions included.
+
+    Raises
+    ------
+    IndexError
+        By scikit-learn, if an index is out of range or a mask has another length.
+    ValueError
+        If a fold is no pair, or a part is no list of samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdesc.utils.folds import check_folds
+    >>> check_folds([(np.array([True, True, False]), [-1])], 3)
+    [(array([0, 1]), array([2]))]
+    """
+    everyone = np.arange(n_samples, dtype=np.intp)
+    checked = []
+    for index, fold in enumerate(splits):
+        if not isinstance(fold, (tuple, list, np.ndarray)) or len(fold) != 2:
+            raise ValueError(
+                f"cv gives {fold!r} as fold {index}, but it must be a pair of {_WAYS}, the "
+                "training part and the test part"
+            )
+        checked.append(tuple(_check_part(part, index, everyone) for part in fold))
+    return checked
+
+
+def _check_part(part, index, everyone):
+    array = np.asarray(part)
+    if array.ndim != 1:
+        raise ValueError(
+            f"cv gives {part!r} as a part of fold {index}, but it must be one-dimensional; give "
+            f"{_WAYS}"
+        )
+    if array.size == 0 and array.dtype != np.bool_:  # an empty list has the type of floats
+        return everyone[:0]
+    return np.ascontiguousarray(safe_indexing(everyone, array))
+
+
+def can_share_a_pass(splits):
+    """Whether models of these folds follow from one pass over the data.
+
+    Parameters
+    ----------
+    splits : list of (train, test)
+        As :func:`check_folds` returns them.
+
+    Returns
+    -------
+    bool
+        False if a part is empty, or has a sample more than once, as in a bootstrap: the pass sees
+        each sample once.
+    """
+    return all(
+        len(part) > 0 and len(np.unique(part)) == len(part) for split in splits for part in split
+    )
 
 
 def take(values, index):

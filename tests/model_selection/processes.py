@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 
-def start_python(code, *arguments, **options):
+def start_python(code, *arguments, env=None, **options):
     """Start an interpreter that finds the same modules as this one, from any folder."""
     path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,7 +1,10 @@
 import json
+import os
 import signal
 import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -208,3 +211,174 @@ def test_another_metric_of_refit_is_another_search(tmp_path):
     # what the last step finds itself depends on the metric
     with pytest.raises(ValueError, match="belongs to another search: search differ"):
         search.set_params(refit="neg_mean_absolute_error").fit(X, X[:, 0])
+
+
+def test_it_is_written_after_each_candidate(tmp_path):
+    path, sizes = tmp_path / "search.json", []
+
+    def scoring(estimator, X, y):
+        sizes.append(len(json.loads(path.read_text())["evaluations"]))
+        return estimator.score(X, y)
+
+    _search(path, scoring=scoring, n_iterations=1).fit(*DATA)
+    # three folds each; what scores a candidate sees all those before it
+    assert sizes[:12] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_interrupt_in_the_first_batch_keeps_what_is_complete(tmp_path):
+    path, calls = tmp_path / "search.json", []
+
+    def scoring(estimator, X, y):
+        calls.append(None)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return estimator.score(X, y)
+
+    search = _search(path, scoring=scoring).fit(*DATA)
+    assert search.stage_results_[0]["stopped_by"] == "interrupt"
+    assert len(search.cv_results_["params"]) == 2
+    assert len(json.loads(path.read_text())["evaluations"]) == 2
+    # the scorer looks at its own calls, which this search has changed
+    resumed = _search(path, scoring=scoring).fit(*DATA)
+    np.testing.assert_array_equal(
+        resumed.cv_results_["mean_test_score"], _search().fit(*DATA).cv_results_["mean_test_score"]
+    )
+
+
+def test_writing_is_tried_before_anything_is_computed(tmp_path, monkeypatch):
+    def fails(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("skdesc.utils.files.os.replace", fails)
+    monkeypatch.setattr("skdesc.model_selection._evaluation.cross_validate", None)
+    with pytest.raises(ValueError, match=r"cannot be written .*No space left.*name another file"):
+        _search(tmp_path / "search.json").fit(*DATA)
+
+
+@pytest.mark.parametrize("recovers", [False, True])
+def test_a_disk_that_is_full_later_stops_nothing(tmp_path, monkeypatch, recovers):
+    path, replace, n_writes = tmp_path / "search.json", os.replace, []
+
+    def fills_up(*args):
+        n_writes.append(None)
+        if len(n_writes) >= 4 and not (recovers and len(n_writes) > 6):
+            raise OSError(28, "No space left on device")
+        replace(*args)
+
+    monkeypatch.setattr("skdesc.utils.files.os.replace", fills_up)
+    with pytest.warns(RuntimeWarning, match="cannot be written any more") as record:
+        search = _search(path).fit(*DATA)
+    assert len(record) == 1
+    assert _outcome(search) == _outcome(_search().fit(*DATA))
+    kept = len(json.loads(path.read_text())["evaluations"])
+    assert kept == (len(search.cv_results_["params"]) if recovers else 2)
+
+
+class _RunsOut(Ridge):
+    """Out of memory as long as a file is there."""
+
+    flag = None
+
+    def __init__(self, alpha=1.0, flag=None):
+        super().__init__(alpha=alpha)
+        self.flag = flag
+
+    def fit(self, X, y):
+        if os.path.exists(self.flag):
+            raise MemoryError("as it happens")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("place", ["fit", "score"])
+def test_what_memory_was_short_for_is_tried_again(tmp_path, place):
+    path, flag = tmp_path / "search.json", tmp_path / "flag"
+    pipeline = make_pipeline(PCA(), _RunsOut(flag=str(flag)) if place == "fit" else Ridge())
+    last = pipeline.steps[-1][0]
+
+    def scoring(estimator, X, y, limit=None if place == "fit" else str(flag)):
+        if limit and os.path.exists(limit) and estimator[0].n_components_ == 2:
+            raise MemoryError("as it happens")
+        return estimator.score(X, y)
+
+    def search():
+        return TwoStagePSOSearchCV(
+            pipeline, {"pca__n_components": [1, 2]}, {f"{last}__alpha": [0.1, 1.0]}, cv=3,
+            scoring=scoring, random_state=0, n_particles=3, n_iterations=2, checkpoint=path,
+        )  # fmt: skip
+
+    expected = search().set_params(checkpoint=None).fit(*DATA)
+    flag.touch()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if place == "fit":
+            with pytest.raises(ValueError, match=r"(?s)No candidate.*MemoryError: as it happens"):
+                search().fit(*DATA)
+        else:
+            search().fit(*DATA)
+    flag.unlink()
+    assert _outcome(search().fit(*DATA)) == _outcome(expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices of Unix")
+def test_devices_and_pipes_are_refused_and_not_read(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    link = tmp_path / "link"
+    link.symlink_to("/dev/zero")
+    for path in ("/dev/full", "/dev/zero", "/dev/null", fifo, link):
+        with pytest.raises(ValueError, match="is no regular file; name one"):
+            _search(path).fit(*DATA)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path):
+    path = tmp_path / "search.json"
+    _search(path, n_iterations=1).fit(*DATA)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "format": 1, "search": content["search"][0]}))
+    with pytest.raises(ValueError, match=r"was written by an earlier version.*format 1.*delete it"):
+        _search(path, n_iterations=1).fit(*DATA)
+
+
+def test_a_file_without_evaluations_binds_nobody(tmp_path, monkeypatch):
+    path = tmp_path / "search.json"
+    monkeypatch.setattr("skdesc.model_selection._evaluation.cross_validate", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _search(path).fit(*DATA)
+    monkeypatch.undo()
+    assert json.loads(path.read_text())["evaluations"] == {}
+    _search(path, cv=KFold(4)).fit(*DATA)
+
+
+def _interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_what_cannot_be_identified_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("skdesc.model_selection._evaluation.cross_validate", None)
+    path, lock = tmp_path / "search.json", threading.Lock()
+
+    def scoring(estimator, X, y):
+        with lock:
+            return estimator.score(X, y)
+
+    with pytest.raises(ValueError, match=r"checkpoint is set, but scoring holds .*lock"):
+        _search(path, scoring=scoring).fit(*DATA)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("place", ["scoring", "transformer", "objective"])
+def test_another_value_in_a_closure_is_another_search(tmp_path, place):
+    path = tmp_path / "search.json"
+
+    def search(factor):
+        changes = {
+            "scoring": {"scoring": lambda e, X, y: factor * e.score(X, y)},
+            "transformer": {"estimator__functiontransformer__func": lambda X: factor * X},
+            "objective": {"stage_one_objective": lambda e, Z, y, p: factor * Z[0, 0]},
+        }
+        return _search(path, n_iterations=1, **changes[place])
+
+    search(1.0).fit(*DATA)
+    search(1.0).fit(*DATA)
+    with pytest.raises(ValueError, match="belongs to another search"):
+        search(-1.0).fit(*DATA)

@@ -175,15 +175,28 @@ def test_every_candidate_fails(error_score):
         clone(search).set_params(stage_one_objective="alignment").fit(X, y)
 
 
-def test_every_score_is_nan():
+@pytest.mark.parametrize("several", [False, True])
+def test_every_score_is_nan(several):
+    """As scikit-learn has it: a warning, and the first candidate is the best."""
+    scoring = {"a": _no_score, "b": _no_score} if several else _no_score
     search = TwoStagePSOSearchCV(
         make_pipeline(PCA(), Ridge()),
         {"pca__n_components": [1, 2]},
         {"ridge__alpha": [0.1, 1.0]},
-        scoring=lambda estimator, X, y: np.nan, n_iterations=2, cv=3, random_state=0,
+        scoring=scoring, objective=["a", "b"] if several else None, n_iterations=2, cv=3,
+        n_particles=3, random_state=0,
     )  # fmt: skip
-    with (
-        pytest.warns(UserWarning, match="non-finite"),
-        pytest.raises(ValueError, match="score is NaN or infinite for each of"),
-    ):
+    with pytest.warns(UserWarning, match="finite") as record:
         search.fit(X, y)
+    texts = [str(warning.message) for warning in record]
+    assert any("One or more of the test scores are non-finite" in text for text in texts)
+    assert any("has found no finite value of its objective" in text for text in texts)
+    assert search.best_index_ == 0
+    assert search.best_params_ == search.cv_results_["params"][0]
+    assert np.isnan(search.best_score_)
+    assert search.pareto_front_ == []
+    assert search.predict(X).shape == (30,)
+
+
+def _no_score(estimator, X, y):
+    return np.nan

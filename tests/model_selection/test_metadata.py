@@ -5,7 +5,7 @@ import pytest
 import sklearn
 from ase.build import molecule
 from joblib import parallel_config
-from model_selection.toys import ForcesRidge, PairCounts
+from model_selection.toys import FoldsRidge, ForcesRidge, PairCounts
 from scipy.stats import uniform
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import Ridge
@@ -180,3 +180,87 @@ def test_what_is_not_requested_is_said_at_once(several):
         owner = "make_scorer" if several else "_NeverFitted.fit"
         with pytest.raises(UnsetMetadataPassedError, match=owner):
             search.fit(X, X[:, 0], sample_weight=np.ones(20))
+
+
+@pytest.mark.parametrize("scoring", [None, "r2", ["r2", "neg_mean_squared_error"]])
+@pytest.mark.filterwarnings("ignore:The scoring")
+def test_weights_reach_the_scorer_as_they_do_in_scikit_learn(scoring):
+    """Without routing, the installed version decides: scikit-learn 1.9 does, 1.6 does not."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 3))
+    y, weight = X[:, 0] + rng.normal(size=40), rng.randint(1, 9, size=40)
+    options = {"scoring": scoring, "cv": 3, "refit": "r2" if isinstance(scoring, list) else True}
+    expected = GridSearchCV(Ridge(), {"alpha": [0.1, 10.0]}, **options)
+    expected.fit(X, y, sample_weight=weight)
+    search = TwoStagePSOSearchCV(
+        Ridge(), {}, {"alpha": [0.1, 10.0]}, n_particles=5, n_iterations=3, random_state=0,
+        **options,
+    ).fit(X, y, sample_weight=weight)  # fmt: skip
+    for params, scores in zip(
+        search.cv_results_["params"], _scores(search.cv_results_), strict=True
+    ):
+        index = expected.cv_results_["params"].index(params)
+        np.testing.assert_array_equal(scores, _scores(expected.cv_results_)[index])
+
+
+def _scores(results):
+    return np.column_stack([v for k, v in sorted(results.items()) if k.startswith("mean_test")])
+
+
+def test_requests_under_another_name():
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(40, 3))
+    y, weight = X[:, 0] + rng.normal(size=40), rng.randint(1, 9, size=40)
+    with sklearn.config_context(enable_metadata_routing=True):
+        ridge = Ridge().set_fit_request(sample_weight="w")
+        options = {"scoring": get_scorer("r2").set_score_request(sample_weight="v"), "cv": 3}
+        search = TwoStagePSOSearchCV(ridge, {}, {"alpha": [0.1, 10.0]}, **options)
+        search.fit(X, y, w=weight, v=weight[::-1])
+        expected = GridSearchCV(ridge, {"alpha": [0.1, 10.0]}, **options)
+        expected.fit(X, y, w=weight, v=weight[::-1])
+    assert sorted(search.cv_results_["mean_test_score"]) == sorted(
+        expected.cv_results_["mean_test_score"]
+    )
+
+
+class _Unroutable(_ForcesScorer):
+    """Knows what the samples say, and that something is missing."""
+
+    def read_metadata(self, estimator, X, given):
+        if "forces" not in given and not hasattr(X[0], "positions"):
+            raise ValueError("no forces anywhere")
+        return {} if "forces" in given else {"forces": [atoms.positions for atoms in X]}
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("objective", ["cv", "one_pass"])
+def test_scorers_get_forces_with_and_without_routing(data, routing, several, given, objective):
+    X, y, forces = data
+    scoring = {"f": _Unroutable(), "r2": "r2"} if several else _Unroutable()
+    pipeline = Pipeline([("pairs", PairCounts()), ("ridge", FoldsRidge())])
+    with sklearn.config_context(enable_metadata_routing=routing):
+        metadata = {"forces" if routing else "ridge__forces": forces} if given else {}
+        search = TwoStagePSOSearchCV(
+            pipeline, {"pairs__cutoff": uniform(1, 2)}, {"ridge__alpha": [1e-3, 1e-2]}, cv=4,
+            scoring=scoring, refit="f" if several else True, n_particles=2, n_iterations=1,
+            stage_one_objective=objective, error_score="raise", random_state=0,
+        ).fit(X, y, **metadata)  # fmt: skip
+    assert search.best_score_ < 0
+
+
+def test_what_a_scorer_misses_is_said_at_once():
+    X = np.random.RandomState(0).normal(size=(20, 3))
+    search = TwoStagePSOSearchCV(_NeverFitted(), {}, {"alpha": [1.0, 2.0]}, scoring=_Unroutable())
+    with pytest.raises(ValueError, match="no forces anywhere"):
+        search.fit(X, X[:, 0])
+
+
+def test_callbacks_are_refused():
+    search = _search()
+    if not hasattr(search, "set_callbacks"):
+        pytest.skip("scikit-learn before 1.9 has no callbacks")
+    assert search.set_callbacks() is search
+    with pytest.raises(NotImplementedError, match="got 1 callbacks, but calls none; set verbose=1"):
+        search.set_callbacks(object())

@@ -1,3 +1,4 @@
+import itertools
 import os
 import pickle
 import sys
@@ -10,7 +11,11 @@ import pytest
 from model_selection.toys import ForcesRidge, PairCounts, Picky, most_threads, shaken_molecules
 from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
-from sklearn.datasets import make_classification, make_regression
+from sklearn.datasets import (
+    make_classification,
+    make_multilabel_classification,
+    make_regression,
+)
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import FitFailedWarning
@@ -18,6 +23,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_info
@@ -591,7 +597,88 @@ def test_early_stopping_and_time_limit(data):
     assert patient.stage_results_[0]["n_iterations"] == 12
     short = _pca_search(max_time=0).fit(*data)
     assert [stage["stopped_by"] for stage in short.stage_results_] == ["max_time"] * 2
-    assert len(short.history_) == 2
+    # nothing but the first candidate, which is the estimator as it was given
+    assert len(short.history_) == len(short.cv_results_["params"]) == 1
+    assert short.stage_results_[1]["n_models_trained"] == 0
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_no_candidate_begins_after_the_time_is_up(data, monkeypatch, capsys, n_jobs):
+    """The clock of this test runs a second with every look at it."""
+    clock = itertools.count()
+    monkeypatch.setattr("skdesc.model_selection._stages.time.time", lambda: float(next(clock)))
+    with joblib.parallel_config(backend="threading"):
+        search = _pca_search(max_time=25, n_cycles=3, verbose=1, n_jobs=n_jobs).fit(*data)
+    assert search.stage_results_[-1]["stopped_by"] == "max_time"
+    assert len(search.stage_results_) == 6
+    unbegun = [stage for stage in search.stage_results_ if stage["n_models_trained"] == 0]
+    assert unbegun
+    assert "stopped by max_time" in capsys.readouterr().err
+
+
+def test_present_values_outside_the_spaces_are_no_candidates(data):
+    search = _pca_search(spaces=({"pca__n_components": [2, 3]}, {"ridge__alpha": [100.0]}))
+    search.fit(*data)
+    assert {p["ridge__alpha"] for p in search.cv_results_["params"]} == {100.0}
+    spaces = {"pca__n_components": [5, 2]}, {"ridge__alpha": loguniform(1e-4, 1e-2)}
+    search = _pca_search(spaces=spaces).fit(*data)
+    for params in search.cv_results_["params"]:
+        assert 1e-4 <= params["ridge__alpha"] <= 1e-2 * (1 + 1e-6)
+    # the present 1.0 has moved to the edge, and no number of components is the present one
+    assert search.history_[0]["params"][0]["ridge__alpha"] == pytest.approx(1e-2, rel=1e-6)
+    assert {p["pca__n_components"] for p in search.cv_results_["params"]} <= {2, 5}
+
+
+@pytest.mark.parametrize("objective", ["alignment", "ridge", "auto"])
+def test_labels_of_several_kinds_at_once(objective):
+    X, y = make_multilabel_classification(40, 6, n_classes=3, random_state=0)
+    search = TwoStagePSOSearchCV(
+        make_pipeline(PCA(), KNeighborsClassifier()), {"pca__n_components": [1, 2, 4]},
+        {"kneighborsclassifier__n_neighbors": [1, 3]}, stage_one_objective=objective, cv=3,
+        n_particles=3, n_iterations=2, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert search.predict(X).shape == y.shape
+    assert np.isfinite([entry["scores"] for entry in search.history_]).all()
+
+
+@pytest.mark.parametrize("objective", ["alignment", "ridge", "cv"])
+def test_samplers_of_imbalanced_learn(objective):
+    imblearn = pytest.importorskip("imblearn")
+    from imblearn.over_sampling import RandomOverSampler
+    from imblearn.pipeline import Pipeline as SamplingPipeline
+
+    X, y = make_classification(60, 6, weights=[0.8], random_state=0)
+    search = TwoStagePSOSearchCV(
+        SamplingPipeline([
+            ("scale", StandardScaler()), ("sample", RandomOverSampler(random_state=0)),
+            ("pca", PCA()), ("classifier", LogisticRegression()),
+        ]),
+        {"pca__n_components": [1, 2, 4]}, {"classifier__C": [0.1, 1.0]}, cv=3, random_state=0,
+        stage_one_objective=objective, n_particles=3, n_iterations=2, error_score="raise",
+    )  # fmt: skip
+    assert search.fit(X, y).best_score_ > 0.5
+    assert imblearn.__version__
+    with pytest.raises(ValueError, match="'loo', but the step 'sample' chooses other samples"):
+        clone(search).set_params(stage_one_objective="loo").fit(X, y)
+
+
+def _add(X, x2):
+    return X + x2
+
+
+def test_parameters_that_are_arrays_are_compared_as_a_whole(data):
+    array = np.array(["star", "ring"])
+    for name in ("topology", "strategy", "stage_one_objective", "stage_two_objective",
+                 "error_score", "swarm"):  # fmt: skip
+        with pytest.raises((ValueError, TypeError), match=name):
+            _pca_search(**{name: array}).fit(*data)
+    frozen = FunctionTransformer(_add, kw_args={"x2": np.ones(6)})
+    search = TwoStagePSOSearchCV(
+        make_pipeline(frozen, Ridge()),
+        {"functiontransformer__kw_args": [{"x2": np.ones(6)}, {"x2": np.zeros(6)}]},
+        {"ridge__alpha": [0.1, 1.0]}, cv=3, random_state=0, n_particles=2, n_iterations=2,
+    )  # fmt: skip
+    assert search.fit(*data).best_score_ > 0
 
 
 def test_interrupt_keeps_the_best(data):

@@ -1,0 +1,80 @@
+"""Cross-validation of a candidate on folds that are fixed, metadata for the scorers included."""
+
+from __future__ import annotations
+
+from sklearn.base import clone
+
+from ..utils._sklearn_compat import (
+    fit_and_score,
+    insert_error_scores,
+    warn_or_raise_about_fit_failures,
+)
+
+
+def cross_validate(
+    estimator, X, y, splits, make_scorer, *, fit_params, score_params, error_score,
+    return_train_score,
+):  # fmt: skip
+    """Fit and score all folds as scikit-learn's searches do.
+
+    Its public ``cross_validate`` hands metadata to scorers only where all metadata is routed by
+    request; its searches do otherwise, too.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Never changed.
+    X, y : object
+        All samples and targets.
+    splits : list of (train, test)
+        Index arrays.
+    make_scorer : callable
+        Called with `raise_exc`, gives what :func:`sklearn.metrics.check_scoring` does.
+    fit_params, score_params : dict
+        Metadata by the names of arguments; what has one entry per sample is split.
+    error_score : "raise" or float
+        Score of a fold that fails.
+    return_train_score : bool
+        Whether to score the training folds too.
+
+    Returns
+    -------
+    list of dict
+        Scores and times under the names that ``cross_validate`` has, one dict per fold.
+
+    Raises
+    ------
+    MemoryError
+        If a fold runs out of memory, whatever `error_score` says: another time it may not.
+    """
+
+    def evaluate(train, test, mode):
+        return fit_and_score(
+            clone(estimator), X, y, scorer=make_scorer(mode == "raise"), train=train, test=test,
+            verbose=0, parameters=None, fit_params=fit_params, score_params=score_params,
+            return_train_score=return_train_score, return_times=True, error_score=mode,
+        )  # fmt: skip
+
+    results = []
+    for train, test in splits:
+        try:
+            results.append(evaluate(train, test, "raise"))
+        except MemoryError:
+            raise
+        except Exception:
+            if error_score == "raise":
+                raise
+            # once more, for scikit-learn's own words and whatever can be scored
+            results.append(evaluate(train, test, error_score))
+    warn_or_raise_about_fit_failures(results, error_score)
+    insert_error_scores(results, error_score)
+    return [_flat(result, return_train_score) for result in results]
+
+
+def _flat(result, with_train_scores):
+    fold = {name: float(result[name]) for name in ("fit_time", "score_time")}
+    for side in ("test", "train") if with_train_scores else ("test",):
+        scores = result[f"{side}_scores"]
+        scores = scores if isinstance(scores, dict) else {"score": scores}
+        fold |= {f"{side}_{name}": float(score) for name, score in scores.items()}
+    return fold

@@ -109,8 +109,9 @@ class Evaluator:
         dict or None
             None if it was too late. Otherwise JSON-able. Always has "error" (None or a traceback),
             "n_models", "n_features", "feature_time", and "model_time", the seconds in fits and
-            scores; then "folds", a list with one dict per fold, or "score"; and "found", the parameters that the last
-            step has found. An error that may not come again, for lack of memory, is "transient".
+            scores; then "folds", a list with one dict per fold, or "score"; and "found", the
+            parameters that the last step has found. An error that may not come again, for lack of
+            memory, is "transient".
         """
         if deadline is not None and time.time() > deadline:
             return None

@@ -188,8 +188,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
 
     What the first stage evaluates may be the best after all; it has present values of the last
-    step. Present values that lie outside the spaces are no candidates: a number moves to the nearest
-    value of its space, anything else to the middle.
+    step. Present values that lie outside the spaces are no candidates: a number moves to the
+    nearest value of its space, anything else to the middle.
 
     Scorers get the metadata that they have requested, with metadata routing enabled or not: forces
     given to `fit` as ``gap__forces``, or carried by the structures, reach
@@ -310,7 +310,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         """
         settings = check_settings(self)
         self._validate_params()
-        stages, start = make_stages(self)
+        stages, start, present = make_stages(self)
         check_target(self.estimator, y, stages)
         check_samplers(self.estimator, stages)
         scorers, _ = self._get_scorers()
@@ -334,7 +334,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             metrics=tuple(settings.metrics),
         )
         checkpoint = open_checkpoint(self, evaluator)
-        search = StagedSearch(stages, evaluator, start, settings, checkpoint, self.n_jobs)
+        search = StagedSearch(
+            stages, evaluator, start, present, settings, checkpoint, self.n_jobs
+        )
         try:
             search.run()
         finally:

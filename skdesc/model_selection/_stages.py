@@ -74,7 +74,9 @@ class StagedSearch:
     evaluator : Evaluator
         Evaluates candidates.
     start : dict of str to object
-        Present values of all parameters searched.
+        Values of all parameters searched, each in its space.
+    present : iterable of str
+        Names of those that are the estimator's own.
     settings : Settings
         How to search.
     checkpoint : Checkpoint
@@ -98,10 +100,12 @@ class StagedSearch:
         Different candidates evaluated.
     """
 
-    def __init__(self, stages, evaluator, start, settings, checkpoint, n_jobs):
+    def __init__(self, stages, evaluator, start, present, settings, checkpoint, n_jobs):
         self.stages = stages
         self.evaluator = evaluator
         self.current = dict(start)
+        # what is not among the present values has moved into its space, and is no place to begin
+        self._places = set(present)
         self.settings = settings
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
@@ -205,12 +209,15 @@ class StagedSearch:
     def _move_to_best(self, stage, front):
         if front.candidates:
             best = front.candidates[front.best]
-            self.current = {**best, **self._seen[self._key(stage, best)].get("found", {})}
+            found = self._seen[self._key(stage, best)].get("found", {})
+            self.current = {**best, **found}
+            self._places |= {*stage.space.names, *found}
 
     def _start(self, stage):
         """Exact values of the first particles, and the swarm, if there is anything to vary."""
         space = stage.space
-        first = [space.restrict(seed) for seed in (self.current, *self.settings.init)]
+        known = {name: value for name, value in self.current.items() if name in self._places}
+        first = [space.restrict(seed) for seed in (known, *self.settings.init)]
         first = [seed for seed in first if seed]
         if space.n_dims == 0:
             return first, None

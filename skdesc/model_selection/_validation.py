@@ -91,7 +91,9 @@ def make_stages(search):
     stages : list of Stage
         In order.
     start : dict of str to object
-        Present values of all parameters searched.
+        Values of all parameters searched, each in its space.
+    present : set of str
+        Names of those that are the estimator's present ones.
     """
     spaces = {
         name: SearchSpace(getattr(search, name), name)
@@ -109,7 +111,8 @@ def make_stages(search):
             f"{common} are in transformer_space and in regressor_space, but each parameter "
             "belongs to one; remove it from the other"
         )
-    start, found_in = _present_values(search.estimator, spaces), None
+    start, present = _present_values(search.estimator, spaces)
+    found_in = None
     if search.strategy == "joint" or not transformer.names or not regressor.names:
         plan = [_single_stage(search, transformer, regressor)]
     else:
@@ -142,7 +145,7 @@ def make_stages(search):
         stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
     _check_init_names(search.init or [], spaces)
     _check_init_size(search.init or [], min(n_particles[number - 1] for number, *_ in plan))
-    return stages, start
+    return stages, start, present
 
 
 def check_target(estimator, y, stages):
@@ -293,10 +296,12 @@ def _present_values(estimator, spaces):
                     "see estimator.get_params()"
                 )
     # values outside the spaces are no candidates
-    start = {}
+    start, present = {}, set()
     for space in spaces.values():
-        start |= space.start({name: known[name] for name in space.names if name in known})
-    return dict(sorted(start.items()))
+        values = {name: known[name] for name in space.names if name in known}
+        start |= space.start(values)
+        present |= {*space.restrict(values)}
+    return dict(sorted(start.items())), present
 
 
 def _by_stage(search, name, default=None):

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from ._potential import Potential
 from .neighbors import find_pairs
 from .structures import Structures, check_structures
+from .utils.atomic import atomic
 
 __all__ = ["SkdescCalculator", "ZBLCalculator"]
 
@@ -99,6 +100,7 @@ class SkdescCalculator(Calculator):
         pairs += [("cell", before.cell.array, atoms.cell.array), ("pbc", before.pbc, atoms.pbc)]
         return [name for name, old, new in pairs if _differ(old, new, tol)]
 
+    @atomic
     def calculate(
         self,
         atoms: Atoms | None = None,

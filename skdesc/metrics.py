@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from .structures import Structures, extract_targets
 from .structures._target_checks import check_forces
+from .utils.validation import is_choice
 
 __all__ = [
     "SCORERS",
@@ -165,7 +166,7 @@ class _Scorer:
     """
 
     def __init__(self, metric):
-        if metric not in _METRICS:
+        if not is_choice(metric, *_METRICS):
             raise ValueError(f"metric is {metric!r}, but must be one of {tuple(_METRICS)}")
         self.metric = metric
 

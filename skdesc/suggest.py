@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from .neighbors import find_pairs
 from .structures import as_column, check_structures
+from .utils.validation import is_choice
 
 __all__ = ["suggest_space"]
 
@@ -101,7 +102,7 @@ def suggest_space(
     >>> print(f"{low:.1f} to {high:.1f} angstrom")
     3.8 to 6.2 angstrom
     """
-    if dialect not in _DIALECTS:
+    if not is_choice(dialect, *_DIALECTS):
         raise ValueError(f"dialect is {dialect!r}, but must be one of {tuple(_DIALECTS)}")
     structures = check_structures(X)
     if forces is None:

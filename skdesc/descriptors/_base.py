@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 
+from ..utils.atomic import atomic
 from ..utils.html import FittedCaption, listing
 from ._parameters import check_species, element_names
 
@@ -18,6 +19,7 @@ def is_pooled(transformer):
 class TableIfPooled(TransformerMixin):
     """Transformers whose output is a table where they have names for its columns."""
 
+    @atomic
     def set_output(self, *, transform=None):
         """Choose the container of pooled features; atomic features stay what they are.
 
@@ -44,6 +46,7 @@ class StructureTransformer(FittedCaption, TableIfPooled, BaseEstimator):
 
     _stateless_given_parameters = True  # a search may apply it once, before it splits the data
 
+    @atomic
     def fit(self, X, y=None):
         """Learn which elements there are, and build the tables.
 

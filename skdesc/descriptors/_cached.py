@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..features import AtomicFeatures
 from ..structures import check_structures
+from ..utils.atomic import atomic
 from ._base import TableIfPooled
 from ._centers import kind_of
 
@@ -54,7 +55,8 @@ class FeatureCache:
         self._name = uuid.uuid4().hex
         _LIVING[self._name] = self
         self._entries, self._n_bytes = OrderedDict(), 0
-        self._lock = threading.Lock()
+        # reentrant: an interrupt may leave it locked by this thread
+        self._lock = threading.RLock()
 
     def __repr__(self):
         return f"FeatureCache(max_bytes={self.max_bytes})"
@@ -169,6 +171,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         self.transformer = transformer
         self.cache = cache
 
+    @atomic
     def fit(self, X, y=None):
         """Fit the transformer.
 

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from ..invariants import TensorReducedDescriptor
 from ..mixing import MixingProblem, _learning, _random_weights
 from ..structures import check_structures
+from ..utils.atomic import atomic
 from ..utils.blas import one_thread
 from ._density_transformer import DensityTransformer
 
@@ -203,6 +204,7 @@ class TensorReducedTransformer(DensityTransformer):
             return self.weights != "learned" and isinstance(self.random_state, Integral)
         return True
 
+    @atomic
     def fit(self, X, y=None, *, forces=None):
         """Learn which elements there are, draw or learn the weights, and build the tables.
 

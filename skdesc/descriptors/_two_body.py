@@ -20,6 +20,7 @@ from ..structures import check_structures
 from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
 from ..utils.threads import check_n_jobs, effective_n_threads
+from ..utils.validation import is_choice
 from ._base import StructureTransformer
 
 # arrays of all pairs of a batch stay below this
@@ -389,5 +390,5 @@ class TwoBodyTransformer(StructureTransformer):
         if not self.shortest < self.cutoff:
             raise ValueError(f"shortest is {self.shortest!r}, but the Gaussians reach from there "
                              f"to cutoff={self.cutoff!r}; lower it")
-        if self.pooling not in (None, "mean", "sum"):
+        if not is_choice(self.pooling, None, "mean", "sum"):
             raise ValueError(f"pooling must be None, 'mean' or 'sum', got {self.pooling!r}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
+from ..utils.user_warnings import warn_user
 from ._posterior import Posterior, factorize
 
 # rounding errors above this part of the noise are worth a warning
@@ -21,38 +20,33 @@ _CORRELATED = 0.4
 _FACTOR = 5.0
 
 
-def warn_of_rounding(posterior, stacklevel=5):
+def warn_of_rounding(posterior):
     """Warn if rounding errors of predicted energies are not far below the noise.
 
     Parameters
     ----------
     posterior : Posterior
         The fit.
-    stacklevel : int, default=5
-        Where the user is.
     """
     # covariances of unit vectors are at most 1, so that this bounds the terms of an energy
     error = np.finfo(np.float64).eps * np.abs(posterior.weights).sum()
     noise = posterior.sigmas["energy"]
     if error > _VISIBLE * noise:
-        warnings.warn(
+        warn_user(
             f"rounding errors of energies may reach {error:.1e} eV per atom, with a noise of "
             f"{noise:.1e} eV: the weights are large and of both signs (condition number "
             f"{posterior.condition_number():.1e}); raise noise or jitter, or lower n_sparse",
             UntrustworthyFitWarning,
-            stacklevel=stacklevel,
         )
 
 
-def warn_of_forces(forces, stacklevel=4):
+def warn_of_forces(forces):
     """Warn of forces that dwarf all else that there is to learn.
 
     Parameters
     ----------
     forces : list of (ndarray of shape (n_atoms, 3) or None), or None
         What is to be learnt.
-    stacklevel : int, default=4
-        Where the user is.
     """
     largest = np.array([
         0.0 if block is None else np.fmax.reduce(np.abs(block), axis=None, initial=0.0)
@@ -60,17 +54,16 @@ def warn_of_forces(forces, stacklevel=4):
     ])  # fmt: skip
     if (largest > _HUGE_FORCE).any():
         index = int(largest.argmax())
-        warnings.warn(
+        warn_user(
             f"forces[{index}] has {largest[index]:.2g} eV/angstrom: the fit and "
             "energy_scale='auto' follow such forces at the expense of all others; leave out what "
             "has not converged (None or NaN), give it noise of its own by sigmas, or learn what a "
             "baseline leaves",
             SuspiciousTargetsWarning,
-            stacklevel=stacklevel,
         )
 
 
-def warn_of_virials(posterior, data, triangles, stacklevel=5):
+def warn_of_virials(posterior, data, triangles):
     """Warn if virials have another sign or unit than energies and forces imply.
 
     Energies alone do, too, if there are enough structures that differ by little but their
@@ -84,8 +77,6 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
         Numbers of rows.
     triangles : dict of str to ndarray
         All targets.
-    stacklevel : int, default=5
-        Where the user is.
     """
     if "virials" not in triangles:
         return
@@ -107,10 +98,9 @@ def warn_of_virials(posterior, data, triangles, stacklevel=5):
     ratio = lengths[0] / lengths[1]
     wrong_unit = cosine > _CORRELATED and not 1.0 / _FACTOR < ratio < _FACTOR
     if wrong_unit or cosine < -_CORRELATED:
-        warnings.warn(
+        warn_user(
             f"the virials are about {np.sign(cosine) * ratio:.2g} times those that energies and "
             f"forces imply (correlation {cosine:.2f}); virials are -dE/d(strain) in eV, that is "
             "-volume * stress with ASE's stress",
             SuspiciousTargetsWarning,
-            stacklevel=stacklevel,
         )

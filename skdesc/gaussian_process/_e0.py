@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..utils.validation import is_choice
 from ._environments import atomic_number
 from ._streaming_qr import Triangle
 
@@ -41,7 +42,7 @@ class AtomEnergies:
             self.given = np.array([table[z] for z in elements])
             if not np.isfinite(self.given).all():
                 raise ValueError(f"e0 is {rule!r}, but all energies must be finite")
-        elif rule != "auto":
+        elif not is_choice(rule, "auto"):
             raise ValueError(f"e0 is {rule!r}, but must be 'auto', None or a dict of energies")
         self.isolated = np.full(len(elements), np.inf)
         self.triangle = Triangle(len(elements) + 1)

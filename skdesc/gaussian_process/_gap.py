@@ -7,6 +7,7 @@ from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..utils.atomic import atomic
 from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
 from ._baseline import add_baseline, local_baseline, without_baseline
@@ -194,6 +195,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    @atomic
     def fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to energies, forces and virials.
 
@@ -223,7 +225,6 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        self._training = None
         seen = self._see(None, X, y, forces, virials, sigmas, config_types)
         self._solve(seen[-1])
         with threads(self.n_jobs):
@@ -265,6 +266,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         """Good values of these, by the pass over the data that `fit_folds` makes."""
         return find_noise(self, X, y, splits, scorers, bounds, metadata)
 
+    @atomic
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
         """Fit to more data, without the old ones at hand.
 
@@ -282,10 +284,13 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             The fitted regressor.
         """
         training = getattr(self, "_training", None)
+        # data are added to a copy, so that an interrupted call has added nothing
+        training = None if training is None else training.snapshot()
         self._solve(self._see(training, X, y, forces, virials, sigmas, config_types)[-1])
         vars(self).pop("loo_", None)
         return self
 
+    @atomic
     def solve(self):
         """Solve again for what has been seen, with the present energy scale and noise.
 

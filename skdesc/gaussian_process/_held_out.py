@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from ..exceptions import UntrustworthyFitError
 from ..utils.blas import one_thread
+from ..utils.validation import is_choice
 from ._folds import folds_of_blocks
 from ._posterior import KINDS, moment_energy_scales, solve_weights
 from ._sparse_points import one_per_block
@@ -130,11 +131,11 @@ class _Fold:
 
     def _scales(self, energy_scale, sigmas):
         scales = one_per_block("energy_scale", energy_scale, len(self._prior.blocks))
-        if "auto" not in scales:
+        if not any(is_choice(scale, "auto") for scale in scales):
             return scales
         if self._moments is None:
             self._moments = moment_energy_scales(self._prior, self._data, self._triangles, 0.0)
         return [
-            max(moment, sigmas["energy"]) if scale == "auto" else scale
+            max(moment, sigmas["energy"]) if is_choice(scale, "auto") else scale
             for scale, moment in zip(scales, self._moments, strict=True)
         ]

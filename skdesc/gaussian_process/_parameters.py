@@ -8,6 +8,7 @@ import numpy as np
 
 from ..structures._target_checks import LARGEST
 from ..utils.threads import check_n_jobs
+from ..utils.validation import is_choice
 from ._baseline import check_baseline
 
 _SMALLEST = 1e-30  # squares of ratios of numbers below it do not fit into floating point numbers
@@ -26,9 +27,7 @@ def check_parameters(regressor):
         _check_real(regressor, name, above=0.0, remedy="; to ignore a target, leave it out")
     _check_real(regressor, "energy_scale", above=0.0, remedy=", a list of these, or 'auto'")
     _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
-    if regressor.optimize is not None and not _is_string(
-        regressor.optimize, "marginal_likelihood"
-    ):
+    if not is_choice(regressor.optimize, None, "marginal_likelihood"):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None or "
                          "'marginal_likelihood'")
     check_baseline(regressor.baseline)
@@ -42,7 +41,7 @@ def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
     rule = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
     several = isinstance(value, (list, tuple, np.ndarray)) and "list" in remedy
     for number in value if several else (value,):
-        if "'auto'" in remedy and _is_string(number, "auto"):
+        if "'auto'" in remedy and is_choice(number, "auto"):
             continue
         if not isinstance(number, numbers.Real) or isinstance(number, bool):
             raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
@@ -52,7 +51,3 @@ def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
         if number > LARGEST or 0 < number < _SMALLEST:
             raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and "
                              f"{LARGEST:g}")
-
-
-def _is_string(value, text):
-    return isinstance(value, str) and value == text

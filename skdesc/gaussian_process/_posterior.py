@@ -13,7 +13,6 @@ through the data again.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from itertools import chain
 from sys import getsizeof
@@ -23,6 +22,8 @@ from scipy.linalg import cholesky, lapack, solve_triangular
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
 from ..utils.blas import one_thread
+from ..utils.user_warnings import warn_user
+from ..utils.validation import is_choice
 from ._covariance import covariance_matrix
 from ._streaming_qr import Triangle, stack_triangles
 
@@ -63,7 +64,7 @@ class Prior:
         self.n_points, self.zetas = len(points), zetas
         self.blocks = points.points_of_blocks()
         self.factors, self.jitter = [], 0.0
-        ladder = _LADDER if jitter == "auto" else (float(jitter),)
+        ladder = _LADDER if is_choice(jitter, "auto") else (float(jitter),)
         for group in points.groups():
             Q, zeta = points.of(group), zetas[group.block]
             K = covariance_matrix(Q, Q, zeta)
@@ -77,13 +78,12 @@ class Prior:
                 )
             self.factors.append((group.points, L))
             self.jitter = max(self.jitter, used)
-        if jitter == "auto" and self.jitter > _HARMLESS_JITTER:
-            warnings.warn(
+        if is_choice(jitter, "auto") and self.jitter > _HARMLESS_JITTER:
+            warn_user(
                 f"a jitter of {self.jitter:g} was needed to factorise the covariances of sparse "
                 f"points: they are not positive definite, as may happen if zeta is no "
                 "integer; use an integer, or lower n_sparse",
                 UntrustworthyFitWarning,
-                stacklevel=6,
             )
 
     def triangle(self, energy_scales):

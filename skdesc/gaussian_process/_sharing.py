@@ -10,6 +10,7 @@ import numbers
 
 from ..structures._target_checks import check_forces, flatten_forces
 from ..utils.shared_work import content_hash, is_sharing, shared
+from ..utils.validation import is_choice
 from ._posterior import KINDS
 from ._sparse_points import select_points
 from ._training import Training
@@ -145,8 +146,7 @@ def select_shared(regressor, environments, config_types, data=None):
 def _is_repeatable(regressor):
     """Whether another fit would choose the same sparse points."""
     seeded = isinstance(regressor.random_state, numbers.Integral)
-    method = regressor.sparse_method
-    return seeded or not (isinstance(method, str) and method in ("random", "kmeans"))
+    return seeded or not is_choice(regressor.sparse_method, "random", "kmeans")
 
 
 def _content(environments):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ..structures._target_checks import (
     check_one_per_structure,
     flatten_forces,
 )
+from ..utils.user_warnings import warn_user
 
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
@@ -190,11 +190,10 @@ def sigmas_of_kinds(table, config_types, n_structures):
                              f"{_THREE_SIGMAS}")
     # not an error: part of the structures, such as a fold, may lack what is rare
     if table and not set(table) & set(config_types):
-        warnings.warn(
+        warn_user(
             f"no structure is of a kind in sigmas, {sorted(map(str, table))}, so that all have "
             "the default noise; check the names",
             SuspiciousTargetsWarning,
-            stacklevel=7,
         )
     return [table.get(kind, (np.nan,) * 3) for kind in config_types]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from sys import getsizeof
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from ..utils.blas import one_thread
+from ..utils.validation import is_choice
 from ._diagnostics import warn_of_rounding, warn_of_virials
 from ._e0 import AtomEnergies
 from ._evidence import maximize_evidence
@@ -58,6 +59,8 @@ def _bytes_beside_rows(environments, n_points, n_elements, n_kinds):
 def _workspace_bytes(environments, n_rows):
     """Memory that a descriptor takes beside so many rows while it makes them, in bytes."""
     descriptor = environments.features.descriptor
+    if not hasattr(descriptor, "workspace_bytes"):
+        return 0
     return int(descriptor.workspace_bytes(environments.structures, n_rows))
 
 
@@ -128,9 +131,12 @@ def _bytes_for_selecting(memory_limit, environments, method, *counts):
     """Memory for choosing sparse points, if there is as much."""
     needed = environments.copied_bytes() + selecting_bytes(environments, method, *counts)
     if memory_limit is not None and needed > memory_limit:
-        named = isinstance(method, str)
-        thrifty = "cur" if named and method in ("fps", "kmeans") else "random"
-        method = method if named else type(method).__name__
+        if not isinstance(method, str):
+            raise ValueError(
+                f"memory_limit is {memory_limit} bytes, but features of unit length alone need "
+                f"{needed}; raise it or fit to fewer structures at a time by partial_fit"
+            )
+        thrifty = "cur" if method in ("fps", "kmeans") else "random"
         raise ValueError(
             f"memory_limit is {memory_limit} bytes, but sparse_method={method!r} needs {needed} to "
             f"choose sparse points; raise it, lower n_sparse or choose them by {thrifty!r}"
@@ -248,6 +254,12 @@ class Training:
         kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)
         return object.__sizeof__(self) + kept + getsizeof(self.data)
 
+    def snapshot(self):
+        """Return a copy that can see more data, while this one stays as it is."""
+        other = copy(self)
+        other.atom_energies, other.data = deepcopy(self.atom_energies), deepcopy(self.data)
+        return other
+
     def empty(self):
         """Return a pass with the same sparse points and elements that has seen no data."""
         other = copy(self)
@@ -311,10 +323,10 @@ class Training:
             e0 = self.atom_energies.solve()
             triangles = data.reduced(e0)
             scales = one_per_block("energy_scale", energy_scale, len(prior.blocks))
-            if "auto" in scales:
+            if any(is_choice(scale, "auto") for scale in scales):
                 moments = moment_energy_scales(prior, data, triangles, sigmas["energy"])
                 scales = [
-                    moment if scale == "auto" else scale
+                    moment if is_choice(scale, "auto") else scale
                     for scale, moment in zip(scales, moments, strict=True)
                 ]
             if optimize:

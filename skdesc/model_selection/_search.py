@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..utils._sklearn_compat import BaseSearchCV
+from ..utils.atomic import atomic
 from ._checkpoint import changeable_fingerprint, open_checkpoint
 from ._evaluation import Evaluator, inner_threads, pack_structures
 from ._metadata import check_metadata, metadata_of_scorers, routing_enabled
@@ -289,6 +290,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.checkpoint = checkpoint
         self.cache_features = cache_features
 
+    @atomic
     def fit(self, X, y=None, **params):
         """Search, and fit the best candidate to all data.
 

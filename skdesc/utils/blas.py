@@ -30,7 +30,8 @@ class _Limit:
         At most.
     """
 
-    _lock = threading.Lock()
+    # reentrant: an interrupt between the lines of a block may leave it locked by this thread
+    _lock = threading.RLock()
     _wanted = []
     _original = []
 
@@ -43,7 +44,11 @@ class _Limit:
             self._wanted.append(self.n_threads)
             if before is None:
                 self._original[:] = [library.num_threads for library in _libraries()]
-            self._change(before)
+            try:
+                self._change(before)
+            except BaseException:  # what fails to begin is not ended
+                self._wanted.remove(self.n_threads)
+                raise
 
     def __exit__(self, *exception):
         with self._lock:

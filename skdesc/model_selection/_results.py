@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
+from ..utils.user_warnings import warn_user
 from ._evaluation import TIMES
 from ._pareto import is_non_dominated, knee_point
 
@@ -33,26 +32,23 @@ def describe_failures(search):
     )
 
 
-def warn_of_failures(search, stacklevel):
+def warn_of_failures(search):
     """Warn of candidates that failed, and of stages that none of them has moved.
 
     Parameters
     ----------
     search : StagedSearch
         A search that has run.
-    stacklevel : int
-        How far up the caller of ``fit`` is, as seen from here.
     """
     failures = describe_failures(search)
     if failures:
-        warnings.warn(failures, FitFailedWarning, stacklevel=stacklevel)
+        warn_user(failures, FitFailedWarning)
     for stage in search.stage_results:
         if stage["n_iterations"] and not np.isfinite(stage["best_score"]).all():
-            warnings.warn(
+            warn_user(
                 f"stage {stage['stage']} has found no finite value of its objective "
                 f"{stage['objective']!r}, so its parameters stay as they were; look at the "
                 "objective, the targets and the folds",
-                stacklevel=stacklevel,
             )
 
 

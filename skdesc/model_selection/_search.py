@@ -441,7 +441,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.n_feature_evaluations_ = search.n_features
         make_results(self, search.rows)
         select_best(self, metrics, self._is_knee_chosen())
-        warn_of_failures(search, stacklevel=4)
+        warn_of_failures(search)
 
     def _refit(self, X, y, fit_params):
         estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))

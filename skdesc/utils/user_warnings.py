@@ -9,14 +9,14 @@ import warnings
 _INSIDE = (__name__.partition(".")[0], "sklearn", "joblib")
 
 
-def warn_user(message: str, category: type[Warning]) -> None:
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn, with the nearest caller outside of this package and scikit-learn as the place.
 
     Parameters
     ----------
     message : str
         What is wrong, with numbers, and the remedy.
-    category : type of Warning
+    category : type of Warning, default=UserWarning
         Its class.
     """
     level, frame = 2, sys._getframe(1)

@@ -218,7 +218,7 @@ def test_the_swap():
     counter = Counter()
     assert counter.add(1) is counter
     assert counter.add(2) == 2
-    with pytest.raises(ValueError, match=" "):
+    with pytest.raises(ValueError, match="zero"):
         counter.add(0)
     assert counter.n == 2
     assert Counter.add.__doc__ == "Add."

@@ -7,6 +7,7 @@ import threading
 import uuid
 import weakref
 from collections import OrderedDict
+from numbers import Real
 
 import joblib
 import numpy as np
@@ -20,6 +21,7 @@ from ..structures import check_structures
 from ..utils.atomic import atomic
 from ._base import TableIfPooled
 from ._centers import kind_of
+from ._loading import check_fitted_species, same
 
 # Caches by their names. Those that came to this process inside an estimator are kept alive: a
 # worker is sent a new copy of the estimator with every task, and must find what it knew before.
@@ -50,6 +52,8 @@ class FeatureCache:
     """
 
     def __init__(self, max_bytes=2**30):
+        if not isinstance(max_bytes, Real) or isinstance(max_bytes, bool) or not max_bytes >= 0:
+            raise ValueError(f"max_bytes is {max_bytes!r}, but must be a number of at least 0")
         self.max_bytes = max_bytes
         self.n_computed = self.n_found = 0
         self._name = uuid.uuid4().hex
@@ -187,28 +191,36 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         CachedDescriptor
             The fitted transformer.
         """
-        if not isinstance(self.cache, FeatureCache):
-            raise TypeError(f"cache is of type {type(self.cache).__name__}, but must be a "
-                            "FeatureCache; one for all estimators: FeatureCache()")
-        if not getattr(self.transformer, "_stateless_given_parameters", False):
-            raise TypeError(
-                f"the features of {type(self.transformer).__name__} may depend on what it was "
-                "fitted to, and so cannot be kept; use a descriptor such as SOAPTransformer"
-            )
-        if kind_of(getattr(self.transformer, "centers", None)) == "indices":
-            raise TypeError(
-                "the transformer's centers are lists of indices for one set of structures, so "
-                "features of a structure depend on its place; mark centers in a per-atom array "
-                "(atoms.set_array) and pass its name"
-            )
+        check_cached(self.transformer, self.cache)
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         self.transformer_ = clone(self.transformer).fit(structures)
         # those of other elements are none of ours: see `transform`
         self._known = np.unique(getattr(self.transformer_, "species_", structures.numbers))
+        self._take_from_transformer()
+        return self
+
+    def _take_from_transformer(self):
+        """Set what follows from the fitted transformer."""
         self._prefix = _fingerprint(self.transformer_)
         # what features need for their derivatives, from the first structure that is described
         self._descriptor = None
-        return self
+
+    def _check_loaded(self):
+        """Check what a file says, and make the rest again."""
+        check_cached(self.transformer, self.cache)
+        if "transformer_" not in vars(self):
+            return
+        self._check_saved()
+        species = getattr(self.transformer_, "species_", None)
+        known = vars(self).get("_known") if species is None else species
+        self._known = check_fitted_species(known, None)
+        self._take_from_transformer()
+
+    def _check_saved(self):
+        """Refuse parameters that were changed after the fit, before they are saved."""
+        if hasattr(self, "transformer_") and not same(self.transformer, self.transformer_):
+            raise ValueError(f"transformer is {self.transformer}, but must be {self.transformer_}, "
+                             "which was fitted; fit again before saving")
 
     def transform(self, X):
         """Describe structures, those that are not in the cache.
@@ -291,6 +303,32 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         tags.input_tags = get_tags(self.transformer).input_tags
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def check_cached(transformer, cache):
+    """Refuse a transformer whose features can't be kept, and what is no cache.
+
+    Parameters
+    ----------
+    transformer : estimator
+        Whose features shall be kept.
+    cache : object
+        Where.
+    """
+    if not isinstance(cache, FeatureCache):
+        raise TypeError(f"cache is of type {type(cache).__name__}, but must be a "
+                        "FeatureCache; one for all estimators: FeatureCache()")
+    if not getattr(transformer, "_stateless_given_parameters", False):
+        raise TypeError(
+            f"the features of {type(transformer).__name__} may depend on what it was "
+            "fitted to, and so cannot be kept; use a descriptor such as SOAPTransformer"
+        )
+    if kind_of(getattr(transformer, "centers", None)) == "indices":
+        raise TypeError(
+            "the transformer's centers are lists of indices for one set of structures, so "
+            "features of a structure depend on its place; mark centers in a per-atom array "
+            "(atoms.set_array) and pass its name"
+        )
 
 
 def _fingerprint(transformer):

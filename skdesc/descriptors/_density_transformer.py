@@ -11,6 +11,7 @@ from ..structures import check_structures
 from ..utils.memory import SPARE, check_fits_memory, fits_memory
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
+from ._loading import arguments_of_part, check_fitted_parameters, check_fitted_species
 from ._parameters import check_choice, check_density_parameters, check_flag
 from ._pooling import pool, pull_back_pooled
 
@@ -31,13 +32,40 @@ class DensityTransformer(StructureTransformer):
             del state["_engine"]
         super().__setstate__(state)
 
+    def _check_loaded(self):
+        """Check what a file says, and only then build the tables."""
+        arguments = arguments_of_part(self, "_descriptor", self._descriptor_type)
+        if arguments is None:
+            self._check_parameters()
+            return
+        if not isinstance(arguments, tuple) or len(arguments) != 2:
+            raise ValueError(f"_descriptor has the arguments {arguments!s:.200}, but must have "
+                             "species and parameters; fit anew")
+        self._descriptor = self._descriptor_type(*self._check_fitted(*arguments))
+        self._take_from_descriptor()
+
+    def _check_saved(self):
+        """Refuse parameters that were changed after the fit, before they are saved."""
+        if hasattr(self, "_descriptor"):
+            self._check_fitted(self._descriptor.species, self._descriptor.parameters)
+
+    def _check_fitted(self, species, parameters):
+        """Species and parameters of a fit, by the rules of the constructor's."""
+        species = check_fitted_species(species, self.species)
+        return species, check_fitted_parameters(self, parameters)
+
+    def _take_from_descriptor(self):
+        """Set the attributes that follow from the tables."""
+        self.species_ = self._descriptor.species
+        self.n_features_out_ = self._descriptor.layout.n_features
+
     def _fit(self, X):
         """Learn which elements there are, and build the tables."""
         parameters = self._check_parameters()
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         self._learn_species(structures)
         self._descriptor = self._make_descriptor(parameters)
-        self.n_features_out_ = self._descriptor.layout.n_features
+        self._take_from_descriptor()
 
     def transform(self, X):
         """Describe structures.

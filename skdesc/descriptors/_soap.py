@@ -131,6 +131,8 @@ class SOAPTransformer(DensityTransformer):
     (2, 312)
     """
 
+    _descriptor_type = PowerSpectrumDescriptor
+
     _memory_remedy = "lower n_max or l_max, use compression"
 
     def __init__(

@@ -13,6 +13,7 @@ from ..structures import check_structures
 from ..utils.atomic import atomic
 from ..utils.blas import one_thread
 from ._density_transformer import DensityTransformer
+from ._loading import check_numbers, same
 
 MAX_ORDER = 4
 
@@ -163,6 +164,8 @@ class TensorReducedTransformer(DensityTransformer):
 
     _unknown_choices = ("error", "ignore", "draw")
 
+    _descriptor_type = TensorReducedDescriptor
+
     _memory_remedy = "lower n_channels, correlation_order or l_max"
 
     def __init__(
@@ -262,13 +265,16 @@ class TensorReducedTransformer(DensityTransformer):
     def _make_descriptor(self, parameters):
         """Draw or check the weights, and build the tables."""
         parameters = {**parameters, "mixing_weights": self._make_weights(parameters)}
-        self.mixing_weights_ = parameters["mixing_weights"]
         return TensorReducedDescriptor(self.species_, parameters)
 
-    def _make_weights(self, parameters):
+    def _sizes(self, parameters):
+        """Sizes of the array of weights."""
         sizes = {name: parameters[name] for name in ("n_max", "l_max", "n_channels", "reduce")}
-        sizes["n_factors"] = max(parameters["orders"]) if self.scheme == "sketch" else 1
-        sizes["per_l"] = parameters["weights_per_l"]
+        sizes["n_factors"] = max(parameters["orders"]) if parameters["scheme"] == "sketch" else 1
+        return {**sizes, "per_l": parameters["weights_per_l"]}
+
+    def _make_weights(self, parameters):
+        sizes = self._sizes(parameters)
         if not isinstance(self.weights, str):
             shape = _random_weights.axes(len(self.species_), **sizes)
             return _random_weights.check(self.weights, self.species_, shape)
@@ -277,6 +283,44 @@ class TensorReducedTransformer(DensityTransformer):
         self.seed_ = int(self.random_state) if given else int(generator.randint(2**31))
         kind = "normal" if self.weights == "learned" else self.weights
         return _random_weights.draw(kind, self.seed_, self.species_, **sizes)
+
+    def _check_fitted(self, species, parameters):
+        """Species, parameters and weights of a fit."""
+        species, checked = super()._check_fitted(species, parameters)
+        shape = _random_weights.axes(len(species), **self._sizes(checked))
+        weights = check_numbers(
+            "mixing_weights_", parameters.get("mixing_weights"), tuple(shape.values())
+        )
+        checked["mixing_weights"] = np.ascontiguousarray(weights, dtype=np.float64)
+        if not isinstance(self.weights, str):
+            if not same(_random_weights.check(self.weights, species, shape), weights):
+                raise ValueError("weights are others than mixing_weights_, with which "
+                                 "TensorReducedTransformer was fitted; fit it again")
+        else:
+            self._check_drawn(species)
+        return species, checked
+
+    def _check_drawn(self, species):
+        """Seed, and what was learned."""
+        seed = vars(self).get("seed_")
+        given = self.random_state if isinstance(self.random_state, Integral) else seed
+        if not isinstance(seed, Integral) or not 0 <= seed < 2**63 or seed != given:
+            raise ValueError(f"seed_ is {seed!r}, but must be the integer from 0 of which the "
+                             "weights were drawn; fit again, with random_state=an integer")
+        if self.weights != "learned":
+            return
+        self.element_embedding_ = check_numbers(
+            "element_embedding_", vars(self).get("element_embedding_"), (len(species), None)
+        )
+        history = vars(self).get("learning_history_")
+        if not isinstance(history, dict):
+            raise ValueError(f"learning_history_ is {history!s:.200}, but must be a dict; fit anew")
+        for name, errors in history.items():
+            check_numbers(f"learning_history_[{name!r}]", errors, (None,))
+
+    def _take_from_descriptor(self):
+        super()._take_from_descriptor()
+        self.mixing_weights_ = self._descriptor.parameters["mixing_weights"]
 
     def _descriptor_for(self, structures):
         unseen = np.setdiff1d(structures.numbers, self.species_)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import product
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -22,6 +23,7 @@ from ..utils.memory import check_fits_memory
 from ..utils.threads import check_n_jobs, effective_n_threads
 from ..utils.validation import is_choice
 from ._base import StructureTransformer
+from ._loading import arguments_of_part, check_fitted_species, same
 
 # arrays of all pairs of a batch stay below this
 _BATCH_BYTES = 2**22
@@ -51,6 +53,8 @@ class TwoBodyDescriptor(AtomicDescriptor):
     gaussian_width: float
     nodes: np.ndarray
     n_jobs: int | None = None
+
+    _saved_with_estimator: ClassVar = True  # which looks at the arguments in a file first
 
     @property
     def n_features(self):
@@ -312,13 +316,46 @@ class TwoBodyTransformer(StructureTransformer):
         self._check_parameters()
         structures = check_structures(X)
         self._learn_species(structures)
+        self._descriptor = self._make_descriptor(self.species_)
+        self.n_features_out_ = self._descriptor.n_features
+
+    def _make_descriptor(self, species):
+        """Place the Gaussians."""
         nodes = np.linspace(self.shortest, self.cutoff, self.n_gaussians)
         width = self.gaussian_width or nodes[1] - nodes[0]
-        self._descriptor = TwoBodyDescriptor(
-            self.species_, float(self.cutoff), float(self.cutoff_width), float(width), nodes,
-            self.n_jobs,
-        )  # fmt: skip
+        return TwoBodyDescriptor(
+            species, float(self.cutoff), float(self.cutoff_width), float(width), nodes, self.n_jobs
+        )
+
+    def _check_loaded(self):
+        """Check what a file says, and make the descriptor again."""
+        fitted = arguments_of_part(self, "_descriptor", TwoBodyDescriptor)
+        if fitted is None:
+            self._check_parameters()
+            return
+        self._descriptor = self._check_fitted(fitted)
+        self.species_ = self._descriptor.species
         self.n_features_out_ = self._descriptor.n_features
+
+    def _check_saved(self):
+        """Refuse parameters that were changed after the fit, before they are saved."""
+        if hasattr(self, "_descriptor"):
+            self._check_fitted(vars(self._descriptor))
+
+    def _check_fitted(self, fitted):
+        """Descriptor of the parameters, if it is the one that was fitted."""
+        names = {field.name for field in fields(TwoBodyDescriptor)}
+        if not isinstance(fitted, dict) or set(fitted) != names:
+            raise ValueError(f"_descriptor has {sorted(fitted)}, but must have {sorted(names)}; "
+                             "fit anew")
+        self._check_parameters()
+        descriptor = self._make_descriptor(check_fitted_species(fitted["species"], self.species))
+        for name in names - {"n_jobs"}:
+            if not same(getattr(descriptor, name), fitted[name]):
+                raise ValueError(f"{name} of the fit is {fitted[name]!s:.200}, but must be "
+                                 f"{getattr(descriptor, name)!s:.200} with these parameters; fit "
+                                 "again")
+        return descriptor
 
     def transform(self, X):
         """Describe structures.

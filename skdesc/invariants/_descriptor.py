@@ -81,6 +81,8 @@ class DensityDescriptor(AtomicDescriptor):
 
     contraction = ByJacobian
 
+    _saved_with_estimator = True  # which looks at the arguments in a file before it calls it
+
     def __init__(self, species, parameters):
         self.species = np.asarray(species, dtype=np.intp)
         self.parameters = _Parameters(parameters)

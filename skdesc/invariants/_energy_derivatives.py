@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils.shapes import check_shape
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 
@@ -51,6 +52,7 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
             kept = np.empty((len(own), hoods.n_coefficients))
         hoods.features(values, False, kept)
         slopes = energy_slopes(rows, values)
+        check_shape("slopes", slopes, values.shape)
         pair_gradients = np.empty_like(pairs.displacement)
         if not hoods.pair_gradients(slopes, pair_gradients, kept):
             raise ValueError("the energy's derivatives by the features have NaN or infinite "

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from sklearn.base import BaseEstimator
+
 _SKLEARN = {
     "sklearn.compose": "ColumnTransformer TransformedTargetRegressor",
     "sklearn.decomposition": "FactorAnalysis FastICA IncrementalPCA KernelPCA NMF PCA TruncatedSVD",
@@ -85,7 +87,7 @@ class Classes:
         full = f"{cls.__module__}.{cls.__qualname__}"
         if full in self._trusted:
             return full if self._trusted[full] is cls else None
-        if _is_own(cls.__module__ + ".") or full in BY_ARGUMENTS:
+        if (_is_own(cls.__module__ + ".") and _is_saved(cls)) or full in BY_ARGUMENTS:
             return full
         for module, names in _SKLEARN.items():
             # a class whose module nobody has imported cannot be that of an existing object
@@ -110,7 +112,7 @@ class Classes:
             return None
         # only what is defined there, nothing that happens to be imported there
         own = isinstance(found, type) and found.__module__ == module
-        return found if own else None
+        return found if own and (name in BY_ARGUMENTS or _is_saved(found)) else None
 
 
 def type_name(cls):
@@ -133,6 +135,11 @@ def find_type(name):
 def has_own_reduce(cls):
     """Whether objects of a class are rebuilt by calling it with arguments that it names."""
     return cls.__reduce__ is not object.__reduce__
+
+
+def _is_saved(cls):
+    """Whether a class of this package is an estimator, or says that it is a part of one."""
+    return issubclass(cls, BaseEstimator) or getattr(cls, "_saved_with_estimator", False)
 
 
 def _is_own(module):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from ._classes import BY_ARGUMENTS, find_type, has_own_reduce
+from ._companions import check_companion
+from ._encode import ARRAY_KINDS
 
 
 class Decoder:
@@ -71,15 +77,34 @@ class Decoder:
     def _array(self, rest):
         return self.arrays[_index(*rest)]
 
+    def _scalar(self, rest):
+        array = self._array(rest)
+        if array.ndim:
+            raise ValueError(f"a number in it has the shape {array.shape}")
+        return array[()]
+
     def _shaped(self, rest):
         shape, *nodes = rest
         array = np.empty(len(nodes), dtype=object)
         array[:] = self._items(nodes)
-        return array.reshape(shape)
+        return array.reshape([_index(length) for length in shape])
+
+    def _dtype(self, rest):
+        dtype = np.dtype(str(rest[0]))
+        if dtype.kind not in ARRAY_KINDS:
+            raise ValueError(f"it names the type {rest[0]!r}, which may not be loaded")
+        return dtype
 
     def _random(self, rest):
+        state = self.decode(*rest)
+        inner = state.get("state") if isinstance(state, Mapping) else None
+        key, position = (inner.get(name) for name in ("key", "pos")) if inner else (None, None)
+        # NumPy does not look at the position, from which it reads
+        if not (isinstance(position, Integral) and 0 <= position <= 624
+                and np.shape(key) == (624,) and state.get("bit_generator") == "MT19937"):
+            raise ValueError("it has a state of a random number generator that no generator has")
         random_state = np.random.RandomState()
-        random_state.set_state(self.decode(*rest))
+        random_state.set_state(state)
         return random_state
 
     def _type(self, rest):
@@ -94,9 +119,14 @@ class Decoder:
         if "arguments" in content:
             if not has_own_reduce(cls):
                 raise ValueError(f"it has arguments for {name}, which takes none from files")
-            return cls(*self._items(content["arguments"]))
+            arguments = self._items(content["arguments"])
+            # the estimator that it belongs to looks at the arguments before anything is made
+            return partial(cls, *arguments) if _is_part(cls) else cls(*arguments)
         state = self._attributes(content["state"])
+        _check_names(cls, state)
         if "parameters" not in content:
+            if _is_part(cls):
+                return partial(cls, **state)
             made = cls.__new__(cls)
             if hasattr(made, "__setstate__"):
                 made.__setstate__(state)
@@ -106,6 +136,8 @@ class Decoder:
         if not issubclass(cls, BaseEstimator) and name not in BY_ARGUMENTS:
             raise ValueError(f"it has parameters for {name}, which is no estimator")
         parameters = self._attributes(content["parameters"])
+        if any(isinstance(value, partial) for value in parameters.values()):
+            raise ValueError(f"it has a parameter of {name} that no {name} has")
         try:
             # parameters that are new since then have their defaults
             made = cls(**parameters)
@@ -117,11 +149,25 @@ class Decoder:
             made.__setstate__(state)
         if hasattr(cls, "_check_loaded"):
             made._check_loaded()
+        elif cls.__module__.startswith("sklearn."):
+            check_companion(made)
         return made
 
 
+def _is_part(cls):
+    return getattr(cls, "_saved_with_estimator", False)
+
+
+def _check_names(cls, state):
+    """No attribute may stand in the way of a method or property."""
+    for name in state:
+        shadowed = getattr(cls, name, None)
+        if callable(shadowed) or isinstance(shadowed, property) or name.startswith("__"):
+            raise ValueError(f"it has an attribute {name!r} of {cls.__name__}, which is none")
+
+
 def _index(number):
-    if not isinstance(number, int) or number < 0:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValueError(f"{number!r} is no index")
     return number
 
@@ -133,8 +179,8 @@ _METHODS = {
     "dict": lambda self, rest: {self.decode(key): self.decode(value) for key, value in rest},
     "slice": lambda self, rest: slice(*self._items(rest)),
     "float": lambda self, rest: {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}[rest[0]],
-    "dtype": lambda self, rest: np.dtype(str(rest[0])),
-    "scalar": lambda self, rest: self._array(rest)[()],
+    "dtype": Decoder._dtype,
+    "scalar": Decoder._scalar,
     "array": Decoder._array,
     "objects": Decoder._shaped,
     "random_state": Decoder._random,

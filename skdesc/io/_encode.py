@@ -146,6 +146,8 @@ class Encoder:
             arguments = {key: getattr(value, key) for key in BY_ARGUMENTS[name]}
             return {"parameters": self._attributes(arguments, where), "state": {}}
         if isinstance(value, BaseEstimator):
+            if hasattr(type(value), "_check_saved"):
+                value._check_saved()
             parameters = value.get_params(deep=False)
             state = {key: item for key, item in value.__getstate__().items()
                      if key not in parameters}

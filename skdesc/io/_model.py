@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import sklearn
 
@@ -106,9 +108,12 @@ def load(path, *, trusted=()):
     content, arrays, versions = read_container(path)
     try:
         decoder = Decoder(classes, content["objects"], arrays)
-        return decoder.decode(content["root"])
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-            ValueError) as error:
+        model = decoder.decode(content["root"])
+        if isinstance(model, (partial, type, np.ndarray)) or not hasattr(model, "__dict__"):
+            raise ValueError("it holds no estimator")
+        return model
+    except (ArithmeticError, AttributeError, ImportError, LookupError, MemoryError,
+            RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be turned into a model: {error} (it was saved by skdesc "
             f"{versions.get('skdesc')} with scikit-learn {versions.get('scikit-learn')}, this is "

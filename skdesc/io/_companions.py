@@ -1,0 +1,201 @@
+"""Checks of scikit-learn's estimators that come from a file.
+
+What scikit-learn's own code looks at as it fits is not looked at again as it predicts. So every
+fitted estimator is tried on two rows of numbers, and what compiled code would take for granted, in
+libsvm, is compared with the number of features first.
+"""
+
+from __future__ import annotations
+
+import warnings
+from math import comb
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+
+_MOST_FEATURES = 10**6
+_MOST_JOBS = 1024
+# parameters that list estimators with their names
+_NAMED = {
+    "Pipeline": "steps",
+    "FeatureUnion": "transformer_list",
+    "ColumnTransformer": "transformers",
+    "StackingRegressor": "estimators",
+    "VotingRegressor": "estimators",
+}
+# attributes that hold what a wrapper has fitted
+_FITTED = {
+    "BaggingRegressor": ("estimators_", "estimators_features_"),
+    "StackingRegressor": ("estimators_", "final_estimator_"),
+    "TransformedTargetRegressor": ("regressor_", "_training_dim"),
+    "VotingRegressor": ("estimators_",),
+}
+# those that may stand in a TransformedTargetRegressor
+_INVERTED = ("FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "PowerTransformer",
+             "QuantileTransformer", "RobustScaler", "StandardScaler")  # fmt: skip
+_LIBSVM = ("NuSVR", "SVR")
+_SVM_KERNELS = ("linear", "poly", "precomputed", "rbf", "sigmoid")
+
+
+def check_companion(estimator):
+    """Refuse an estimator of scikit-learn that a fit could not have led to.
+
+    Parameters
+    ----------
+    estimator : estimator
+        From a file, fitted or not.
+
+    Raises
+    ------
+    ValueError
+        If it has parts that do not go together.
+    """
+    name = type(estimator).__name__
+    n_jobs = vars(estimator).get("n_jobs")
+    if n_jobs is not None:
+        _rule(_is_integer(n_jobs, -_MOST_JOBS, _MOST_JOBS) and n_jobs != 0, name, "n_jobs",
+              n_jobs, f"None or an integer from {-_MOST_JOBS} to {_MOST_JOBS}, but not 0")
+    if name in _NAMED:
+        _check_named(estimator, name, getattr(estimator, _NAMED[name]))
+    state = vars(estimator)
+    fitted = _FITTED.get(name, ())
+    if any(attribute in state for attribute in fitted):
+        _check_wrapper(state, name, fitted)
+    n_features = state.get("n_features_in_")
+    if n_features is None:
+        return
+    _rule(_is_integer(n_features, 1, _MOST_FEATURES), name, "n_features_in_", n_features,
+          f"an integer from 1 to {_MOST_FEATURES}")
+    if name == "PolynomialFeatures":
+        _fit_polynomials(estimator, n_features)
+    if name in _LIBSVM:
+        _check_libsvm(estimator, name, n_features)
+    if name == "DummyRegressor":
+        size = np.size(state.get("constant_"))
+        _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
+              state.get("n_outputs_"), f"an integer from 1 to {size}")
+    _try(estimator, name, n_features)
+
+
+def _check_named(estimator, name, parts):
+    """Steps of a pipeline and the like: tuples of a name and an estimator."""
+    parameter = _NAMED[name]
+    length = 3 if name == "ColumnTransformer" else 2
+    good = isinstance(parts, (list, tuple)) and all(
+        isinstance(part, tuple) and len(part) == length and isinstance(part[0], str)
+        for part in parts
+    )
+    _rule(good, name, parameter, parts, "a list of names with estimators")
+    _rule(len({part[0] for part in parts}) == len(parts), name, parameter,
+          [part[0] for part in parts], "different names")
+    for index, part in enumerate(parts):
+        last_step = name == "Pipeline" and index == len(parts) - 1
+        needed = "fit" if last_step or "Regressor" in name else "transform"
+        good = part[1] is None or isinstance(part[1], str) or hasattr(part[1], needed)
+        _rule(good and not isinstance(part[1], type), name, parameter, part[0],
+              f"an estimator with a method {needed}")
+
+
+def _check_wrapper(state, name, fitted):
+    missing = [attribute for attribute in fitted if attribute not in state]
+    _rule(not missing, name, "state", f"without {missing}", "complete")
+    for attribute in fitted:
+        value = state[attribute]
+        if attribute == "_training_dim":
+            _rule(_is_integer(value, 1, 2), name, attribute, value, "1 or 2")
+        elif attribute != "estimators_features_":
+            parts = value if attribute == "estimators_" else [value]
+            good = isinstance(parts, (list, tuple, np.ndarray))
+            good = good and all(hasattr(part, "predict") for part in parts)
+            _rule(good, name, attribute, value, "estimators that predict")
+    if name == "TransformedTargetRegressor":
+        value = state.get("transformer_")
+        _rule(hasattr(value, "inverse_transform"), name, "transformer_", value, "a transformer")
+
+
+def _check_libsvm(estimator, name, n_features):
+    """Shapes and types of all that libsvm reads."""
+    state = vars(estimator)
+    _rule(estimator.kernel in _SVM_KERNELS, name, "kernel", estimator.kernel,
+          f"among {list(_SVM_KERNELS)}")
+    _rule(state.get("_sparse") is False, name, "_sparse", state.get("_sparse"), "False")
+    shape = state.get("shape_fit_")
+    good = isinstance(shape, tuple) and len(shape) == 2 and all(
+        _is_integer(n, 1, 2**31) for n in shape
+    )
+    _rule(good and shape[1] == n_features, name, "shape_fit_", shape,
+          f"(n_samples, {n_features})")
+    support = np.asarray(state.get("support_"))
+    n = support.size
+    rows = 0 if estimator.kernel == "precomputed" else n
+    shapes = {
+        "support_": ("int32", (n,)), "_n_support": ("int32", (2,)),
+        "support_vectors_": ("float64", (rows, n_features if rows else None)),
+        "_dual_coef_": ("float64", (1, n)), "dual_coef_": ("float64", (1, n)),
+        "_intercept_": ("float64", (1,)), "intercept_": ("float64", (1,)),
+        "_probA": ("float64", (None,)), "_probB": ("float64", (None,)),
+    }  # fmt: skip
+    for attribute, (dtype, expected) in shapes.items():
+        array = state.get(attribute)
+        good = isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous
+        good = good and len(array.shape) == len(expected)
+        good = good and all(a in (None, b) for a, b in zip(expected, array.shape, strict=True))
+        _rule(good, name, attribute, np.shape(array), f"{dtype} of shape {expected}")
+        _rule(np.isfinite(array).all(), name, attribute, "not finite", "finite")
+    _rule(n == 0 or (support.min() >= 0 and support.max() < shape[0]), name, "support_", support,
+          f"from 0 to {shape[0] - 1}")
+    counts = state["_n_support"]
+    _rule((counts >= 0).all() and (counts <= n).all(), name, "_n_support", counts, f"at most {n}")
+    for attribute in ("_probA", "_probB"):
+        _rule(state[attribute].size <= 1, name, attribute, state[attribute], "one number or none")
+    for attribute, value in [("_gamma", state.get("_gamma")), ("coef0", estimator.coef0),
+                             ("cache_size", estimator.cache_size)]:
+        good = isinstance(value, Real) and np.isfinite(value)
+        _rule(good, name, attribute, value, "a finite number")
+    _rule(_is_integer(estimator.degree, 0, 1000), name, "degree", estimator.degree, "an integer")
+
+
+def _fit_polynomials(estimator, n_features):
+    """Make the tables of powers again: they follow from parameters and the number of features."""
+    degree = estimator.degree
+    highest = degree[-1] if isinstance(degree, (tuple, list)) and degree else degree
+    good = _is_integer(highest, 0, 10**4) and comb(n_features + highest, highest) <= _MOST_FEATURES
+    _rule(good, "PolynomialFeatures", "degree", degree,
+          f"so low that there are at most {_MOST_FEATURES} products")
+    fitted = clone(estimator).fit(np.zeros((1, n_features)))
+    vars(estimator).update(vars(fitted))
+
+
+def _try(estimator, name, n_features):
+    """Use an estimator on two rows, so that parts that do not go together show."""
+    X = np.random.default_rng(0).uniform(0.1, 0.9, (2, n_features))
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            for method in ("transform", "predict"):
+                if not hasattr(estimator, method):
+                    continue
+                result = getattr(estimator, method)(X)
+                if len(result) != 2:
+                    raise ValueError(f"it makes {len(result)} rows of two")
+                if method == "transform" and name in _INVERTED:
+                    estimator.inverse_transform(result)
+            if name in ("ARDRegression", "BayesianRidge", "GaussianProcessRegressor"):
+                estimator.predict(X, return_std=True)
+    except Exception as error:
+        raise ValueError(
+            f"{name} is {estimator!s:.200}, but must be an estimator that can be used "
+            f"({type(error).__name__}: {error!s:.200}); the model was damaged or changed, take "
+            "another copy"
+        ) from error
+
+
+def _is_integer(value, low, high):
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
+
+
+def _rule(good, name, attribute, value, rule):
+    if not good:
+        raise ValueError(f"{attribute} of {name} is {value!s:.200}, but must be {rule}; the model "
+                         "was damaged or changed, take another copy")

@@ -39,10 +39,11 @@ SUPERCELLS = {"diamond": (4, 4, 3), "graphite": (6, 6, 1)}
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("outdir", type=Path)
-    parser.add_argument("--only", choices=["dimer", "organic", "solids"])
+    parser.add_argument("--only", choices=["dimer", "organic", "solids", "ethanol"])
     options = parser.parse_args()
     options.outdir.mkdir(parents=True, exist_ok=True)
-    makers = {"dimer": carbon_dimer, "organic": organic_molecules, "solids": carbon_solids}
+    makers = {"dimer": carbon_dimer, "organic": organic_molecules, "solids": carbon_solids,
+              "ethanol": ethanol_dynamics}  # fmt: skip
     for name, make in makers.items():
         if options.only in (None, name):
             make(options.outdir)
@@ -76,6 +77,42 @@ def organic_molecules(outdir):
     test_groups = rng.permutation(len(names))[: len(names) // 5]
     test = np.flatnonzero(np.isin(groups, test_groups))
     save(outdir / "organic_molecules.npz", frames, ORGANIC, groups, test, kinds)
+
+
+def ethanol_dynamics(outdir):
+    """Snapshots of molecular dynamics of ethanol: five trajectories, two of them for testing."""
+    frames, groups, kinds, test = [], [], [], []
+    for number, (temperature, n_frames) in enumerate(
+        [(500, 200), (500, 200), (500, 200), (500, 100), (300, 100)]
+    ):
+        rng = np.random.default_rng([20241126, number])
+        snapshots = molecular_dynamics(
+            molecule("CH3CH2OH"), temperature, n_frames, rng, n_warm_up=1500, every=40
+        )
+        if number >= 3:
+            test.extend(range(len(frames), len(frames) + n_frames))
+        frames += snapshots
+        kinds += [f"{temperature} K"] * n_frames
+        groups += [number] * n_frames
+        print(f"{temperature} K: {n_frames} frames", flush=True)
+    check_forces(frames[::100], ORGANIC)
+    save(outdir / "ethanol_dynamics.npz", frames, ORGANIC, groups, np.array(test), kinds)
+
+
+def molecular_dynamics(atoms, temperature, n_frames, rng, *, n_warm_up, every):
+    """Snapshots of Langevin dynamics with steps of 0.5 fs, after so many steps to warm up."""
+    atoms.rattle(0.02, rng=rng)
+    atoms.calc = TBLite(**ORGANIC, verbosity=0)
+    widths = np.sqrt(atoms.get_masses() * ase.units.kB * temperature)
+    atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * widths[:, None])
+    dynamics = Langevin(atoms, 0.5 * ase.units.fs, temperature_K=temperature,
+                        friction=0.02 / ase.units.fs, fixcm=False, rng=rng)
+    dynamics.run(n_warm_up)
+    snapshots = []
+    for _ in range(n_frames):
+        dynamics.run(every)
+        snapshots.append(label(atoms, ORGANIC))
+    return snapshots
 
 
 def is_organic(atoms):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -14,12 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..gaussian_process._diagnostics import warn_of_forces
 from ..gaussian_process._label_checks import warn_of_missing_energies
+from ..utils.files import replace_file
 from ..utils.html import FittedCaption
 from ._candidates import default_candidate
 from ._cost import Clock
 from ._data import LabeledStructures, collect
 from ._errors import errors_of, predict_all, ratios, residuals
 from ._plan import Search, finish
+from ._report import make_page
 from ._split import FEWEST, make_split
 
 
@@ -75,6 +78,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Structures that candidates were compared on. Of a small set, each fifth in turn: all.
     has_learned_all_ : bool
         Whether `pipeline_` has learned from all structures, those held back included.
+    warnings_ : list of str
+        What the fit warned of.
     seconds_ : float
         How long the fit took.
 
@@ -165,11 +170,22 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         """
         self._check_parameters()
         clock = Clock(float(self.time_budget))
-        data = collect(X, y, forces=forces, virials=virials, sigmas=sigmas,
-                       config_types=config_types)  # fmt: skip
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self._fit(clock, X, y, forces=forces, virials=virials, sigmas=sigmas,
+                      config_types=config_types)  # fmt: skip
+        self.warnings_ = [str(warning.message) for warning in caught]
+        for warning in caught:
+            warnings.warn(warning.message, stacklevel=2)
+        self.seconds_ = clock.elapsed
+        return self
+
+    def _fit(self, clock: Clock, X, y, **metadata):
+        """Hold some structures back, search, and take the results."""
+        data = collect(X, y, **metadata)
         rng = check_random_state(self.random_state)
-        warn_of_missing_energies(data.y, stacklevel=3)
-        warn_of_forces(data.forces, stacklevel=3)
+        warn_of_missing_energies(data.y)
+        warn_of_forces(data.forces)
         split = make_split(data, rng) if len(data) >= FEWEST else []
         seed = int(rng.randint(2**31 - 1))
         if not split:
@@ -180,8 +196,6 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
                 random_state=seed, verbose=self.verbose,
             ))  # fmt: skip
         self._data = data
-        self.seconds_ = clock.elapsed
-        return self
 
     def _check_parameters(self):
         for name in ("time_budget", "time_per_atom"):
@@ -200,7 +214,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             "needed to hold some back and compare models; the default pipeline was fitted, and "
             "its errors are not known: give more structures",
             UserWarning,
-            stacklevel=3,
+            stacklevel=2,
         )
         candidate = default_candidate()
         features = candidate.descriptor(self.n_jobs)
@@ -219,13 +233,15 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         best = search.run()
         self.pipeline_, self.has_learned_all_, told = finish(search, best)
         for message in (*search.warnings, *told):
-            warnings.warn(message.message, stacklevel=4)
+            warnings.warn(message.message, stacklevel=2)
         ranked = sorted(search.results, key=lambda result: (result is not best, -result.score))
         self.leaderboard_ = [{**r.record, "chosen": r is best} for r in ranked]
         self.leaderboard_ += [{**failure, "chosen": False} for failure in search.failures]
         self.front_ = [
             {**r.record, "chosen": r is best, "pipeline": r.pipeline} for r in search.front()
         ]
+        # what errors held back are of, and what it was told nothing of
+        self._compared = best.pipeline, search.split[0][1]
         default = search.default
         self.improvement_ = ratios(best.errors, default.errors) if default else {}
         self.held_back_ = np.unique(np.concatenate([held for _, held in search.split]))
@@ -240,7 +256,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
                 f"pipeline to learn from all data: it was compared after learning from "
                 f"{100 * share:.0f} %; raise time_budget",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=2,
             )
         if not self.has_learned_all_:
             reason = "the fit was interrupted" if search.is_interrupted else (
@@ -250,7 +266,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
                 f"{reason}, so the potential has not learned from all structures; fit pipeline_ "
                 "to all of them, or raise time_budget",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=2,
             )
 
     def predict(
@@ -349,6 +365,32 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
 
         check_is_fitted(self, "pipeline_")
         return SkdescCalculator(self.pipeline_, **kwargs)
+
+    def report(
+        self, path: str | PathLike, *, test: Sequence | tuple | None = None,
+        command: str | None = None,
+    ) -> None:  # fmt: skip
+        """Write a page on data, candidates, errors and uncertainty.
+
+        It is one HTML file that needs no other and no network: counts, ranges and warnings about
+        the data, what was tried, errors on training, held-back and test structures by kind and
+        element, parity, learning curves, calibration, the ten worst structures, curves of pairs
+        of atoms, and what is needed to repeat the search.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which is replaced if it exists.
+        test : sequence of ase.Atoms or (frames, y, targets), default=None
+            Structures that were not learned, with targets attached or as
+            :func:`skdesc.extract_targets` gives them.
+        command : str, default=None
+            Command line that started the search, shown on the page.
+        """
+        check_is_fitted(self, "pipeline_")
+        page = make_page(self, test, command)
+        with replace_file(path) as file:
+            file.write(page.encode("utf-8"))
 
     def select(self, index: int) -> AutoPotential:
         """Take another model of the front, one that is faster or more accurate.

@@ -1,6 +1,11 @@
 """Data sets to learn from: small ones that come along, larger ones found in a data home."""
 
-from ._bundled import load_carbon_dimer, load_carbon_solids, load_organic_molecules
+from ._bundled import (
+    load_carbon_dimer,
+    load_carbon_solids,
+    load_ethanol_dynamics,
+    load_organic_molecules,
+)
 from ._fetch import (
     fetch_acetylacetone,
     fetch_batio3,
@@ -35,5 +40,6 @@ __all__ = [
     "get_data_home",
     "load_carbon_dimer",
     "load_carbon_solids",
+    "load_ethanol_dynamics",
     "load_organic_molecules",
 ]

@@ -79,6 +79,34 @@ def load_organic_molecules():
     return _load("organic_molecules")
 
 
+def load_ethanol_dynamics():
+    """Load molecular dynamics of a molecule of ethanol.
+
+    800 structures of 9 atoms, 20 fs apart, computed with GFN2-xTB: three trajectories at 500 K
+    for training, one at 500 K and one at 300 K for testing.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With the fields of `load_carbon_dimer`. ``groups`` numbers the trajectories and
+        ``kinds`` names their temperature, "300 K" or "500 K".
+
+    See Also
+    --------
+    load_organic_molecules : Many molecules, four structures of each.
+
+    Examples
+    --------
+    >>> from skdesc.datasets import load_ethanol_dynamics
+    >>> data = load_ethanol_dynamics()
+    >>> len(data.train), len(data.test)
+    (600, 200)
+    >>> sorted(set(data.kinds[data.test]))
+    ['300 K', '500 K']
+    """
+    return _load("ethanol_dynamics")
+
+
 def load_carbon_solids():
     """Load distorted diamond and graphite, and carbon quenched from the melt.
 

@@ -157,7 +157,9 @@ class TestCandidates:
         assert typical_distances(water)[1]
         assert typical_distances([Atoms("Cu")] * 3) == (None, True)
 
-    @pytest.mark.parametrize("elements", [("Cu",) * 4, ("Cu", "Ag", "Au", "Ni")])
+    @pytest.mark.parametrize("elements", [
+        ("Cu",) * 4, pytest.param(("Cu", "Ag", "Au", "Ni"), marks=pytest.mark.slow),
+    ])
     def test_families_differ(self, elements):
         data = collect(crystals(6, elements=elements))
         families = [list(family) for family in candidate_families(data, 0)]

@@ -8,14 +8,22 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from scipy.interpolate import CubicSpline
 
 from skdesc import extract_targets
-from skdesc.datasets import load_carbon_dimer, load_carbon_solids, load_organic_molecules
+from skdesc.datasets import (
+    load_carbon_dimer,
+    load_carbon_solids,
+    load_ethanol_dynamics,
+    load_organic_molecules,
+)
 
 LOADERS = {
     "carbon_dimer": load_carbon_dimer,
     "organic_molecules": load_organic_molecules,
     "carbon_solids": load_carbon_solids,
+    "ethanol_dynamics": load_ethanol_dynamics,
 }
-SIZES = {"carbon_dimer": 63, "organic_molecules": 292, "carbon_solids": 114}
+SIZES = {
+    "carbon_dimer": 63, "organic_molecules": 292, "carbon_solids": 114, "ethanol_dynamics": 800,
+}  # fmt: skip
 
 
 @pytest.fixture(params=sorted(LOADERS))
@@ -62,7 +70,7 @@ def test_dimer_forces_are_the_slope_of_the_energy():
 
 
 def test_distances_are_those_of_bonds():
-    for load in (load_organic_molecules, load_carbon_solids):
+    for load in (load_organic_molecules, load_carbon_solids, load_ethanol_dynamics):
         for atoms in load().frames:
             distances = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
             assert 0.5 < distances.min() < 1.7
@@ -145,6 +153,7 @@ def test_size():
     [
         ("carbon_dimer", 10, "GFN2-xTB", 3000.0, (1, 1, 1)),
         ("organic_molecules", 20, "GFN2-xTB", 300.0, (1, 1, 1)),
+        ("ethanol_dynamics", 250, "GFN2-xTB", 300.0, (1, 1, 1)),
         ("carbon_solids", 80, "GFN1-xTB", 5000.0, (1, 1, 1)),
         pytest.param("carbon_solids", 0, "GFN1-xTB", 5000.0, (2, 4, 3), marks=pytest.mark.slow),
         pytest.param("carbon_solids", 40, "GFN1-xTB", 5000.0, (3, 6, 1), marks=pytest.mark.slow),

@@ -132,6 +132,15 @@ class Potential:
         """Standard deviations of the forces, (n_atoms, 3), in eV/angstrom."""
         return self.gap.predict_forces_std(self._features(atoms))[0]
 
+    def energies_std(self, atoms) -> np.ndarray:
+        """Standard deviations of the atoms' energies, (n_atoms,), in eV; 0 of no centers."""
+        features = self._features(atoms)
+        result = np.zeros(len(atoms))
+        environments = check_environments(features, self.gap, reset=False)
+        with threads(self.gap.n_jobs):
+            result[features.centers] = self.model.std(environments.as_single_environments())
+        return result
+
     def energies_of_atoms(self, atoms) -> np.ndarray:
         """Energies of the atoms, (n_atoms,), in eV."""
         baseline = self.gap._baseline

@@ -32,8 +32,8 @@ class SkdescCalculator(Calculator):
     """Energies, forces, stress and uncertainty of structures by a fitted pipeline.
 
     Energy, forces, stress, and the energies and stresses of atoms come from one evaluation;
-    standard deviations of the energy (``energy_std``) and of the forces (``forces_std``) are
-    computed when asked for.
+    standard deviations of the energy (``energy_std``), of the energies of atoms
+    (``energies_std``) and of the forces (``forces_std``) are computed when asked for.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class SkdescCalculator(Calculator):
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses",
-                              "energy_std", "forces_std"]
+                              "energy_std", "energies_std", "forces_std"]
 
     def __init__(self, pipeline: Pipeline, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -134,6 +134,8 @@ class SkdescCalculator(Calculator):
                 continue
             if name == "energy_std":
                 known[name] = potential.energy_std(atoms)
+            elif name == "energies_std":
+                known[name] = potential.energies_std(atoms)
             elif name == "forces_std":
                 known[name] = potential.forces_std(atoms)
             elif name == "energies":

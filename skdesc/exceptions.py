@@ -11,3 +11,22 @@ class UntrustworthyFitWarning(UserWarning):
 
 class SuspiciousTargetsWarning(UserWarning):
     """Targets, or their noise, may not be what they were meant to be: of another sign or unit."""
+
+
+class UncertainStructureError(RuntimeError):
+    """A simulation has reached a structure that its potential does not know well enough.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    atoms : ase.Atoms
+        The structure.
+    """
+
+    def __init__(self, message, atoms):
+        super().__init__(message)
+        self.atoms = atoms
+
+    def __reduce__(self):
+        return type(self), (*self.args, self.atoms)

@@ -151,7 +151,8 @@ def test_docstrings_are_validated(monkeypatch):
 def test_public_names_are_in_the_reference():
     listed = set(listed_names())
     expected = set(skdesc.__all__)
-    for module in ("calculator", "datasets", "distributed", "io", "metrics", "plotting", "testing"):
+    for module in ("calculator", "datasets", "distributed", "io", "lammps", "metrics", "plotting",
+                   "testing"):
         content = importlib.import_module(f"skdesc.{module}")
         callables = [name for name in content.__all__ if callable(getattr(content, name))]
         expected |= {f"{module}.{name}" for name in callables}

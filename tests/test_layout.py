@@ -18,7 +18,7 @@ ALLOWED["neighbors"] -= {"features"}
 ALLOWED["density"] -= {"features"}
 ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
-ALLOWED["model_selection"] = {"model_selection", "structures", "utils"}
+ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
     "auto", "gaussian_process", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
@@ -43,6 +43,29 @@ def test_dependence_runs_one_way():
             assert not extra, f"{path.name} of {stage} imports {extra}"
             checked += 1
     assert checked > 30
+
+
+def test_the_search_sees_no_physics():
+    """No samples of one kind, no elements, no quantities: only what the protocols say."""
+    for path in PACKAGE.joinpath("model_selection").glob("*.py"):
+        modules = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules.add(node.module.split(".")[0])
+        assert not {"ase", "skdesc"} & modules, path.name
+
+
+def test_private_names_of_scikit_learn_are_imported_in_one_place():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "_sklearn_compat.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sklearn":
+                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+                private = [name for name in names if name.startswith("_")]
+                assert not private, f"{path.name} imports {private} of scikit-learn"
 
 
 def test_public_names():

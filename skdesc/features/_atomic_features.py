@@ -8,6 +8,7 @@ from ..utils.indexing import normalize_key, segments_to_indices
 from ..utils.shapes import check_indices
 from ._joined import JoinedDescriptor, join
 from ._protocol import complete
+from ._search_objectives import search_objectives
 
 
 class AtomicFeatures:
@@ -132,6 +133,21 @@ class AtomicFeatures:
             self.values[:, self.blocks[index]], self.structures, self.centers, self.offsets,
             self.descriptor.descriptors[index],
         )  # fmt: skip
+
+    def search_objectives(self, metadata):
+        """Objectives of a search that know what these features are, and train no model.
+
+        Parameters
+        ----------
+        metadata : dict
+            What fit is given besides the targets, such as ``forces``.
+
+        Returns
+        -------
+        dict of str to callable
+            From targets to a score, by the name of the objective.
+        """
+        return search_objectives(self, metadata)
 
     def vjp(self, g):
         """Contract the derivatives of the descriptors with a cotangent.

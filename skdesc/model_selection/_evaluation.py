@@ -12,20 +12,18 @@ from traceback import format_exc
 from typing import Any
 
 import joblib
-import numpy as np
-from ase import Atoms
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from ..structures import as_column, check_structures
 from ..utils._sklearn_compat import scorers_of
+from ..utils.packing import pack
 from ..utils.shared_work import forget, sharing
 from ._cross_validation import cross_validate
 from ._metadata import requested, routing_enabled, scorer_of_requested
 from ._objectives import UnsuitableEstimatorError, compute_objective
-from ._one_pass import few_blocks, score_folds
+from ._one_pass import close_session, is_one_pass_cheap, open_session, score_folds
 from ._steps import (
     count_stateless_steps,
     has_leading_steps,
@@ -121,7 +119,8 @@ class Evaluator:
             with self._limited_threads(), self._shared_work():
                 estimator = self._configured(params)
                 if objective == "one_pass":
-                    evaluation["folds"] = self._pass_once(estimator, evaluation, found_in)
+                    folds = self._pass_once(estimator, params, evaluation, found_in)
+                    evaluation["folds"] = folds
                 elif objective == "cv":
                     evaluation["folds"] = self._cross_validate(estimator, evaluation)
                 else:
@@ -185,10 +184,11 @@ class Evaluator:
         """Drop what this process has kept for the fits of this evaluator."""
         if self.scope is not None:
             forget(self.scope)
+            close_session(self.scope)
 
     @cached_property
-    def _has_few_blocks(self):
-        return few_blocks(self.splits, len(self.y))
+    def _is_one_pass_cheap(self):
+        return is_one_pass_cheap(self.splits, len(self.y))
 
     @cached_property
     def _given_scorers(self):
@@ -242,25 +242,27 @@ class Evaluator:
         counts["model_time"] = float(sum(fold[name] for fold in folds for name in TIMES))
         return folds
 
-    def _pass_once(self, estimator, counts, found_in):
-        if not self._has_few_blocks:
+    def _pass_once(self, estimator, params, counts, found_in):
+        if not self._is_one_pass_cheap:
             return self._cross_validate(estimator, counts)
-        rest, Z, params = self._apply(estimator, count_stateless_steps(estimator), counts)
+        rest, Z, metadata = self._apply(estimator, count_stateless_steps(estimator), counts)
         step = rest.steps[-1][0]
-        last, params = unwrapped(rest, params)
+        last, metadata = unwrapped(rest, metadata)
         scorer = self._scorer(last)
-        fit_params, score_params = self._metadata_of(last, scorer, params)
+        fit_params, score_params = self._metadata_of(last, scorer, metadata)
         counts["n_models"] = 1
         start, scope = time.perf_counter(), self.scope or uuid.uuid4().hex
         try:
             with sharing(scope):
+                session = open_session(last, Z, self.y, self.splits, fit_params, self.scope)
+                own = {name: params[name] for name in params if step_of(name) == step}
                 if found_in is not None:
-                    found = self._find(last, Z, step, scorer, fit_params, found_in)
-                    last.set_params(**{key.split("__")[-1]: v for key, v in found.items()})
-                    counts["found"] = found
+                    counts["found"] = self._tune(session, own, step, scorer, found_in)
+                    last.set_params(**_without_step(counts["found"]))
+                own |= counts.get("found", {})
                 return score_folds(
-                    last, Z, self.y, self.splits, scorer, fit_params, score_params,
-                    self.return_train_score,
+                    partial(session.models, _without_step(clone(own, safe=False))),
+                    Z, self.y, self.splits, scorer, score_params, self.return_train_score,
                 )  # fmt: skip
         except (MemoryError, UnsuitableEstimatorError):
             raise
@@ -274,12 +276,12 @@ class Evaluator:
             if self.scope is None:
                 forget(scope)
 
-    def _find(self, last, Z, step, scorer, fit_params, space):
-        """Parameters that the last step finds itself."""
+    def _tune(self, session, params, step, scorer, space):
+        """Values of parameters that the last step tunes itself."""
         several = scorers_of(scorer)
-        scorers = [scorer] if several is None else [several[name] for name in self.metrics]
-        bounds = {name.removeprefix(f"{step}__"): ends for name, ends in space.bounds().items()}
-        found = last._find(Z, self.y, self.splits, scorers, bounds, **fit_params)
+        metrics = [scorer] if several is None else [several[name] for name in self.metrics]
+        own = _without_step(clone(params, safe=False))
+        found = session.tune(own, _without_step(space.bounds()), metrics)
         return space.nearest({f"{step}__{name}": value for name, value in found.items()})
 
     def _objective(self, objective, estimator, params, counts):
@@ -328,43 +330,29 @@ class Evaluator:
         return ThreadpoolController().select(user_api="openmp").limit(limits=self.n_threads)
 
 
-def pack_structures(X, estimator):
-    """Turn Atoms into one container, which reaches workers a hundred times faster.
+def _without_step(params):
+    return {name.partition("__")[2]: value for name, value in params.items()}
+
+
+def pack_samples(X, estimator):
+    """Put samples into a container that reaches workers fast.
 
     Parameters
     ----------
     X : sequence
         Samples.
     estimator : estimator
-        Only of this package's descriptors at the head of a pipeline is it known that they
-        take the container.
+        Only of transformers that say whether they are stateless given their parameters is it known
+        that they take a container as well.
 
     Returns
     -------
-    Structures or object
-        `X` itself if it is anything else. Per-atom arrays that all structures have are kept.
+    object
+        `X` itself if there is none for such samples.
     """
     first = leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
     known = all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first)
-    if not known or not isinstance(_first_sample(X), Atoms):
-        return X
-    structures = check_structures(X)
-    frames = as_column(X)[:, 0]
-    for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
-        blocks = [atoms.arrays[name] for atoms in frames]
-        if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
-            structures.arrays[name] = np.concatenate(blocks)
-    return structures
-
-
-def _first_sample(X):
-    if isinstance(X, Atoms):  # not a sequence of samples, as check_structures will say
-        return X
-    if hasattr(X, "iloc"):
-        X = X.to_numpy()
-    if isinstance(X, np.ndarray):
-        return next(iter(X.flat), None)
-    return X[0] if isinstance(X, (list, tuple)) and X else None
+    return pack(X) if known else X
 
 
 def inner_threads(n_jobs):

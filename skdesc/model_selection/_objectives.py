@@ -6,12 +6,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_classifier
 
-from ..structures._target_checks import check_forces, flatten_forces
-
-# powers of dot products that are tried, and how many rows represent all others
-_EXPONENTS = (1, 2, 4)
-_N_REFERENCES = 300
-_N_REFERENCES_WITH_FORCES = 60
+from ..utils.ragged import EXPONENTS, RaggedRows, is_ragged
 
 
 class UnsuitableEstimatorError(TypeError):
@@ -41,11 +36,12 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
     float
         The score.
     """
-    if objective == "alignment" and hasattr(Z, "gradient_rows"):
-        # named by the step with metadata routing disabled
-        forces = [value for name, value in fit_params.items() if name.split("__")[-1] == "forces"]
-        if forces and forces[0] is not None:
-            return alignment_with_forces(Z, y, forces[0])
+    if hasattr(Z, "search_objectives"):
+        # with metadata routing disabled, names begin with that of a step
+        metadata = {name.split("__")[-1]: values for name, values in fit_params.items()}
+        special = Z.search_objectives(metadata)
+        if isinstance(objective, str) and objective in special:
+            return special[objective](y)
     if objective in FEATURE_OBJECTIVES:
         classes = is_classifier(estimator)
         known = [] if classes else np.isfinite(_columns(y)).all(axis=1)
@@ -90,46 +86,6 @@ def kernel_target_alignment(Z, y, *, classes=False):
     return float(np.sum((rows.T @ targets) ** 2) / norm) if norm > 0 else 0.0
 
 
-def alignment_with_forces(Z, y, forces):
-    """Alignment between the kernel of features and targets that include forces.
-
-    The kernel is that of structures in :func:`ridge_score`, and its derivatives by the positions
-    are the kernel of forces. Energies per row and forces each have the same share in the
-    alignment, whatever their units and numbers; only energies are centered.
-
-    Parameters
-    ----------
-    Z : container of ragged features
-        It has the method ``gradient_rows``, as :class:`~skdesc.AtomicFeatures`.
-    y : array-like of shape (n_samples,)
-        Energies; NaN leaves them out.
-    forces : sequence of array-like of shape (n_atoms, 3)
-        Forces of each sample; None or NaN leaves them out.
-
-    Returns
-    -------
-    float
-        Between 0 and 1, of the best order of the kernel.
-    """
-    ragged = _Ragged(Z)
-    energies = ragged.targets(_columns(y))[:, 0]
-    of_known = np.isfinite(energies)
-    energies = _without_mean(energies[of_known])
-    flat = flatten_forces(check_forces(forces, Z.n_atoms), Z.n_atoms).reshape(-1)
-    known = np.isfinite(flat)
-    shares = [np.linalg.norm(energies) or 1.0, np.linalg.norm(flat[known]) or 1.0]
-    target = np.concatenate([energies / shares[0], flat[known] / shares[1]])
-    best = 0.0
-    for exponent in _EXPONENTS:
-        of_energies, of_forces = ragged.rows_with_forces(exponent)
-        of_energies = _without_mean(of_energies[of_known])
-        rows = np.concatenate([of_energies / shares[0], of_forces[known] / shares[1]])
-        norm = np.linalg.norm(rows.T @ rows) * (target @ target)
-        if norm > 0:
-            best = max(best, float(np.sum((rows.T @ target) ** 2) / norm))
-    return best
-
-
 def ridge_score(Z, y, *, classes=False):
     """Minus the leave-one-out error of ridge regression, at its best regularisation.
 
@@ -149,11 +105,11 @@ def ridge_score(Z, y, *, classes=False):
         Minus the root mean square error, in units of the standard deviation of the targets.
     """
     targets = _one_hot(y) if classes else _columns(y)
-    if not _is_ragged(Z):
+    if not is_ragged(Z):
         return _ridge_score(_plain_rows(Z), targets)
-    ragged = _Ragged(Z)
+    ragged = RaggedRows(Z)
     targets = ragged.targets(targets)
-    return max(_ridge_score(ragged.kernel_rows(exponent), targets) for exponent in _EXPONENTS)
+    return max(_ridge_score(ragged.kernel_rows(exponent), targets) for exponent in EXPONENTS)
 
 
 def _ridge_score(rows, targets):
@@ -223,96 +179,15 @@ def _centered(Z, y, classes):
 
 
 def _rows_and_targets(Z, targets):
-    if not _is_ragged(Z):
+    if not is_ragged(Z):
         return _plain_rows(Z), targets
-    ragged = _Ragged(Z)
+    ragged = RaggedRows(Z)
     return ragged.mean_rows(), ragged.targets(targets)
-
-
-def _is_ragged(Z):
-    return hasattr(Z, "values") and hasattr(Z, "offsets")
 
 
 def _plain_rows(Z):
     rows = Z.toarray() if sparse.issparse(Z) else np.asarray(Z, dtype=np.float64)
     return rows.reshape(len(rows), -1)
-
-
-class _Ragged:
-    """Rows of many samples, at unit length, each row with a label."""
-
-    def __init__(self, Z):
-        self._Z = Z
-        self._counts = np.diff(Z.offsets)
-        n_samples, n_rows = len(self._counts), len(Z.values)
-        norms = np.linalg.norm(Z.values, axis=1, keepdims=True)
-        self._unit = Z.values / np.where(norms > 0, norms, 1.0)
-        sample = np.repeat(np.arange(n_samples), self._counts)
-        self._membership = sparse.csr_array(
-            (np.ones(n_rows), (sample, np.arange(n_rows))), shape=(n_samples, n_rows)
-        )
-        self._per_row = np.maximum(self._counts, 1)[:, np.newaxis]
-        self._labels = getattr(Z, "species", None)
-
-    def targets(self, targets):
-        """Targets per row, without what a linear model of the numbers of labels explains."""
-        if self._labels is not None:
-            present, code = np.unique(self._labels, return_inverse=True)
-            composition = self._membership @ np.eye(len(present))[code]
-            known = np.isfinite(targets).all(axis=1)
-            model = np.linalg.lstsq(composition[known], targets[known], rcond=None)[0]
-            targets = targets - composition @ model
-        return targets / self._per_row
-
-    def mean_rows(self):
-        """Rows averaged over each sample."""
-        return (self._membership @ self._unit) / self._per_row
-
-    def kernel_rows(self, exponent):
-        """Features of samples whose dot products approximate a kernel of samples.
-
-        The kernel is the mean, over pairs of rows with the same label, of a power of their
-        dot product; rows spread evenly over all represent it.
-        """
-        blocks = [
-            self._membership[:, members] @ ((self._unit[members] @ references.T) ** exponent @ half)
-            for members, references, half in self._references(self._unit, exponent, _N_REFERENCES)
-        ]
-        return np.hstack(blocks) / self._per_row
-
-    def rows_with_forces(self, exponent):
-        """Such features of samples, and minus their derivatives by the positions of all atoms.
-
-        The derivatives are those of sums over rows, not of means, and rows are as they are: a
-        normalised descriptor has unit rows, and knows the derivatives of these.
-        """
-        of_samples, of_forces = [], []
-        for block in range(len(self._Z.blocks)):
-            part = self._Z.block(block)
-            groups = self._references(part.values, exponent, _N_REFERENCES_WITH_FORCES)
-            for members, references, half in groups:
-                dot = part.values[members] @ references.T
-                of_samples.append(self._membership[:, members] @ (dot**exponent @ half))
-                slope = np.zeros((len(part.values), len(references)))
-                slope[members] = exponent * dot ** (exponent - 1)
-                gradient, _ = part.gradient_rows(references, slope)
-                of_forces.append(-gradient.reshape(-1, len(references)) @ half)
-        return np.hstack(of_samples) / self._per_row, np.hstack(of_forces)
-
-    def _references(self, rows, exponent, n_references):
-        """For each label its rows, some of them, and what whitens kernels with these."""
-        labels = np.zeros(len(rows)) if self._labels is None else self._labels
-        step = max(1, -(-len(labels) // n_references))
-        for label in np.unique(labels):
-            members = np.flatnonzero(labels == label)
-            references = rows[members[::step]]
-            spectrum, basis = np.linalg.eigh((references @ references.T) ** exponent)
-            kept = spectrum > 1e-10 * spectrum.max()
-            yield members, references, basis[:, kept] / np.sqrt(spectrum[kept])
-
-
-def _without_mean(rows):
-    return rows - rows.sum(axis=0) / max(1, len(rows))
 
 
 def _one_hot(y):

@@ -1,25 +1,32 @@
-"""Cross-validation of candidates whose last step knows how to do it in one pass over the data.
+"""Cross-validation of candidates whose last step shares work between the fits to several folds.
 
-Such a step has the method ``fit_folds(X, y, splits, **metadata)``, which returns the models that
-fits to the training parts would give. It may also find good values of some of its parameters by
-the same pass: then ``_findable(searched)`` are their names, given those of its parameters that
-are searched, and ``_find(X, y, splits, scorers, bounds, **metadata)`` a dict of values, given the
-metrics that the search looks at, and the least and largest value of each.
+Such a step offers a ``FoldSession`` (see ``_protocols``) of features, targets and folds. One
+session evaluates all candidates that differ in parameters of that step alone.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
+from sklearn.base import clone
 
 from ..utils.folds import can_share_a_pass, split_blocks, take
 
 # each block that no part of a fold cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
+# what the methods were called before the protocol was public
+_FORMER_NAMES = {
+    "self_tuned_parameters": "_findable",
+    "feature_bound_parameters": "_bound_to_features",
+}
+# sessions of this process by what they are for; a search forgets those that it has begun
+_sessions = {}
+_lock = threading.Lock()
 
 
-def few_blocks(splits, n_samples):
+def is_one_pass_cheap(splits, n_samples):
     """Whether folds overlap little enough for one pass.
 
     Parameters
@@ -39,18 +46,14 @@ def few_blocks(splits, n_samples):
     return len(split_blocks([part for split in splits for part in split], n_samples)) <= _MAX_BLOCKS
 
 
-def named_by_last(estimator, method, names):
-    """Parameters of the last step that are searched, and that it names itself.
-
-    By ``_findable``, it names those that it can find by one pass; by ``_bound_to_features``, those
-    that say how features are compared, as the exponent of a covariance does, so that they are
-    searched together with the features.
+def parameters_declared_by_last_step(estimator, method, names):
+    """Searched parameters of the last step that it names itself.
 
     Parameters
     ----------
     estimator : Pipeline
         The pipeline.
-    method : str
+    method : {"self_tuned_parameters", "feature_bound_parameters"}
         Method of the last step that names them, given those that are searched; it may be missing.
     names : iterable of str
         Parameters of the last step that are searched.
@@ -62,25 +65,90 @@ def named_by_last(estimator, method, names):
     """
     step, last = estimator.steps[-1]
     searched = [name.removeprefix(f"{step}__") for name in names]
-    named = getattr(last, method, lambda _: ())(searched)
-    return [f"{step}__{name}" for name in named if name in searched]
+    declare = getattr(last, method, None) or getattr(last, _FORMER_NAMES[method], None)
+    declared = declare(searched) if declare else ()
+    return [f"{step}__{name}" for name in declared if name in searched]
 
 
-def score_folds(estimator, Z, y, splits, scorer, fit_params, score_params, train_scores=False):
-    """Fit and score all folds.
+def open_session(estimator, Z, y, splits, metadata, key=None):
+    """Session of features, targets and folds.
 
     Parameters
     ----------
     estimator : estimator
-        The last step, not fitted.
+        The last step of a pipeline.
+    Z, y : object
+        Features and targets of all samples.
+    splits : list of (train, test)
+        The folds.
+    metadata : dict
+        Further arguments of fit.
+    key : str, default=None
+        Equal for equal data; then this process has one session for all.
+
+    Returns
+    -------
+    FoldSession
+        New, or that of an earlier candidate.
+    """
+    with _lock:
+        session = _sessions.get(key)
+    if session is None:
+        if hasattr(estimator, "fold_session"):
+            session = estimator.fold_session(Z, y, splits, **metadata)
+        else:
+            session = _SessionByFitFolds(estimator, Z, y, splits, metadata)
+        if key is not None:
+            with _lock:
+                session = _sessions.setdefault(key, session)
+    return session
+
+
+def close_session(key):
+    """Drop the session that this process has for a key.
+
+    Parameters
+    ----------
+    key : str
+        As given to :func:`open_session`.
+    """
+    with _lock:
+        _sessions.pop(key, None)
+
+
+class _SessionByFitFolds:
+    """Session of an estimator that has the method ``fit_folds`` instead."""
+
+    def __init__(self, estimator, Z, y, splits, metadata):
+        self._estimator = estimator
+        self._data = Z, y, splits
+        self._metadata = metadata
+
+    def models(self, params):
+        return self._with(params).fit_folds(*self._data, **self._metadata)
+
+    def tune(self, params, bounds, metrics):
+        return self._with(params)._find(*self._data, list(metrics), dict(bounds), **self._metadata)
+
+    def _with(self, params):
+        return clone(self._estimator).set_params(**params)
+
+
+def score_folds(fit, Z, y, splits, scorer, score_params, train_scores=False):
+    """Fit and score all folds.
+
+    Parameters
+    ----------
+    fit : callable
+        Gives a model for each fold.
     Z, y : object
         Features and targets of all samples.
     splits : list of (train, test)
         The folds.
     scorer : callable
         As :func:`sklearn.metrics.check_scoring` gives it.
-    fit_params, score_params : dict
-        Metadata, by the names of arguments of the last step's fit and of the scorers.
+    score_params : dict
+        Metadata by the names of arguments of the scorers.
     train_scores : bool, default=False
         Whether to score the training parts too.
 
@@ -91,19 +159,19 @@ def score_folds(estimator, Z, y, splits, scorer, fit_params, score_params, train
         to fit.
     """
     start = time.perf_counter()
-    models = estimator.fit_folds(Z, y, splits, **fit_params)
+    models = fit()
     fit_time = (time.perf_counter() - start) / len(splits)
     folds = []
     for model, (train, test) in zip(models, splits, strict=True):
         fold = {"fit_time": fit_time}
-        for kind, part in {"test": test, "train": train}.items():
-            if kind == "train" and not train_scores:
+        for side, part in {"test": test, "train": train}.items():
+            if side == "train" and not train_scores:
                 continue
             some = {name: take(values, part) for name, values in score_params.items()}
             start = time.perf_counter()
             scores = scorer(model, Z[part], np.asarray(y)[part], **some)
             fold.setdefault("score_time", time.perf_counter() - start)
             scores = scores if isinstance(scores, dict) else {"score": scores}
-            fold |= {f"{kind}_{name}": float(score) for name, score in scores.items()}
+            fold |= {f"{side}_{name}": float(score) for name, score in scores.items()}
         folds.append(fold)
     return folds

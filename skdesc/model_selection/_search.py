@@ -14,12 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils._sklearn_compat import BaseSearchCV
 from ..utils.atomic import atomic
 from ._checkpoint import changeable_fingerprint, open_checkpoint
-from ._evaluation import Evaluator, inner_threads, pack_structures
+from ._evaluation import Evaluator, inner_threads, pack_samples
 from ._metadata import check_metadata, metadata_of_scorers, routing_enabled
+from ._plan import make_stages
 from ._results import describe_failures, make_results, select_best, warn_of_failures
 from ._stages import StagedSearch
 from ._steps import has_leading_steps
-from ._validation import check_samplers, check_settings, check_target, make_folds, make_stages
+from ._validation import check_samplers, check_settings, check_target, make_folds
 
 
 def _base_offers(name):
@@ -78,7 +79,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         - "auto": "one_pass" where that is possible, else "cv"; "cv" in a single stage.
         - "cv": the cross-validated score.
         - "one_pass": the cross-validated score of a last step that computes it in one pass over
-          the data, by a method ``fit_folds``, as :class:`~skdesc.GAPRegressor` does. Where such
+          the data, by a method ``fold_session``, as :class:`~skdesc.GAPRegressor` does. Where such
           a step can find some of the parameters of `regressor_space` itself, such as its noise,
           it does so for each candidate, so that features are judged by a regressor that suits
           them and the metric; the second stage begins there.
@@ -312,11 +313,11 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         """
         settings = check_settings(self)
         self._validate_params()
-        stages, start, present = make_stages(self)
+        stages, start, present = make_stages(self, settings.metrics)
         check_target(self.estimator, y, stages)
         check_samplers(self.estimator, stages)
         scorers, _ = self._get_scorers()
-        Z, y = indexable(pack_structures(X, self.estimator), y)
+        Z, y = indexable(pack_samples(X, self.estimator), y)
         routed = self._get_routed_params_for_fit(params)
         check_metadata(self.estimator, scorers, routed, [stage.space for stage in stages])
         score_params = metadata_of_scorers(self.estimator, scorers, X, params, routed)

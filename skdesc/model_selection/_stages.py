@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -15,53 +15,10 @@ from ..utils.blas import threads
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import Front
+from ._plan import Stage
+from ._shared_features import SharedFeatures
 from ._space import SearchSpace
-from ._swarm import ParticleSwarm, SwarmRules, rules_for
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One swarm: where it searches, and by which objective."""
-
-    number: int
-    cycle: int
-    space: SearchSpace
-    objective: object
-    n_particles: int = 1
-    n_iterations: int = 1
-    width: float = 1.0
-    n_scouts: int = 0  # candidates of the first iteration, if more than particles
-    found_in: SearchSpace | None = None
-
-    @property
-    def has_folds(self):
-        """Whether the objective gives all metrics of each fold."""
-        return self.objective in ("cv", "one_pass")
-
-    @property
-    def n_first(self):
-        """Candidates of the first iteration."""
-        return max(self.n_particles, self.n_scouts)
-
-    @property
-    def label(self):
-        """Name of the objective in results and in the keys of evaluations."""
-        if isinstance(self.objective, str):
-            return self.objective
-        return getattr(self.objective, "__name__", type(self.objective).__name__) + "()"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Parameters of the search that its loop needs, as :class:`TwoStagePSOSearchCV` has them."""
-
-    rules: SwarmRules
-    topology: str
-    init: list
-    metrics: list
-    early_stopping: int | None
-    max_time: float | None
-    verbose: int
+from ._swarm import ParticleSwarm, rules_for
 
 
 class StagedSearch:
@@ -133,7 +90,7 @@ class StagedSearch:
                 # every stage, by design or for lack of time, had an objective that is no
                 # cross-validation, and the result still needs one
                 last = Stage(2, self.stages[-1].cycle, SearchSpace({}), "cv")
-                self._evaluate(last, _SharedFeatures(self.evaluator), [dict(self.current)], 0)
+                self._evaluate(last, SharedFeatures(self.evaluator), [dict(self.current)], 0)
 
     def _deadline(self, index):
         """Each stage may use its share of the time that is left; None where there is no limit."""
@@ -151,7 +108,7 @@ class StagedSearch:
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.time(), self.n_models, self.n_features
         busy, front, n_complete = self._busy, Front(), 0
-        shared = _SharedFeatures(self.evaluator, self.current, stage.space.names)
+        shared = SharedFeatures(self.evaluator, self.current, stage.space.names)
         first, swarm = self._start(stage)
         waited, stopped_by = 0, "n_iterations"
         for iteration in range(stage.n_iterations if swarm else 1):
@@ -359,43 +316,3 @@ def _make_parallel(n_jobs):
         return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     except (ValueError, NotImplementedError):
         return Parallel(n_jobs=n_jobs)
-
-
-class _SharedFeatures:
-    """Evaluator of a stage, on features of the steps that its candidates share.
-
-    The features are computed when first needed: a search that repeats a checkpoint may never
-    need them. They count all the same, so that it counts as the search it repeats.
-    """
-
-    def __init__(self, evaluator, params=None, names=()):
-        self._source, self._params = evaluator, params
-        self._n_steps = evaluator.count_frozen_steps(params, names) if names else 0
-        self._count = int(self._n_steps > 0)
-        self._frozen, self.time = None, 0.0
-
-    def evaluator(self):
-        """The evaluator."""
-        if self._n_steps == 0:
-            return self._source
-        if self._frozen is None:
-            try:
-                start = time.perf_counter()
-                self._frozen = self._source.freeze(self._params, self._n_steps)
-                self.time = time.perf_counter() - start
-            except Exception:
-                if self._source.error_score == "raise":
-                    raise
-                # each candidate then fails by itself, and says why
-                self._frozen = self._source
-        return self._frozen
-
-    def forget(self):
-        """Drop what fits on these features have shared."""
-        if self._frozen is not None:
-            self._frozen.forget()
-
-    def take_count(self):
-        """1 the first time, if there are shared features."""
-        count, self._count = self._count, 0
-        return count

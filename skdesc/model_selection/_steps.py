@@ -48,7 +48,7 @@ def count_stateless_steps(estimator):
     return count
 
 
-def passes_once(estimator, names):
+def supports_one_pass(estimator, names):
     """Whether a pipeline can be cross-validated by one pass over the data.
 
     Parameters
@@ -61,12 +61,12 @@ def passes_once(estimator, names):
     Returns
     -------
     bool
-        True if its last step has a method ``fit_folds``, and all others are stateless; no step
+        True if its last step has a method ``fold_session``, and all others are stateless; no step
         may be searched itself.
     """
     return (
         isinstance(estimator, Pipeline)
-        and hasattr(estimator.steps[-1][1], "fit_folds")
+        and any(hasattr(estimator.steps[-1][1], name) for name in ("fold_session", "fit_folds"))
         and count_stateless_steps(estimator) == len(estimator.steps) - 1
         and all("__" in name for name in names)
     )

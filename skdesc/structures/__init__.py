@@ -1,5 +1,6 @@
 """Atoms in, flat arrays out: the container, the only door for Atoms, and training targets."""
 
+from . import _packing as _packing
 from ._structures import Structures
 from ._targets import extract_targets
 from ._validation import as_column, check_structures

@@ -7,8 +7,8 @@ import sklearn
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import _safe_indexing
 
+from ..utils._sklearn_compat import safe_indexing
 from ._tools import blocks, containers, is_pooled, require, require_same, scale_of
 
 
@@ -39,10 +39,10 @@ def check_slices(transformer, structures):
     expected = [blocks(output)[index] for index in indices]
     mask = np.zeros(len(structures), dtype=bool)
     mask[:2] = True
-    require_same(_safe_indexing(output, indices), expected, "an index array of the output differs")
-    require_same(_safe_indexing(output, indices.tolist()), expected, "a list of indices differs")
-    require_same(_safe_indexing(output, mask), blocks(output)[:2], "a mask of the output differs")
-    require_same(_safe_indexing(output, slice(1, 3)), blocks(output)[1:3], "a slice differs")
+    require_same(safe_indexing(output, indices), expected, "an index array of the output differs")
+    require_same(safe_indexing(output, indices.tolist()), expected, "a list of indices differs")
+    require_same(safe_indexing(output, mask), blocks(output)[:2], "a mask of the output differs")
+    require_same(safe_indexing(output, slice(1, 3)), blocks(output)[1:3], "a slice differs")
 
 
 def check_feature_names(transformer, structures):

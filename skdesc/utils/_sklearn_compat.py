@@ -13,6 +13,7 @@ from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures as warn_or_raise_about_fit_failures,
 )
 from sklearn.utils import _safe_indexing as safe_indexing
+from sklearn.utils.validation import _num_samples as num_samples
 
 try:
     from sklearn.utils._repr_html.estimator import _VisualBlock
@@ -23,6 +24,7 @@ __all__ = [
     "BaseSearchCV",
     "fit_and_score",
     "insert_error_scores",
+    "num_samples",
     "safe_indexing",
     "scorers_of",
     "visual_block",

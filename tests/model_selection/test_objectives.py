@@ -11,11 +11,11 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from skdesc import GAPRegressor
+from skdesc.features._search_objectives import alignment_with_forces
 from skdesc.gaussian_process._environments import check_environments
 from skdesc.gaussian_process._rows import all_rows
 from skdesc.gaussian_process._sparse_points import select_points
 from skdesc.model_selection._objectives import (
-    alignment_with_forces,
     compute_objective,
     kernel_target_alignment,
     leave_one_out_error,

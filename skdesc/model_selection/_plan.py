@@ -1,0 +1,263 @@
+"""Stages of a search: what each searches, by which objective, and from where."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from sklearn.pipeline import Pipeline
+
+from ._checks import check_number
+from ._evaluation import TIMES
+from ._objectives import FEATURE_OBJECTIVES
+from ._one_pass import parameters_declared_by_last_step
+from ._space import SearchSpace
+from ._steps import has_leading_steps, step_of, supports_one_pass
+from ._swarm import SwarmRules
+
+# a swarm that searches a space again starts in a cube with edges so much shorter
+_NARROWING = 0.5
+# default particles and iterations of each stage, by the number of stages
+_SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
+# first candidates of a small default swarm: where errors have several valleys, its particles
+# would otherwise often begin, and stay, in the wrong ones
+_SCOUTS = 16
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One swarm: where it searches, and by which objective."""
+
+    number: int
+    cycle: int
+    space: SearchSpace
+    objective: object
+    n_particles: int = 1
+    n_iterations: int = 1
+    width: float = 1.0
+    n_scouts: int = 0  # candidates of the first iteration, if more than particles
+    found_in: SearchSpace | None = None
+
+    @property
+    def has_folds(self):
+        """Whether the objective gives all metrics of each fold."""
+        return self.objective in ("cv", "one_pass")
+
+    @property
+    def n_first(self):
+        """Candidates of the first iteration."""
+        return max(self.n_particles, self.n_scouts)
+
+    @property
+    def label(self):
+        """Name of the objective in results and in the keys of evaluations."""
+        if isinstance(self.objective, str):
+            return self.objective
+        return getattr(self.objective, "__name__", type(self.objective).__name__) + "()"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of the search that its loop needs, as :class:`TwoStagePSOSearchCV` has them."""
+
+    rules: SwarmRules
+    topology: str
+    init: list
+    metrics: list
+    early_stopping: int | None
+    max_time: float | None
+    verbose: int
+
+
+def make_stages(search, metrics):
+    """Check the spaces of a search and lay out its stages.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        The search.
+    metrics : list of str
+        What it looks at.
+
+    Returns
+    -------
+    stages : list of Stage
+        In order.
+    start : dict of str to object
+        Values of all parameters searched, each in its space.
+    present : set of str
+        Names of those that are the estimator's present ones.
+    """
+    spaces = {
+        name: SearchSpace(getattr(search, name), name)
+        for name in ("transformer_space", "regressor_space")
+    }
+    transformer, regressor = spaces.values()
+    if not transformer.names and not regressor.names:
+        raise ValueError(
+            "transformer_space and regressor_space are both empty, but at least one parameter "
+            "must be searched; name one, such as {'step__parameter': [1, 2, 3]}"
+        )
+    common = sorted({*transformer.names} & {*regressor.names})
+    if common:
+        raise ValueError(
+            f"{common} are in transformer_space and in regressor_space, but each parameter "
+            "belongs to one; remove it from the other"
+        )
+    start, present = _present_values(search.estimator, spaces)
+    found_in = None
+    if search.strategy == "joint" or not transformer.names or not regressor.names:
+        plan = [_single_stage(search, transformer, regressor, metrics)]
+    else:
+        _check_division(search.estimator, transformer, regressor)
+        objectives = _resolve_objectives(
+            search, [*transformer.names, *regressor.names], metrics
+        )
+        plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
+        if objectives[0] in ("cv", "one_pass"):
+            coupled = parameters_declared_by_last_step(
+                search.estimator, "feature_bound_parameters", regressor.names
+            )
+            coupled = {name: search.regressor_space[name] for name in coupled}
+            plan[0] = 1, SearchSpace({**search.transformer_space, **coupled}), objectives[0]
+        if objectives[0] == "one_pass":
+            found = parameters_declared_by_last_step(
+                search.estimator, "self_tuned_parameters", regressor.names
+            )
+            found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None
+    sizes = _SIZES[len(plan)]
+    n_particles = _by_stage(search, "n_particles", sizes[0])
+    n_iterations = _by_stage(search, "n_iterations", sizes[1])
+    warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
+    n_scouts = _SCOUTS if len(plan) == 2 and search.n_particles is None else 0
+    stages = [
+        Stage(
+            number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
+            _NARROWING ** (cycle + bool((warm_up or found_in) and number == 2)),
+            n_scouts if number == 1 and cycle == 0 else 0,
+            found_in if number == 1 else None,
+        )
+        for cycle in range(search.n_cycles)
+        for number, space, objective in plan
+    ]
+    if warm_up:
+        stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
+    _check_init_names(search.init or [], spaces)
+    _check_init_size(search.init or [], min(n_particles[number - 1] for number, *_ in plan))
+    return stages, start, present
+
+
+def _resolve_objectives(search, names, metrics):
+    """Objectives of both stages, where "auto" is one pass if that can be."""
+    timed = set(metrics) & set(TIMES)
+    able = search.cache_features and not timed and supports_one_pass(search.estimator, names)
+    one, two = search.stage_one_objective, search.stage_two_objective
+    if not able and "one_pass" in (one, two):
+        raise ValueError(
+            "stage_one_objective or stage_two_objective is 'one_pass', but this needs a pipeline "
+            "of stateless transformers before a last step with the method fold_session, no step "
+            "that is itself searched, no time as objective, and cache_features=True; use 'cv'"
+        )
+    if two == "auto":
+        two = "one_pass" if able and one != "cv" else "cv"
+    if one == "auto":
+        one = "one_pass" if able else "cv"
+    return one, two
+
+
+def _single_stage(search, transformer, regressor, metrics):
+    number, space = (1, transformer) if transformer.names else (2, regressor)
+    if search.strategy == "joint":
+        return number, SearchSpace({**search.transformer_space, **search.regressor_space}), "cv"
+    objective = (search.stage_one_objective, search.stage_two_objective)[number - 1]
+    if objective == "one_pass":
+        _resolve_objectives(search, space.names, metrics)
+    last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
+    unseen = [name for name in space.names if step_of(name) == last]
+    if objective in FEATURE_OBJECTIVES and unseen:
+        raise ValueError(
+            f"stage_one_objective={objective!r} looks at features alone, so it cannot see "
+            f"{unseen} in transformer_space; move them to regressor_space, or use 'cv'"
+        )
+    return number, space, "cv" if objective == "auto" else objective
+
+
+def _check_division(estimator, transformer, regressor):
+    """In two stages, the first space is that of the leading steps, the second of the last."""
+    # a step that passes all through may be searched itself
+    steps = [name for name, _ in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
+    if not has_leading_steps(estimator) and not {*steps} & {*transformer.names}:
+        raise ValueError(
+            f"estimator {type(estimator).__name__} has no transformer before its last step, but "
+            "transformer_space searches one; pass a Pipeline, or strategy='joint'"
+        )
+    last = estimator.steps[-1][0]
+    for argument, names, of_last in (
+        ("transformer_space", transformer.names, False),
+        ("regressor_space", regressor.names, True),
+    ):
+        wrong = [name for name in names if (step_of(name) == last) != of_last]
+        if wrong:
+            place = "the last step" if of_last else "the steps before the last"
+            other = "transformer_space" if of_last else "regressor_space"
+            raise ValueError(
+                f"{argument} holds {wrong}, but is for parameters of {place} (the last step is "
+                f"{last!r}); move them to {other}, or use strategy='joint'"
+            )
+
+
+def _present_values(estimator, spaces):
+    known = estimator.get_params(deep=True)
+    searched = {name for space in spaces.values() for name in space.names}
+    for argument, space in spaces.items():
+        for name in space.names:
+            # parameters of a step that is itself searched may come with one of its values
+            if name not in known and step_of(name) not in searched - {name}:
+                near = get_close_matches(name, known, n=1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                raise ValueError(
+                    f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
+                    "see estimator.get_params()"
+                )
+    # values outside the spaces are no candidates
+    start, present = {}, set()
+    for space in spaces.values():
+        values = {name: known[name] for name in space.names if name in known}
+        start |= space.start(values)
+        present |= {*space.restrict(values)}
+    return dict(sorted(start.items())), present
+
+
+def _by_stage(search, name, default=None):
+    """Both entries of a pair, or the same number for both stages; a default for None."""
+    value = default if getattr(search, name) is None else getattr(search, name)
+    pair = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(pair) != 2:
+        raise ValueError(f"{name} is {value!r}, but must be an integer, or a pair of them")
+    for entry in pair:
+        check_number(name, entry, numbers.Integral, 1)
+    return pair
+
+
+def _check_init_size(init, n_particles):
+    if len(init) >= n_particles:
+        raise ValueError(
+            f"init has {len(init)} candidates, which with the estimator's own parameters is more "
+            f"than n_particles={n_particles}; raise n_particles"
+        )
+
+
+def _check_init_names(init, spaces):
+    space_of = {name: space for space in spaces.values() for name in space.names}
+    for index, seed in enumerate(init):
+        for name, value in seed.items():
+            if name not in space_of:
+                raise ValueError(
+                    f"init[{index}] names {name!r}, which is in neither space; remove it"
+                )
+            if not space_of[name].restrict({name: value}):
+                raise ValueError(
+                    f"init[{index}] has {name}={value!r}, which is outside its space; widen the "
+                    "space or change the value"
+                )

@@ -1,0 +1,34 @@
+"""Lists of Atoms are packed into one container before they are sent to another process."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+
+from ..utils.packing import pack_like
+from ._validation import as_column, check_structures
+
+
+@pack_like.register(Atoms)
+def pack_structures(sample, X):
+    """Turn Atoms into `Structures`, which reach workers a hundred times faster.
+
+    Parameters
+    ----------
+    sample : ase.Atoms
+        The first of them.
+    X : sequence of ase.Atoms
+        All of them.
+
+    Returns
+    -------
+    Structures
+        Per-atom arrays that all structures have are kept.
+    """
+    structures = check_structures(X)
+    frames = as_column(X)[:, 0]
+    for name in set.intersection(*(set(atoms.arrays) for atoms in frames)):
+        blocks = [atoms.arrays[name] for atoms in frames]
+        if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
+            structures.arrays[name] = np.concatenate(blocks)
+    return structures

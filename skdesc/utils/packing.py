@@ -1,0 +1,55 @@
+"""Containers of samples that reach worker processes faster than lists, found by type."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+
+
+@singledispatch
+def pack_like(sample, X):
+    """Put samples into a container; those of unknown type stay as they are.
+
+    A package that has a container for a type of samples registers a function with
+    ``pack_like.register``.
+
+    Parameters
+    ----------
+    sample : object
+        The first of the samples, whose type decides.
+    X : sequence
+        All samples.
+
+    Returns
+    -------
+    object
+        With the same samples in the same order.
+    """
+    return X
+
+
+def pack(X):
+    """Put samples into the container that is registered for the type of the first.
+
+    Parameters
+    ----------
+    X : sequence
+        Samples.
+
+    Returns
+    -------
+    object
+        `X` itself if there is none.
+    """
+    return pack_like(_first_sample(X), X)
+
+
+def _first_sample(X):
+    if pack_like.dispatch(type(X)) is not pack_like.dispatch(object):
+        return X  # a single sample is no sequence of them, as its container will say
+    if hasattr(X, "iloc"):
+        X = X.to_numpy()
+    if isinstance(X, np.ndarray):
+        return next(iter(X.flat), None)
+    return X[0] if isinstance(X, (list, tuple)) and X else None

@@ -1,0 +1,114 @@
+"""The written protocol of a fold session: any estimator can offer one."""
+
+import joblib
+import numpy as np
+import pytest
+from model_selection.toys import PairCounts, shaken_molecules
+from scipy.stats import loguniform, uniform
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, cross_validate
+from sklearn.pipeline import Pipeline
+
+from skdesc import TwoStagePSOSearchCV
+from skdesc.model_selection._one_pass import _sessions
+from skdesc.model_selection._protocols import FoldSession, OffersFoldSession
+
+
+class RidgeSession:
+    """Folds of a ridge regression from one eigendecomposition each, for any `alpha`."""
+
+    def __init__(self, ridge, Z, y, splits):
+        RidgeWithSession.n_sessions += 1
+        self.ridge, self.tests, self.parts = ridge, [(Z[b], y[b]) for _, b in splits], []
+        for train, _ in splits:
+            means = Z[train].mean(axis=0), y[train].mean()
+            U, s, Vt = np.linalg.svd(Z[train] - means[0], full_matrices=False)
+            self.parts.append((means, s, Vt, U.T @ (y[train] - means[1])))
+
+    def models(self, params):
+        models = []
+        for (mean, mean_y), s, Vt, projected in self.parts:
+            model = clone(self.ridge).set_params(**params)
+            model.coef_ = Vt.T @ (s / (s**2 + model.alpha) * projected)
+            model.intercept_ = mean_y - mean @ model.coef_
+            models.append(model)
+        return models
+
+    def tune(self, params, bounds, metrics):
+        def score(alpha):
+            models = self.models({**params, "alpha": alpha})
+            tests = zip(models, self.tests, strict=True)
+            return np.mean([metrics[0](model, Z, y) for model, (Z, y) in tests])
+
+        return {"alpha": max(np.geomspace(*bounds["alpha"], 7), key=score)}
+
+
+class RidgeWithSession(Ridge):
+    n_sessions = 0
+
+    def fold_session(self, Z, y, splits):
+        return RidgeSession(self, Z, y, splits)
+
+    def self_tuned_parameters(self, searched):
+        return ("alpha",)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return shaken_molecules()
+
+
+def _search(**options):
+    return TwoStagePSOSearchCV(
+        Pipeline([("pairs", PairCounts()), ("ridge", RidgeWithSession(0.5))]),
+        {"pairs__cutoff": uniform(0.5, 3)}, {"ridge__alpha": loguniform(1e-6, 1e2)},
+        **{"n_particles": 4, "n_iterations": 3, "cv": KFold(3), "random_state": 0, **options},
+    )  # fmt: skip
+
+
+def test_the_protocol_is_kept():
+    assert isinstance(RidgeWithSession(), OffersFoldSession)
+    assert isinstance(RidgeSession(Ridge(), np.eye(4), np.ones(4), []), FoldSession)
+
+
+def test_one_session_per_set_of_features(data):
+    RidgeWithSession.n_sessions = 0
+    search = _search().fit(*data)
+    one, two = search.stage_results_
+    assert one["objective"] == two["objective"] == "one_pass"
+    # one for each descriptor, and one for all candidates of the second stage
+    assert RidgeWithSession.n_sessions == one["n_feature_evaluations"] + 1
+    assert two["n_models_trained"] > 1
+
+
+def test_scores_are_those_of_cross_validation(data):
+    search = _search(return_train_score=True).fit(*data)
+    for index, params in enumerate(search.cv_results_["params"]):
+        pipeline = clone(search.estimator).set_params(**params)
+        expected = cross_validate(pipeline, *data, cv=KFold(3), return_train_score=True)
+        for kind in ("test_score", "train_score"):
+            found = [search.cv_results_[f"split{k}_{kind}"][index] for k in range(3)]
+            np.testing.assert_allclose(found, expected[kind], rtol=1e-7)
+
+
+def test_the_step_tunes_itself(data):
+    search = _search(n_iterations=1).fit(*data)
+    tuned = {params["ridge__alpha"] for params in search.cv_results_["params"][:4]}
+    assert 0.5 not in tuned
+    start = next(entry for entry in search.history_ if entry["stage"] == 2)
+    assert start["scores"][0] == search.stage_results_[0]["best_score"]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_workers_have_sessions_of_their_own(data, backend):
+    alone = _search().fit(*data)
+    with joblib.parallel_config(backend=backend):
+        together = _search(n_jobs=2).fit(*data)
+    assert together.cv_results_["params"] == alone.cv_results_["params"]
+    np.testing.assert_allclose(together.best_score_, alone.best_score_, rtol=1e-12)
+
+
+def test_no_session_is_left_behind(data):
+    _search().fit(*data)
+    assert not _sessions

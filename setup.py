@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 EXTENSIONS = {
     "skdesc.simd._simd_cy": False,
     "skdesc.invariants._environments_cy": True,
-    "skdesc.neighbors._pairs_cy": True,
+    "skdesc.neighbors._pairs_cy": False,
     "skdesc.invariants._packed_coefficients_cy": True,
     "skdesc.invariants._tensor_reduced_cy": False,
     "skdesc.invariants._power_spectrum_cy": False,

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from vesin import NeighborList
 
+from ..utils.threads import ordered_map
 from . import _pairs_cy
 
 MIN_DISTANCE = 1e-3
 """Atoms closer than this, in angstrom, are taken for a mistake."""
 
-MAX_DIRECT_CANDIDATES = 20_000
-"""Above this many atoms and images around a structure vesin's cell list is faster."""
+MAX_DIRECT_CANDIDATES = 1000
+"""Above this many atoms and images around a structure it is faster to sort them into boxes."""
+
+CENTERS_PER_THREAD = 4096
+"""Centers whose neighbors a thread searches for at a time."""
 
 MAX_DENSITY = 0.18
 """Atoms per cubic angstrom of the densest matter under no great pressure: diamond has 0.176."""
@@ -56,6 +59,18 @@ class Pairs:
         offsets = self.offsets[part.start : part.stop + 1] - own.start
         return Pairs(offsets, self.neighbor[own], self.displacement[own], self.distance[own])
 
+    @classmethod
+    def join(cls, parts):
+        """Pairs of successive centers of the same atoms."""
+        if len(parts) == 1:
+            return parts[0]
+        counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([[0], np.cumsum(counts)]),
+            *(np.concatenate([getattr(part, name) for part in parts])
+              for name in ("neighbor", "displacement", "distance")),
+        )  # fmt: skip
+
 
 def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
     """Find all neighbors of some centers.
@@ -83,15 +98,77 @@ def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
     ValueError
         If two atoms coincide, or the cutoff reaches an absurd number of images.
     """
-    candidates = _candidates(structures, cutoff)
-    if candidates.largest <= MAX_DIRECT_CANDIDATES:
-        pairs = Pairs(*candidates.search(species_index, centers, n_threads))
-    else:
-        pairs = _by_structure(
-            structures, cutoff, centers, species_index, candidates.counts, n_threads
+    search = NeighborSearch(structures, cutoff, species_index)
+    step = CENTERS_PER_THREAD if n_threads > 1 else max(len(centers), 1)
+    chunks = [centers[k : k + step] for k in range(0, max(len(centers), 1), step)]
+    return Pairs.join(list(ordered_map(search.pairs, chunks, n_threads)))
+
+
+class NeighborSearch:
+    """Structures prepared for a search of neighbors, some centers at a time.
+
+    Parameters
+    ----------
+    structures, cutoff, species_index
+        As for :func:`find_pairs`.
+    first_structure : int, default=0
+        Number of the first structure in messages.
+
+    Raises
+    ------
+    ValueError
+        If the cutoff reaches an absurd number of images.
+    """
+
+    def __init__(self, structures, cutoff, species_index, first_structure=0):
+        self._structures, self._first = structures, first_structure
+        self.compiled = _pairs_cy.NeighborSearch(
+            structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
         )
-    _check_distances(structures, centers, pairs)
-    return pairs
+        if not self.compiled.total < MAX_CANDIDATES:
+            raise ValueError(
+                f"cutoff={cutoff} reaches {self.compiled.total:.1e} periodic images of "
+                f"{structures}; that many neighbors fit no memory: use a smaller cutoff or a "
+                "sensible cell"
+            )
+        self.compiled.prepare(species_index, MAX_DIRECT_CANDIDATES)
+
+    def pairs(self, centers):
+        """Find the neighbors of some centers.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (n_centers,)
+            Atoms, ascending.
+
+        Returns
+        -------
+        Pairs
+            As :func:`find_pairs` returns them.
+
+        Raises
+        ------
+        ValueError
+            If two atoms coincide.
+        """
+        *arrays, closest = self.compiled.search(centers)
+        pairs = Pairs(*arrays)
+        if closest < MIN_DISTANCE:
+            self.refuse(centers, pairs)
+        return pairs
+
+    def refuse(self, centers, pairs):
+        """Name the two atoms that are closest."""
+        pair = int(np.argmin(pairs.distance))
+        first = centers[np.searchsorted(pairs.offsets, pair, side="right") - 1]
+        second = pairs.neighbor[pair]
+        index = int(np.searchsorted(self._structures.offsets, first, side="right")) - 1
+        start = self._structures.offsets[index]
+        raise ValueError(
+            f"atoms {first - start} and {second - start} of structure {self._first + index} are "
+            f"{pairs.distance[pair]:.1e} angstrom apart, but atoms must be at least "
+            f"{MIN_DISTANCE} apart; remove duplicate atoms or mend the cell"
+        )
 
 
 def bound_neighbors(structures, cutoff):
@@ -111,7 +188,7 @@ def bound_neighbors(structures, cutoff):
     counts : ndarray of shape (n_structures,)
         Candidates for the neighbors of each atom.
     """
-    counts = np.asarray(_pairs_cy.Candidates(
+    counts = np.asarray(_pairs_cy.NeighborSearch(
         structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
     ).counts)  # fmt: skip
     sphere = 4 / 3 * np.pi * cutoff**3
@@ -120,90 +197,3 @@ def bound_neighbors(structures, cutoff):
     density = np.max(structures.n_atoms[bulk] / volumes, initial=0.0)
     bound = sphere * max(1.5 * density, MAX_DENSITY) + 8
     return int(min(bound, counts.max())), counts
-
-
-def search_bytes(structures, cutoff, batches, n_threads):
-    """Memory that neighbors take where they are searched for batch by batch, without searching.
-
-    Parameters
-    ----------
-    structures, cutoff : object
-        As for :func:`bound_neighbors`.
-    batches : list of slice
-        Structures whose neighbors are searched for at a time.
-    n_threads : int
-        Threads of the search.
-
-    Returns
-    -------
-    max_neighbors : int
-        As :func:`bound_neighbors` gives it.
-    n_bytes : int
-        At most what the search takes, with the pairs of one batch and of that before.
-    """
-    max_neighbors, counts = bound_neighbors(structures, cutoff)
-    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
-    direct = np.minimum(counts, MAX_DIRECT_CANDIDATES)
-    candidates = max(direct[part].sum() for part in batches)
-    # displacement, distance, neighbor: of two batches, or with vesin's and those of single ones
-    copies = 2 if counts.max() <= MAX_DIRECT_CANDIDATES else 4
-    doubles = 4 * candidates + atoms * (5 * copies * max_neighbors + max(64, max_neighbors) + 32)
-    return max_neighbors, int(8 * doubles + 4 * n_threads * (direct.max() + 24))
-
-
-def _candidates(structures, cutoff):
-    candidates = _pairs_cy.Candidates(
-        structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
-    )
-    if not candidates.total < MAX_CANDIDATES:
-        raise ValueError(
-            f"cutoff={cutoff} reaches {candidates.total:.1e} periodic images of {structures}; that "
-            "many neighbors fit no memory: use a smaller cutoff or a sensible cell"
-        )
-    return candidates
-
-
-def _by_structure(structures, cutoff, centers, species_index, n_candidates, n_threads):
-    """Each structure by the method that suits its size."""
-    n_species = int(species_index.max(initial=0)) + 1
-    search = NeighborList(cutoff=cutoff, full_list=True, n_threads=n_threads)
-    counts, parts = [], []
-    for s in range(len(structures)):
-        start, stop = structures.offsets[s], structures.offsets[s + 1]
-        own = centers[np.searchsorted(centers, start) : np.searchsorted(centers, stop)] - start
-        species = np.ascontiguousarray(species_index[start:stop])
-        if n_candidates[s] <= MAX_DIRECT_CANDIDATES:
-            single = _candidates(structures[s : s + 1], cutoff)
-            offsets, neighbor, *part = single.search(species, own, n_threads)
-            counts.append(np.diff(offsets))
-            parts.append((neighbor + start, *part))
-            continue
-        found, vectors, distances = search.compute(
-            structures.positions[start:stop], structures.cells[s], structures.pbc[s],
-            "PDd", copy=False,
-        )  # fmt: skip
-        slot = np.full(stop - start, -1, dtype=np.intp)
-        slot[own] = np.arange(len(own))
-        count, *part = _pairs_cy.sort_pairs(
-            found.view(np.intp), vectors, distances, slot, species, len(own), n_species, start
-        )
-        counts.append(count)
-        parts.append(part)
-    offsets = np.zeros(len(centers) + 1, dtype=np.intp)
-    np.cumsum(np.concatenate(counts), out=offsets[1:])
-    return Pairs(offsets, *(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def _check_distances(structures, centers, pairs):
-    if np.minimum.reduce(pairs.distance, initial=np.inf) >= MIN_DISTANCE:
-        return
-    pair = int(np.argmin(pairs.distance))
-    first = centers[np.searchsorted(pairs.offsets, pair, side="right") - 1]
-    second = pairs.neighbor[pair]
-    index = int(np.searchsorted(structures.offsets, first, side="right")) - 1
-    start = structures.offsets[index]
-    raise ValueError(
-        f"atoms {first - start} and {second - start} of structure {index} are "
-        f"{pairs.distance[pair]:.1e} angstrom apart, but atoms must be at least {MIN_DISTANCE} "
-        "apart; remove duplicate atoms or mend the cell"
-    )

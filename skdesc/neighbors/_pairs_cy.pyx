@@ -1,20 +1,21 @@
-"""Neighbor search by brute force over the atoms and images around one structure.
+"""Neighbor search among the atoms and periodic images around each structure.
 
-For structures of up to a few hundred atoms, squared distances to all candidates at SIMD speed
-take less time than building a cell list. Candidates are sorted by species, so the neighbors
-of a center come out grouped by species.
+The candidates of a small structure are compared with every center, at SIMD speed; those of a
+large one are sorted into boxes first, so that a center meets only those nearby, and the search
+takes a time proportional to the number of atoms. A structure is prepared once and then searched
+for some of its centers at a time, by any number of threads. Neighbors of a center come grouped by
+species.
 """
 
-from cython.parallel cimport parallel, prange, threadid
-from libc.math cimport ceil, floor, sqrt
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from libc.math cimport cbrt, ceil, floor, sqrt
 from libc.string cimport memset
 
 import numpy as np
 
-from skdesc.simd._simd_cy cimport skd_simd, select_simd
+from skdesc.simd._simd_cy cimport select_simd
 
-# distances of some two milliseconds: less is not worth the wait for other threads
-cdef double _LEAST_SHARED = 2e6
+cdef double INFINITE = float("inf")
 
 
 cdef void _cross(const double *a, const double *b, double *out) noexcept nogil:
@@ -63,7 +64,28 @@ cdef void _reciprocal(const double *cell, const unsigned char *pbc,
             reciprocal[k] /= volume
 
 
-cdef class Candidates:
+cdef void free_notes(Notes *notes) noexcept nogil:
+    PyMem_RawFree(notes.found)
+    PyMem_RawFree(notes.scratch)
+    PyMem_RawFree(notes.counts)
+    notes.found = notes.scratch = NULL
+    notes.counts = NULL
+
+
+cdef int _grow(int **memory, Py_ssize_t *room, Py_ssize_t needed) noexcept nogil:
+    """Make room for so many integers; whether that has failed."""
+    cdef int *larger
+    if needed <= room[0]:
+        return 0
+    needed += needed // 2
+    larger = <int *>PyMem_RawRealloc(memory[0], needed * sizeof(int))
+    if larger == NULL:
+        return 1
+    memory[0], room[0] = larger, needed
+    return 0
+
+
+cdef class NeighborSearch:
     """Atoms and images that can be neighbors, structure by structure.
 
     Parameters
@@ -84,14 +106,6 @@ cdef class Candidates:
         Their sum; a float, since an absurd cutoff overflows integers.
     """
 
-    cdef readonly Py_ssize_t[::1] counts
-    cdef readonly Py_ssize_t largest
-    cdef readonly double total, cutoff
-    cdef double[:, ::1] wrapped, fractional
-    cdef double[:, :, ::1] bounds
-    cdef const double[:, :, ::1] cells
-    cdef const Py_ssize_t[::1] offsets
-
     def __init__(self, const double[:, ::1] positions, const double[:, :, ::1] cells, pbc,
                  const Py_ssize_t[::1] offsets, double cutoff):
         cdef Py_ssize_t n_structures = offsets.shape[0] - 1, s, i
@@ -100,6 +114,7 @@ cdef class Candidates:
         cdef double margin, low, high, product, count, shift
         cdef int axis, k
         self.cells, self.offsets, self.cutoff = cells, offsets, cutoff
+        self.n_structures = n_structures
         self.wrapped = np.array(positions)
         self.fractional = np.zeros((positions.shape[0], 3))
         self.bounds = np.empty((n_structures, 2, 3))
@@ -134,127 +149,84 @@ cdef class Candidates:
                 self.counts[s] = <Py_ssize_t>count
                 self.largest = max(self.largest, self.counts[s])
 
-    def search(self, const Py_ssize_t[::1] species, const Py_ssize_t[::1] centers, int n_threads):
-        """Find the neighbors of some centers.
+    def __dealloc__(self):
+        self.free()
+
+    cdef void free(self) noexcept:
+        cdef Py_ssize_t s
+        if self.grids != NULL:
+            for s in range(self.n_structures):
+                PyMem_RawFree(self.grids[s].starts)
+        PyMem_RawFree(self.grids)
+        PyMem_RawFree(self.points)
+        PyMem_RawFree(self.atoms)
+        PyMem_RawFree(self.home)
+        self.grids = NULL
+        self.points = NULL
+        self.atoms = self.home = NULL
+
+    def prepare(self, const Py_ssize_t[::1] species, Py_ssize_t max_direct):
+        """List the candidates; those of structures with more than `max_direct`, in boxes.
 
         Parameters
         ----------
         species : ndarray of shape (n_atoms,)
             Species index of each atom; -1: no neighbor.
-        centers : ndarray of shape (n_centers,)
-            Atoms, ascending.
-        n_threads : int
-            Number of threads, where there is enough to do.
-
-        Returns
-        -------
-        offsets, neighbor, displacement, distance : ndarray
-            See `Pairs`.
+        max_direct : int
+            Most candidates that every center is compared with.
         """
-        cdef const skd_simd *simd = select_simd(NULL)
-        cdef Py_ssize_t n_structures = self.offsets.shape[0] - 1, n_centers = centers.shape[0]
-        cdef Py_ssize_t n_atoms = species.shape[0], n_candidates = <Py_ssize_t>self.total
-        cdef Py_ssize_t s, k, total = 0, n_species = 0, capacity = 64, largest
-        for k in range(n_atoms):
-            n_species = max(n_species, species[k] + 1)
-        if n_centers * self.largest < _LEAST_SHARED:
-            n_threads = 1
-        # one allocation: NumPy's take longer than a search among few atoms
-        cdef Py_ssize_t n_scratch = self.largest + 24
-        cdef double[::1] workspace = np.empty(
-            4 * n_candidates + 2 * n_structures + 2 * n_atoms + n_species + n_centers + 1
-            + n_threads * n_scratch)
-        cdef double *points = &workspace[0]
-        cdef Py_ssize_t *starts = <Py_ssize_t *>(points + 3 * n_candidates)
-        cdef Py_ssize_t *ends = starts + n_structures
-        cdef Py_ssize_t *home = ends + n_structures
-        cdef Py_ssize_t *order = home + n_atoms
+        cdef Py_ssize_t i, n_atoms = species.shape[0]
+        cdef int failed
+        if n_atoms != self.wrapped.shape[0]:
+            raise ValueError(f"species has {n_atoms} entries for {self.wrapped.shape[0]} atoms")
+        self.free()
+        self.simd = select_simd(NULL)
+        self.species = species
+        self.n_points, self.n_species = <Py_ssize_t>self.total, 1
+        for i in range(n_atoms):
+            self.n_species = max(self.n_species, species[i] + 1)
+        self.points = <double *>PyMem_RawMalloc((3 * self.n_points + 8) * sizeof(double))
+        self.atoms = <Py_ssize_t *>PyMem_RawMalloc((self.n_points + 1) * sizeof(Py_ssize_t))
+        self.home = <Py_ssize_t *>PyMem_RawMalloc((n_atoms + 1) * sizeof(Py_ssize_t))
+        self.grids = <Grid *>PyMem_RawMalloc((self.n_structures + 1) * sizeof(Grid))
+        if self.grids == NULL or self.points == NULL or self.atoms == NULL or self.home == NULL:
+            PyMem_RawFree(self.grids)
+            self.grids = NULL
+            raise MemoryError(f"no memory for {self.n_points} atoms and periodic images")
+        memset(self.grids, 0, (self.n_structures + 1) * sizeof(Grid))
+        with nogil:
+            failed = self.fill(max_direct)
+        if failed:
+            raise MemoryError(f"no memory to sort {self.n_points} atoms and periodic images")
+
+    cdef int fill(self, Py_ssize_t max_direct) noexcept nogil:
+        """List candidates by structure and species; whether memory has failed."""
+        cdef Py_ssize_t s, i, where = 0, kind, position, n_atoms = self.species.shape[0]
+        cdef int axis, a, b, c, failed = 0
+        cdef int[3] low
+        cdef int[3] high
+        cdef Py_ssize_t *order = <Py_ssize_t *>PyMem_RawMalloc(
+            (n_atoms + self.n_species + 2) * sizeof(Py_ssize_t))
         cdef Py_ssize_t *first = order + n_atoms
-        cdef Py_ssize_t *structure = first + n_species + 1
-        cdef Py_ssize_t *atoms = structure + n_centers
-        cdef int *scratch = <int *>(atoms + n_candidates)
-        for s in range(n_structures):
-            starts[s] = total
-            total += self.counts[s]
-        self.fill(species, n_species, points, n_candidates, starts, ends, home, order, first,
-                  atoms)
-
-        s = 0
-        for k in range(n_centers):
-            while self.offsets[s + 1] <= centers[k]:
-                s += 1
-            structure[k] = s
-        offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
-        cdef Py_ssize_t[::1] offsets = offsets_array
-        cdef int[:, ::1] found
-        # each center's neighbors are noted in a row of their own, and copied when all is known
-        while n_centers:
-            found = np.empty((n_centers, capacity), dtype=np.intc)
-            with nogil, parallel(num_threads=n_threads):
-                for k in prange(n_centers, schedule="static"):
-                    offsets[k + 1] = _note(
-                        simd, points + starts[structure[k]], n_candidates,
-                        ends[structure[k]] - starts[structure[k]],
-                        home[centers[k]] - starts[structure[k]], &self.wrapped[centers[k], 0],
-                        self.cutoff * self.cutoff, scratch + threadid() * n_scratch, &found[k, 0],
-                        capacity,
-                    )
-            largest = 0
-            for k in range(n_centers):
-                largest = max(largest, offsets[k + 1])
-            if largest <= capacity:
-                break
-            capacity = largest
-        for k in range(n_centers):
-            offsets[k + 1] += offsets[k]
-        total = offsets[n_centers]
-        neighbor_array = np.empty(total, dtype=np.intp)
-        displacement_array = np.empty((total, 3))
-        distance_array = np.empty(total)
-        cdef Py_ssize_t[::1] neighbor = neighbor_array
-        cdef double[:, ::1] displacement = displacement_array
-        cdef double[::1] distance = distance_array
-        if total:
-            with nogil, parallel(num_threads=n_threads):
-                for k in prange(n_centers, schedule="static"):
-                    if offsets[k + 1] > offsets[k]:
-                        _copy(
-                            points + starts[structure[k]], n_candidates,
-                            atoms + starts[structure[k]], &self.wrapped[centers[k], 0],
-                            &found[k, 0], offsets[k + 1] - offsets[k], &neighbor[offsets[k]],
-                            &displacement[offsets[k], 0], &distance[offsets[k]],
-                        )
-        return offsets_array, neighbor_array, displacement_array, distance_array
-
-    cdef void fill(self, const Py_ssize_t[::1] species, Py_ssize_t n_species,
-                   double *points, Py_ssize_t n_candidates, const Py_ssize_t *starts,
-                   Py_ssize_t *ends, Py_ssize_t *home, Py_ssize_t *order, Py_ssize_t *first,
-                   Py_ssize_t *atoms) noexcept nogil:
-        """List candidates by structure and species; home: the candidate that is the atom.
-
-        Room for order: (n_atoms,), for first: (n_species + 1,).
-        """
-        cdef Py_ssize_t s, i, where, kind, n_atoms
-        cdef int axis, a, b, c
-        cdef int low[3]
-        cdef int high[3]
-        for s in range(self.offsets.shape[0] - 1):
+        if order == NULL:
+            return 1
+        for s in range(self.n_structures):
             # counting sort by species
-            memset(first, 0, (n_species + 1) * sizeof(Py_ssize_t))
+            memset(first, 0, (self.n_species + 1) * sizeof(Py_ssize_t))
             for i in range(self.offsets[s], self.offsets[s + 1]):
-                home[i] = -1
-                if species[i] >= 0:
-                    first[species[i] + 1] += 1
-            for kind in range(n_species):
+                self.home[i] = -1
+                if self.species[i] >= 0:
+                    first[self.species[i] + 1] += 1
+            for kind in range(self.n_species):
                 first[kind + 1] += first[kind]
-            n_atoms = first[n_species]
+            n_atoms = first[self.n_species]
             for i in range(self.offsets[s], self.offsets[s + 1]):
-                if species[i] >= 0:
-                    order[first[species[i]]] = i
-                    first[species[i]] += 1
-            where = starts[s]
-            for kind in range(n_atoms):
-                i = order[kind]
+                if self.species[i] >= 0:
+                    order[first[self.species[i]]] = i
+                    first[self.species[i]] += 1
+            self.grids[s].first = where
+            for position in range(n_atoms):
+                i = order[position]
                 for axis in range(3):
                     low[axis] = <int>ceil(self.bounds[s, 0, axis] - self.fractional[i, axis])
                     high[axis] = <int>floor(self.bounds[s, 1, axis] - self.fractional[i, axis])
@@ -262,91 +234,282 @@ cdef class Candidates:
                     for b in range(low[1], high[1] + 1):
                         for c in range(low[2], high[2] + 1):
                             if a == 0 and b == 0 and c == 0:
-                                home[i] = where
+                                self.home[i] = where
                             for axis in range(3):
-                                points[axis * n_candidates + where] = (
+                                self.points[axis * self.n_points + where] = (
                                     self.wrapped[i, axis] + a * self.cells[s, 0, axis]
                                     + b * self.cells[s, 1, axis] + c * self.cells[s, 2, axis]
                                 )
-                            atoms[where] = i
+                            self.atoms[where] = i
                             where += 1
-            ends[s] = where
+            self.grids[s].last = where
+            if where - self.grids[s].first > max_direct:
+                failed = failed or self.sort_into_boxes(&self.grids[s])
+        PyMem_RawFree(order)
+        return failed
 
-
-cdef Py_ssize_t _note(
-    const skd_simd *simd, const double *x, Py_ssize_t stride, Py_ssize_t n,
-    Py_ssize_t itself, const double *center, double squared_cutoff, int *scratch, int *found,
-    Py_ssize_t capacity,
-) noexcept nogil:
-    """Write the numbers of all neighbors, if they fit, and return how many there are."""
-    cdef Py_ssize_t k, where = 0
-    cdef Py_ssize_t count = simd.select_within(n, x, x + stride, x + 2 * stride, center,
-                                               squared_cutoff, scratch)
-    for k in range(count):
-        if scratch[k] != itself:
-            if where < capacity:
-                found[where] = scratch[k]
-            where += 1
-    return where
-
-
-cdef void _copy(
-    const double *x, Py_ssize_t stride, const Py_ssize_t *atoms, const double *center,
-    const int *found, Py_ssize_t count, Py_ssize_t *neighbor, double *displacement,
-    double *distance,
-) noexcept nogil:
-    cdef Py_ssize_t k
-    cdef int axis
-    for k in range(count):
+    cdef int sort_into_boxes(self, Grid *grid) noexcept nogil:
+        """Sort the candidates of a structure by boxes; whether memory has failed."""
+        cdef Py_ssize_t n = grid.last - grid.first, n_boxes = 1, k, where, total = 0, count
+        cdef int axis
+        cdef double x, high, edge, room, shrink = 1.0
+        cdef double[3] extent
+        cdef double *points
+        cdef Py_ssize_t *atoms
+        cdef Py_ssize_t *box
         for axis in range(3):
-            displacement[3 * k + axis] = x[axis * stride + found[k]] - center[axis]
-        distance[k] = sqrt(_dot(displacement + 3 * k, displacement + 3 * k))
-        neighbor[k] = atoms[found[k]]
+            points = self.points + axis * self.n_points + grid.first
+            grid.low[axis], high = INFINITE, -INFINITE
+            for k in range(n):
+                grid.low[axis] = min(grid.low[axis], points[k])
+                high = max(high, points[k])
+            extent[axis] = high - grid.low[axis]
+        # as long as the cutoff; shorter where many atoms fit, longer where boxes would be empty
+        edge = self.cutoff * (1 + 1e-6)
+        room = 1.0
+        for axis in range(3):
+            room *= max(extent[axis] / edge, 1.0)
+        if n / room > 40:
+            edge, room = 0.5 * edge, 8 * room
+        if room > 2.0 * n:
+            shrink = cbrt(2.0 * n / room)
+        for axis in range(3):
+            grid.size[axis] = <Py_ssize_t>min(max(shrink * extent[axis] / edge, 1.0), 2.0 * n)
+            grid.per_angstrom[axis] = (
+                grid.size[axis] / extent[axis] if extent[axis] > 0 else 1 / edge)
+        while grid.size[0] * grid.size[1] > 4 * n + 8:  # long in one direction
+            axis = 0 if grid.size[0] > grid.size[1] else 1
+            grid.size[axis] = (grid.size[axis] + 1) // 2
+            grid.per_angstrom[axis] = grid.size[axis] / extent[axis]
+        while grid.size[0] * grid.size[1] * grid.size[2] > 4 * n + 8:
+            axis = 0
+            for k in range(1, 3):
+                if grid.size[k] > grid.size[axis]:
+                    axis = <int>k
+            grid.size[axis] = (grid.size[axis] + 1) // 2
+            grid.per_angstrom[axis] = grid.size[axis] / extent[axis]
+        n_boxes = grid.size[0] * grid.size[1] * grid.size[2]
+
+        grid.starts = <Py_ssize_t *>PyMem_RawMalloc((n_boxes + 1) * sizeof(Py_ssize_t))
+        points = <double *>PyMem_RawMalloc((3 * n + 1) * sizeof(double))
+        atoms = <Py_ssize_t *>PyMem_RawMalloc((2 * n + 1) * sizeof(Py_ssize_t))
+        if grid.starts == NULL or points == NULL or atoms == NULL:
+            PyMem_RawFree(points)
+            PyMem_RawFree(atoms)
+            return 1
+        box = atoms + n
+        memset(grid.starts, 0, (n_boxes + 1) * sizeof(Py_ssize_t))
+        for k in range(n):
+            where = 0
+            for axis in range(3):
+                x = self.points[axis * self.n_points + grid.first + k]
+                points[axis * n + k] = x
+                x = (x - grid.low[axis]) * grid.per_angstrom[axis]
+                count = <Py_ssize_t>min(max(x, 0.0), <double>(grid.size[axis] - 1))
+                where = where * grid.size[axis] + count
+            box[k] = where
+            grid.starts[where] += 1
+            atoms[k] = self.atoms[grid.first + k]
+            # not to be taken for a new place below
+            if self.home[atoms[k]] == grid.first + k:
+                self.home[atoms[k]] = -2 - k
+        total = grid.first
+        for k in range(n_boxes):
+            count = grid.starts[k]
+            grid.starts[k] = total
+            total += count
+        for k in range(n):
+            where = grid.starts[box[k]]
+            grid.starts[box[k]] += 1
+            for axis in range(3):
+                self.points[axis * self.n_points + where] = points[axis * n + k]
+            self.atoms[where] = atoms[k]
+            if self.home[atoms[k]] == -2 - k:
+                self.home[atoms[k]] = where
+        # each entry has become that of the next box
+        for k in range(n_boxes, 0, -1):
+            grid.starts[k] = grid.starts[k - 1]
+        grid.starts[0] = grid.first
+        PyMem_RawFree(points)
+        PyMem_RawFree(atoms)
+        return 0
+
+    def search(self, const Py_ssize_t[::1] centers):
+        """Find the neighbors of some centers; `prepare` comes first.
+
+        Parameters
+        ----------
+        centers : ndarray of shape (n_centers,)
+            Atoms, ascending.
+
+        Returns
+        -------
+        offsets, neighbor, displacement, distance : ndarray
+            See `Pairs`.
+        closest : float
+            The shortest distance; infinite where there are no pairs.
+        """
+        cdef Py_ssize_t n_centers = centers.shape[0], total, k
+        cdef double closest = INFINITE
+        cdef Notes notes
+        if self.grids == NULL:
+            raise ValueError("the search is not prepared")
+        for k in range(n_centers):
+            if not (0 <= centers[k] < self.wrapped.shape[0]
+                    and (k == 0 or centers[k - 1] <= centers[k])):
+                raise ValueError("centers must ascend and be atoms")
+        memset(&notes, 0, sizeof(Notes))
+        offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
+        cdef Py_ssize_t[::1] offsets = offsets_array
+        try:
+            with nogil:
+                total = self.note(&centers[0] if n_centers else NULL, n_centers, &offsets[0],
+                                  &notes)
+            if total < 0:
+                raise MemoryError(f"no memory for the neighbors of {n_centers} atoms")
+            neighbor_array = np.empty(total, dtype=np.intp)
+            displacement_array = np.empty((total, 3))
+            distance_array = np.empty(total)
+            if total:
+                self.copy_into(centers, offsets, &notes, neighbor_array, displacement_array,
+                               distance_array, &closest)
+        finally:
+            free_notes(&notes)
+        return offsets_array, neighbor_array, displacement_array, distance_array, closest
+
+    cdef copy_into(self, const Py_ssize_t[::1] centers, const Py_ssize_t[::1] offsets,
+                   const Notes *notes, Py_ssize_t[::1] neighbor, double[:, ::1] displacement,
+                   double[::1] distance, double *closest):
+        with nogil:
+            closest[0] = self.copy(&centers[0], centers.shape[0], &offsets[0], notes,
+                                   &neighbor[0], &displacement[0, 0], &distance[0])
+
+    cdef Py_ssize_t note(self, const Py_ssize_t *centers, Py_ssize_t n_centers,
+                         Py_ssize_t *offsets, Notes *notes) noexcept nogil:
+        """Note the neighbors of centers; their number, or -1 where memory has failed."""
+        cdef Py_ssize_t s = 0, k, count, low, high
+        notes.n_found = 0
+        offsets[0] = 0
+        if n_centers == 0:
+            return 0
+        if notes.counts == NULL:
+            notes.counts = <Py_ssize_t *>PyMem_RawMalloc(
+                (self.n_species + 1) * sizeof(Py_ssize_t))
+            if notes.counts == NULL:
+                return -1
+        # the structure of the first center, by bisection
+        low, high = 0, self.n_structures
+        while high - low > 1:
+            s = (low + high) // 2
+            if self.offsets[s] <= centers[0]:
+                low = s
+            else:
+                high = s
+        s = low
+        for k in range(n_centers):
+            while self.offsets[s + 1] <= centers[k]:
+                s += 1
+            count = self.note_center(&self.grids[s], centers[k], notes)
+            if count < 0:
+                return -1
+            offsets[k + 1] = offsets[k] + count
+        return notes.n_found
+
+    cdef Py_ssize_t note_center(self, const Grid *grid, Py_ssize_t atom,
+                                Notes *notes) noexcept nogil:
+        """Append the neighbors of an atom to the notes; how many, or -1."""
+        cdef const double *center = &self.wrapped[atom, 0]
+        # a little more than the cutoff, so that rounding loses no neighbor
+        cdef double limit = self.cutoff * self.cutoff * (1 + 1e-6), dx, dy, half
+        cdef double[3] t
+        cdef double[3] reach
+        cdef Py_ssize_t a, b, row, low, high, count = 0, k, kept, kind
+        cdef int axis
+        cdef int *target
+        if grid.starts == NULL:
+            count = self.scan(grid.first, grid.last, center, 0, notes)
+        else:
+            for axis in range(3):
+                t[axis] = (center[axis] - grid.low[axis]) * grid.per_angstrom[axis]
+                reach[axis] = self.cutoff * grid.per_angstrom[axis] * (1 + 1e-6) + 1e-6
+            for a in range(_box(grid, 0, t[0] - reach[0]), _box(grid, 0, t[0] + reach[0]) + 1):
+                dx = max(max(a - t[0], t[0] - a - 1), 0.0) / grid.per_angstrom[0]
+                for b in range(_box(grid, 1, t[1] - reach[1]), _box(grid, 1, t[1] + reach[1]) + 1):
+                    dy = max(max(b - t[1], t[1] - b - 1), 0.0) / grid.per_angstrom[1]
+                    half = limit - dx * dx - dy * dy
+                    if half < 0:
+                        continue
+                    half = sqrt(half) * grid.per_angstrom[2]
+                    row = (a * grid.size[1] + b) * grid.size[2]
+                    low, high = _box(grid, 2, t[2] - half), _box(grid, 2, t[2] + half)
+                    count = self.scan(grid.starts[row + low], grid.starts[row + high + 1], center,
+                                      count, notes)
+                    if count < 0:
+                        return -1
+        if count < 0 or _grow(&notes.found, &notes.room, notes.n_found + count):
+            return -1
+        target = notes.found + notes.n_found
+        kept = 0
+        for k in range(count):
+            # no branch that could be mispredicted
+            notes.scratch[kept] = notes.scratch[k]
+            kept += notes.scratch[k] != self.home[atom]
+        if grid.starts == NULL or self.n_species == 1:
+            for k in range(kept):
+                target[k] = notes.scratch[k]
+        else:
+            # counting sort by species
+            memset(notes.counts, 0, (self.n_species + 1) * sizeof(Py_ssize_t))
+            for k in range(kept):
+                notes.counts[self.species[self.atoms[notes.scratch[k]]] + 1] += 1
+            for kind in range(self.n_species):
+                notes.counts[kind + 1] += notes.counts[kind]
+            for k in range(kept):
+                kind = self.species[self.atoms[notes.scratch[k]]]
+                target[notes.counts[kind]] = notes.scratch[k]
+                notes.counts[kind] += 1
+        notes.n_found += kept
+        return kept
+
+    cdef Py_ssize_t scan(self, Py_ssize_t start, Py_ssize_t stop, const double *center,
+                         Py_ssize_t where, Notes *notes) noexcept nogil:
+        """Write the candidates near the center among some to scratch[where:]; where they end."""
+        cdef const double *x = self.points + start
+        cdef Py_ssize_t k, count
+        if _grow(&notes.scratch, &notes.scratch_room, where + stop - start + 16):
+            return -1
+        count = self.simd.select_within(
+            stop - start, x, x + self.n_points, x + 2 * self.n_points, center,
+            self.cutoff * self.cutoff, notes.scratch + where,
+        )
+        if start:
+            for k in range(where, where + count):
+                notes.scratch[k] += <int>start
+        return where + count
+
+    cdef double copy(self, const Py_ssize_t *centers, Py_ssize_t n_centers,
+                     const Py_ssize_t *offsets, const Notes *notes, Py_ssize_t *neighbor,
+                     double *displacement, double *distance) noexcept nogil:
+        """Write the pairs that were noted; returns the shortest distance."""
+        cdef Py_ssize_t k, pair, found
+        cdef int axis
+        cdef double squared, closest = INFINITE
+        cdef double[3] center
+        for k in range(n_centers):
+            for axis in range(3):
+                center[axis] = self.wrapped[centers[k], axis]
+            for pair in range(offsets[k], offsets[k + 1]):
+                found = notes.found[pair]
+                for axis in range(3):
+                    displacement[3 * pair + axis] = (
+                        self.points[axis * self.n_points + found] - center[axis])
+                squared = _dot(displacement + 3 * pair, displacement + 3 * pair)
+                closest = min(closest, squared)
+                distance[pair] = sqrt(squared)
+                neighbor[pair] = self.atoms[found]
+        return sqrt(closest)
 
 
-def sort_pairs(
-    const Py_ssize_t[:, ::1] pairs,        # IN (n_pairs, 2), atoms within one structure
-    const double[:, ::1] vectors,          # IN (n_pairs, 3)
-    const double[::1] distances,           # IN (n_pairs,)
-    const Py_ssize_t[::1] slot,            # IN (n_atoms,), row of each center or -1
-    const Py_ssize_t[::1] species_index,   # IN (n_atoms,), -1: no neighbor
-    Py_ssize_t n_slots,
-    Py_ssize_t n_species,
-    Py_ssize_t first_atom,
-):
-    """Group an unordered list of pairs by center and species (a counting sort).
-
-    Returns
-    -------
-    counts : ndarray of shape (n_slots,)
-    neighbor : ndarray of shape (n_kept,)
-    displacement : ndarray of shape (n_kept, 3)
-    distance : ndarray of shape (n_kept,)
-    """
-    cdef Py_ssize_t k, bin_, where, total = 0, count
-    cdef Py_ssize_t[::1] next_ = np.zeros(n_slots * n_species + 1, dtype=np.intp)
-    for k in range(pairs.shape[0]):
-        if slot[pairs[k, 0]] >= 0 and species_index[pairs[k, 1]] >= 0:
-            next_[slot[pairs[k, 0]] * n_species + species_index[pairs[k, 1]]] += 1
-    for bin_ in range(next_.shape[0]):
-        count = next_[bin_]
-        next_[bin_] = total
-        total += count
-    starts = np.array(next_)[::n_species][: n_slots + 1]
-    neighbor_array = np.empty(total, dtype=np.intp)
-    displacement_array = np.empty((total, 3))
-    distance_array = np.empty(total)
-    cdef Py_ssize_t[::1] neighbor = neighbor_array
-    cdef double[:, ::1] displacement = displacement_array
-    cdef double[::1] distance = distance_array
-    for k in range(pairs.shape[0]):
-        if slot[pairs[k, 0]] >= 0 and species_index[pairs[k, 1]] >= 0:
-            bin_ = slot[pairs[k, 0]] * n_species + species_index[pairs[k, 1]]
-            where = next_[bin_]
-            next_[bin_] += 1
-            neighbor[where] = first_atom + pairs[k, 1]
-            displacement[where, 0] = vectors[k, 0]
-            displacement[where, 1] = vectors[k, 1]
-            displacement[where, 2] = vectors[k, 2]
-            distance[where] = distances[k]
-    return np.diff(starts), neighbor_array, displacement_array, distance_array
+cdef Py_ssize_t _box(const Grid *grid, int axis, double t) noexcept nogil:
+    """The box of a coordinate in units of boxes, or the nearest one."""
+    return <Py_ssize_t>min(max(floor(t), 0.0), <double>(grid.size[axis] - 1))

@@ -1,16 +1,27 @@
-"""How many threads to use."""
+"""How many threads to use, and how work is shared out among them.
+
+Threads are Python's: each takes a piece of work whose bounds do not depend on their number, and
+leaves Python for as long as it computes. They wait for one another without using a processor.
+"""
+
+from __future__ import annotations
 
 import os
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
+from typing import TypeVar
 
 import joblib
+from joblib.parallel import get_active_backend
 
-from ._threads_cy import has_openmp, max_threads
+T = TypeVar("T")
+R = TypeVar("R")
 
-# more threads than this only where there are as many cores: where the system refuses a thread,
-# OpenMP ends the process
-_MANY = 256
+_MANY = 1024
+"""More threads than this are started only where there are as many cores."""
 
 
 def check_n_jobs(n_jobs):
@@ -32,19 +43,20 @@ def check_n_jobs(n_jobs):
         raise ValueError(f"n_jobs is {n_jobs!r}, but must be an integer other than 0, or None")
 
 
-def effective_n_threads(n_jobs):
+def effective_n_threads(n_jobs: int | None) -> int:
     """Resolve scikit-learn's `n_jobs` to a number of threads.
 
     Parameters
     ----------
     n_jobs : int or None
-        None means OMP_NUM_THREADS or the physical cores that this process may use, but one
-        thread inside a worker thread of joblib; negative values count from all cores.
+        None means 1, unless ``joblib.parallel_config(n_jobs=...)`` says otherwise; negative
+        values count from all cores: -1 is all, -2 all but one.
 
     Returns
     -------
     int
-        At least 1.
+        At least 1. Inside a worker of joblib no more than its share of the cores: that is 1,
+        unless joblib has granted a process more.
 
     Raises
     ------
@@ -52,14 +64,64 @@ def effective_n_threads(n_jobs):
         If `n_jobs` is neither.
     """
     check_n_jobs(n_jobs)
-    if not has_openmp():
+    if n_jobs == 1:
         return 1
+    backend, configured = get_active_backend()
     if n_jobs is None:
-        if threading.current_thread() is not threading.main_thread():
-            return 1
-        if os.environ.get("OMP_NUM_THREADS"):
-            return max_threads()
-        return max(1, min(max_threads(), joblib.cpu_count(only_physical_cores=True)))
-    if n_jobs < 0:
-        return max(1, joblib.cpu_count() + 1 + n_jobs)
-    return int(n_jobs) if n_jobs <= _MANY else min(int(n_jobs), max(_MANY, joblib.cpu_count()))
+        n_jobs = configured
+    if n_jobs is None or n_jobs == 1:
+        return 1
+    cores = joblib.cpu_count()
+    wanted = max(1, cores + 1 + n_jobs) if n_jobs < 0 else min(int(n_jobs), max(_MANY, cores))
+    if backend.nesting_level:
+        return min(wanted, _share_of_worker())
+    return wanted
+
+
+def _share_of_worker():
+    """Threads that a worker of joblib may use."""
+    if threading.current_thread() is not threading.main_thread():
+        return 1
+    # joblib tells its processes their share by the variables that numerical libraries read
+    share = os.environ.get("OMP_NUM_THREADS", "1")
+    return max(1, int(share)) if share.isdecimal() else 1
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) -> Iterator[R]:
+    """Apply a function to items by several threads, and yield the results in order.
+
+    Parameters
+    ----------
+    function : callable
+        What it does to one item must not depend on others.
+    items : iterable
+        Taken one by one, by the thread of the caller, not far ahead of the results.
+    n_threads : int
+        Number of threads; with 1 the caller's own does all.
+
+    Yields
+    ------
+    object
+        What the function returns.
+    """
+    items = iter(items)
+    first = [item for _, item in zip(range(2), items, strict=False)]
+    if n_threads == 1 or len(first) < 2:
+        for item in first:
+            yield function(item)
+        yield from map(function, items)
+        return
+    pending = deque()
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for item in first:
+                pending.append(pool.submit(function, item))
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 2 * n_threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,38 +1,34 @@
 """Extension modules; all metadata are in pyproject.toml.
 
-Environment variables: SKDESC_NO_OPENMP=1 builds serial code, SKDESC_DEBUG_CYTHON=1 adds bounds
-checks, SKDESC_CYTHON_COVERAGE=1 adds line tracing, SKDESC_EXTRA_CFLAGS appends compiler flags.
+Environment variables: SKDESC_DEBUG_CYTHON=1 adds bounds checks, SKDESC_CYTHON_COVERAGE=1 adds
+line tracing, SKDESC_EXTRA_CFLAGS appends compiler flags.
 After one of them has changed, build with --force.
 """
 
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-import warnings
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# module: whether it uses OpenMP; those that take longest to compile come first
-EXTENSIONS = {
-    "skdesc.simd._simd_cy": False,
-    "skdesc.invariants._environments_cy": True,
-    "skdesc.neighbors._pairs_cy": False,
-    "skdesc.invariants._packed_coefficients_cy": True,
-    "skdesc.invariants._tensor_reduced_cy": False,
-    "skdesc.invariants._power_spectrum_cy": False,
-    "skdesc.density._expansion_cy": True,
-    "skdesc.density._mixed_expansion_cy": False,
-    "skdesc.invariants._scatter_cy": False,
-    "skdesc.invariants._inner_cy": False,
-    "skdesc.structures._content_cy": False,
-    "skdesc.invariants._invariant_cy": False,
-    "skdesc.utils._threads_cy": True,
-}
+# those that take longest to compile come first
+EXTENSIONS = [
+    "skdesc.simd._simd_cy",
+    "skdesc.invariants._environments_cy",
+    "skdesc.neighbors._pairs_cy",
+    "skdesc.invariants._packed_coefficients_cy",
+    "skdesc.invariants._tensor_reduced_cy",
+    "skdesc.invariants._power_spectrum_cy",
+    "skdesc.density._expansion_cy",
+    "skdesc.density._mixed_expansion_cy",
+    "skdesc.invariants._scatter_cy",
+    "skdesc.invariants._inner_cy",
+    "skdesc.structures._content_cy",
+    "skdesc.invariants._invariant_cy",
+]
 # Cython finds which files the others need
 SIMD = [f"skdesc/simd/{name}" for name in ("simd.c", "simd.h", "simd_loops.h", "simd_products.h")]
 
@@ -46,15 +42,6 @@ DIRECTIVES = {
     "cdivision": True,
     "linetrace": COVERAGE,
 }
-OPENMP_PROGRAM = r"""
-#include <omp.h>
-int main(void) {
-    int threads = 0;
-    #pragma omp parallel num_threads(2) reduction(+:threads)
-    threads += 1;
-    return threads == 2 && omp_get_max_threads() > 0 ? 0 : 1;
-}
-"""
 
 
 def count_cores():
@@ -65,7 +52,7 @@ def count_cores():
 
 
 class BuildExt(build_ext):
-    """Translate and compile what has changed, on all cores, and probe the compiler for OpenMP."""
+    """Translate and compile what has changed, on all cores."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -94,7 +81,6 @@ class BuildExt(build_ext):
             nthreads=self.parallel if sys.platform == "linux" else 0,
             force=self.force,
         )
-        openmp = self.find_openmp()
         flags = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"]
         if DEBUG:
             flags = ["-O1", "-g", "-UNDEBUG"]
@@ -102,33 +88,7 @@ class BuildExt(build_ext):
         for extension, source in zip(self.extensions, translated, strict=True):
             extension.sources, extension.depends = source.sources, source.depends
             extension.extra_compile_args += flags
-            if EXTENSIONS[extension.name]:
-                extension.extra_compile_args += openmp
-                extension.extra_link_args += openmp
         super().build_extensions()
-
-    def find_openmp(self):
-        """Flags with which a small OpenMP program compiles, links and runs; none: serial."""
-        if os.environ.get("SKDESC_NO_OPENMP"):
-            return []
-        flags = ["-fopenmp"]
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder, "probe.c")
-            source.write_text(OPENMP_PROGRAM, encoding="utf-8")
-            program = str(Path(folder, "probe"))
-            try:
-                objects = self.compiler.compile([str(source)], folder, extra_postargs=flags)
-                self.compiler.link_executable(objects, program, extra_postargs=flags)
-                subprocess.run([program], check=True, timeout=30)
-            except Exception as error:
-                warnings.warn(
-                    f"skdesc is built without OpenMP and will use one thread: the compiler could "
-                    f"not build and run a test program with {flags} ({error}). Install OpenMP "
-                    "(Debian: libgomp1, macOS: libomp) and build again.",
-                    stacklevel=1,
-                )
-                return []
-        return flags
 
 
 def make_extensions():

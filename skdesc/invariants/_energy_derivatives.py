@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils.shapes import check_shape
-from . import _environments_cy, _scatter_cy
+from ..utils.threads import ordered_map
+from . import _scatter_cy
 from ._environments import neighborhoods
 
 KEPT_BYTES = 64e6
@@ -22,7 +23,8 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
         As for :func:`describe`.
     energy_slopes : callable
         Called with a slice of the centers and their features, (n_rows, n_features), which it may
-        overwrite; returns the derivatives of the functions by the features, of the same shape.
+        overwrite, by several threads at a time; returns the derivatives of the functions by the
+        features, of the same shape.
 
     Returns
     -------
@@ -38,28 +40,29 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
     """
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(centers), 3, 3))
-    every = np.arange(len(centers))
-    for part, rows, _, species, own, pairs in neighborhoods(
-        descriptor, structures, centers, center_offsets
-    ):
-        hoods = _environments_cy.Neighborhoods(
-            descriptor.expansion, descriptor.invariant, pairs, species, own,
-            descriptor.n_threads, True,
-        )
-        values = np.empty((len(own), descriptor.invariant.n_features))
+
+    def compute(batch):
+        pairs = batch.pairs()
+        environments = batch.environments(pairs, True)
+        values = np.empty((len(batch.centers), descriptor.invariant.n_features))
         kept = None
-        if 8 * len(own) * hoods.n_coefficients <= KEPT_BYTES:
-            kept = np.empty((len(own), hoods.n_coefficients))
-        hoods.features(values, False, kept)
-        slopes = energy_slopes(rows, values)
+        if 8 * len(values) * environments.n_coefficients <= KEPT_BYTES:
+            kept = np.empty((len(values), environments.n_coefficients))
+        environments.features(values, False, kept)
+        slopes = energy_slopes(batch.rows, values)
         check_shape("slopes", slopes, values.shape)
         pair_gradients = np.empty_like(pairs.displacement)
-        if not hoods.pair_gradients(slopes, pair_gradients, kept):
+        if not environments.pair_gradients(slopes, pair_gradients, kept):
             raise ValueError("the energy's derivatives by the features have NaN or infinite "
                              "entries, but all must be finite; fit the potential anew")
-        atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
+        return batch, pairs, pair_gradients
+
+    batches = neighborhoods(descriptor, structures, centers, center_offsets)
+    for batch, pairs, pair_gradients in ordered_map(compute, batches, descriptor.n_threads):
+        atoms = slice(structures.offsets[batch.part.start], structures.offsets[batch.part.stop])
         _scatter_cy.scatter(
-            pairs.offsets, pairs.neighbor, pairs.displacement, own, every[: len(own)],
-            pair_gradients, gradient[atoms], strain_gradient[rows],
+            pairs.offsets, pairs.neighbor, pairs.displacement, batch.centers,
+            np.arange(len(batch.centers)), pair_gradients, gradient[atoms],
+            strain_gradient[batch.rows],
         )  # fmt: skip
     return gradient, strain_gradient

@@ -1,12 +1,16 @@
-"""Batches of structures through neighbor list, expansion and invariant, in bounded memory."""
+"""Batches of centers through neighbor list, expansion and invariant, in bounded memory."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..neighbors import find_pairs, search_bytes
+from ..neighbors import NeighborSearch, Pairs, search_bytes
+from ..structures import Structures
 from ..utils.indexing import runs
 from ..utils.shapes import check_indices, check_offsets, check_shape
+from ..utils.threads import ordered_map
 from . import _environments_cy, _scatter_cy
 
 BATCH_ATOMS = 512
@@ -24,13 +28,79 @@ def centers_per_batch(n_features):
     return min(max(int(BATCH_BYTES / (8 * n_features)), 8), BATCH_CENTERS)
 
 
+@dataclass
+class Batch:
+    """Some centers of some structures: what one thread does at a time.
+
+    Attributes
+    ----------
+    descriptor : DensityDescriptor
+        How they are described.
+    part : slice
+        Structures of the batch.
+    rows : slice
+        Centers of the batch.
+    structures : Structures
+        These structures.
+    species : ndarray of shape (n_atoms_of_batch,)
+        Their species indices.
+    centers : ndarray of shape (n_rows,)
+        The centers, as atoms of the batch.
+    search : NeighborSearch or None
+        Prepared for these structures where other batches share it.
+    """
+
+    descriptor: object
+    part: slice
+    rows: slice
+    structures: Structures
+    species: np.ndarray
+    centers: np.ndarray
+    search: NeighborSearch | None
+
+    def prepared(self):
+        """The neighbor search."""
+        if self.search is not None:
+            return self.search
+        return NeighborSearch(
+            self.structures, self.descriptor.cutoff, self.species, self.part.start
+        )
+
+    def pairs(self) -> Pairs:
+        """Neighbors of the centers."""
+        return self.prepared().pairs(self.centers)
+
+    @property
+    def owners(self):
+        """Structure of each center, counted from the first of the batch."""
+        return self.structures.structure_index[self.centers]
+
+    def environments(self, pairs, derivatives, n_extra=0, expansion=None):
+        """What computes them; see ``_environments_cy.Neighborhoods``."""
+        descriptor = self.descriptor
+        invariant = descriptor.invariant if expansion is None else None
+        return _environments_cy.Neighborhoods(
+            expansion or descriptor.expansion, invariant, pairs, self.species, self.centers,
+            derivatives, n_extra,
+        )  # fmt: skip
+
+    def some(self, chunk, pairs):
+        """The same for a slice of the centers, and their neighbors."""
+        rows = slice(self.rows.start + chunk.start, self.rows.start + chunk.stop)
+        other = Batch(self.descriptor, self.part, rows, self.structures, self.species,
+                      self.centers[chunk], self.search)
+        return other, pairs.take(chunk)
+
+
 def neighborhoods(descriptor, structures, centers, center_offsets):
-    """Cut the centers of some structures into batches and find their neighbors.
+    """Cut the centers of some structures into batches.
+
+    Batches are whole structures, or centers of one structure that is too large for a batch.
 
     Parameters
     ----------
-    descriptor : object
-        Has ``cutoff``, ``invariant``, ``n_threads`` and ``species_index(numbers)``.
+    descriptor : DensityDescriptor
+        How they are to be described.
     structures : Structures
         All structures.
     centers : ndarray of shape (n_centers,)
@@ -40,21 +110,10 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
 
     Yields
     ------
-    part : slice
-        Structures of the batch.
-    rows : slice
-        Centers of the batch.
-    batch : Structures
-        These structures.
-    species : ndarray of shape (n_atoms_of_batch,)
-        Their species indices.
-    own : ndarray of shape (n_rows,)
-        The centers, as atoms of the batch.
-    pairs : Pairs
-        Their neighbors.
+    Batch
+        In the order of the centers.
     """
     check_offsets("offsets", center_offsets, len(structures), len(centers))
-    n_threads = descriptor.n_threads
     step = centers_per_batch(descriptor.invariant.n_features)
     for part in runs(structures.offsets, BATCH_ATOMS):
         first, last = int(center_offsets[part.start]), int(center_offsets[part.stop])
@@ -65,11 +124,13 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
             batch, own = structures[part], centers[first:last] - structures.offsets[part.start]
         check_indices("centers", own, len(batch.positions))
         species = descriptor.species_index(batch.numbers)
-        pairs = find_pairs(batch, descriptor.cutoff, own, species, n_threads)
+        search = None
+        if len(own) > step:
+            search = NeighborSearch(batch, descriptor.cutoff, species, part.start)
         for k in range(0, len(own), step):
             chunk = slice(k, min(k + step, len(own)))
             rows = slice(first + chunk.start, first + chunk.stop)
-            yield part, rows, batch, species, own[chunk], pairs.take(chunk)
+            yield Batch(descriptor, part, rows, batch, species, own[chunk], search)
 
 
 def describe(descriptor, structures, centers, center_offsets, out=None, cleared=False):
@@ -77,13 +138,10 @@ def describe(descriptor, structures, centers, center_offsets, out=None, cleared=
 
     Parameters
     ----------
-    descriptor : object
-        Has ``cutoff``, ``expansion``, ``invariant``, ``n_threads`` and
-        ``species_index(numbers)``.
-    structures, centers, center_offsets : object
+    descriptor, structures, centers, center_offsets
         As for :func:`neighborhoods`.
     out : ndarray of float64 of shape (n_centers, n_features), default=None
-        Gets the features of all centers. By default, one buffer serves all batches.
+        Gets the features of all centers. By default, a few buffers serve all batches.
     cleared : bool, default=False
         Whether `out` holds zeros, so that features of absent species need not be written.
 
@@ -92,22 +150,31 @@ def describe(descriptor, structures, centers, center_offsets, out=None, cleared=
     rows : slice
         Centers of this batch.
     values : ndarray of shape (n_rows, n_features)
-        Their features; without `out`, overwritten by the next batch.
+        Their features; without `out`, overwritten later.
     """
     n_features = descriptor.invariant.n_features
     if out is not None:
         check_shape("out", out, (len(centers), n_features))
-    else:
-        buffer = np.empty((min(centers_per_batch(n_features), len(centers)), n_features))
-    for _, rows, _, species, own, pairs in neighborhoods(
-        descriptor, structures, centers, center_offsets
-    ):
-        values = buffer[: len(own)] if out is None else out[rows]
-        _environments_cy.Neighborhoods(
-            descriptor.expansion, descriptor.invariant, pairs, species, own,
-            descriptor.n_threads, False,
-        ).features(values, cleared)
+    buffers = []
+    length = min(centers_per_batch(n_features), len(centers))
+
+    def compute(batch):
+        if out is not None:
+            values, buffer = out[batch.rows], None
+        else:
+            try:
+                buffer = buffers.pop()
+            except IndexError:
+                buffer = np.empty((length, n_features))
+            values = buffer[: len(batch.centers)]
+        batch.environments(batch.pairs(), False).features(values, cleared)
+        return batch.rows, values, buffer
+
+    batches = neighborhoods(descriptor, structures, centers, center_offsets)
+    for rows, values, buffer in ordered_map(compute, batches, descriptor.n_threads):
         yield rows, values
+        if buffer is not None:
+            buffers.append(buffer)
 
 
 def memory_of_describing(descriptor, structures, pooling):
@@ -128,21 +195,27 @@ def memory_of_describing(descriptor, structures, pooling):
     expansion, invariant = descriptor.expansion, descriptor.invariant
     n_threads = descriptor.n_threads
     batches = list(runs(structures.offsets, BATCH_ATOMS))
-    max_neighbors, n_bytes = search_bytes(structures, descriptor.cutoff, batches, n_threads)
+    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
+    rows = min(centers_per_batch(invariant.n_features), int(atoms))
+    max_neighbors, n_bytes = search_bytes(
+        structures, descriptor.cutoff, batches, rows, n_threads
+    )
     n_bytes += n_threads * _environments_cy.scratch_bytes(
         expansion, invariant, max_neighbors, False
     )
-    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
-    rows = min(centers_per_batch(invariant.n_features), int(atoms))
+    # results that are waiting for those before them, see `ordered_map`
+    n_results = 1 if n_threads == 1 else 2 * n_threads + 2
     if pooling == "inner":
         owners = max(part.stop - part.start for part in batches)
         # averages of two batches, what is added to them, and what that is added to
-        coefficients = expansion.n_lm * expansion.n_groups * expansion.n_max * (rows + 4 * owners)
-        n_bytes += 8 * (coefficients + 2 * owners * invariant.n_features)
+        coefficients = expansion.n_lm * expansion.n_groups * expansion.n_max
+        n_bytes += 8 * coefficients * (n_results * rows + 4 * owners)
+        n_bytes += 8 * 2 * owners * invariant.n_features
         n_bytes += _environments_cy.scratch_bytes(expansion, invariant, 0, True)
     else:
-        # the buffer, and sums of rows: of two batches, and times weights
-        n_bytes += 8 * rows * invariant.n_features * (1 if pooling is None else 4)
+        # the buffers, and sums of rows: of two batches, and times weights
+        n_buffers = n_results if pooling is not None else 0
+        n_bytes += 8 * rows * invariant.n_features * (n_buffers + (3 if pooling else 1))
     return n_bytes + 2**18  # and a little for offsets, indices and the like
 
 
@@ -170,21 +243,26 @@ def pull_back(descriptor, structures, centers, center_offsets, cotangents):
     """
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(structures), 3, 3))
-    for part, rows, batch, species, own, pairs in neighborhoods(
-        descriptor, structures, centers, center_offsets
-    ):
+
+    def compute(batch):
+        pairs = batch.pairs()
         pair_gradients = np.empty_like(pairs.displacement)
-        of_batch = np.ascontiguousarray(cotangents[rows], dtype=np.float64)
-        check_shape("g", of_batch, (len(own), descriptor.invariant.n_features))
-        finite = _environments_cy.Neighborhoods(
-            descriptor.expansion, descriptor.invariant, pairs, species, own,
-            descriptor.n_threads, True,
-        ).pair_gradients(of_batch, pair_gradients)
-        if not finite:
+        of_batch = np.ascontiguousarray(cotangents[batch.rows], dtype=np.float64)
+        check_shape("g", of_batch, (len(batch.centers), descriptor.invariant.n_features))
+        if not batch.environments(pairs, True).pair_gradients(of_batch, pair_gradients):
             raise ValueError("g has NaN or infinite entries; all must be finite")
-        atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
-        _scatter_cy.scatter(
-            pairs.offsets, pairs.neighbor, pairs.displacement, own,
-            batch.structure_index[own], pair_gradients, gradient[atoms], strain_gradient[part],
-        )  # fmt: skip
+        return batch, pairs, pair_gradients
+
+    batches = neighborhoods(descriptor, structures, centers, center_offsets)
+    for batch, pairs, pair_gradients in ordered_map(compute, batches, descriptor.n_threads):
+        scatter(structures, batch, pairs, pair_gradients, gradient, strain_gradient)
     return gradient, strain_gradient
+
+
+def scatter(structures, batch, pairs, pair_gradients, gradient, strain_gradient):
+    """Add gradients of the pairs of a batch to those of all atoms and all structures."""
+    atoms = slice(structures.offsets[batch.part.start], structures.offsets[batch.part.stop])
+    _scatter_cy.scatter(
+        pairs.offsets, pairs.neighbor, pairs.displacement, batch.centers, batch.owners,
+        pair_gradients, gradient[atoms], strain_gradient[batch.part],
+    )  # fmt: skip

@@ -1,9 +1,8 @@
-"""Loops over environments: values and derivatives of any invariant, on several threads.
+"""Loops over environments: values and derivatives of any invariant.
 
-Every environment writes only what is its own, so results do not depend on the threads.
+They leave Python, so that threads can run them for several batches at a time.
 """
 
-from cython.parallel cimport parallel, prange, threadid
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -12,13 +11,8 @@ from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
 from skdesc.simd._simd_cy cimport SKD_LANES
 
-# multiply-adds of some two milliseconds: less is not shared out, as threads that wait for one
-# another cost more than they save, by far on a machine that does other work
-cdef double _LEAST_SHARED = 3e6
-
-
 cdef class Neighborhoods:
-    """Pairs of a batch of centers, and the scratch memory of every thread.
+    """Pairs of a batch of centers, and scratch memory; one thread uses it at a time.
 
     Parameters
     ----------
@@ -32,12 +26,10 @@ cdef class Neighborhoods:
         Species index of every atom, -1 for unknown ones.
     centers : ndarray of shape (n_centers,)
         Atoms.
-    n_threads : int
-        Number of threads, where there is enough to do.
     derivatives : bool
         Whether derivatives of the coefficients will be asked for.
     n_extra : int, default=0
-        Further doubles of scratch memory for each thread.
+        Further doubles of scratch memory.
     """
 
     cdef readonly DensityExpansion expansion
@@ -46,14 +38,13 @@ cdef class Neighborhoods:
     cdef const Py_ssize_t[::1] offsets, neighbor, species, centers
     cdef const double[:, ::1] displacement
     cdef const double[::1] distance
-    cdef double[:, ::1] doubles
-    cdef Py_ssize_t[:, ::1] integers
+    cdef double[::1] doubles
+    cdef Py_ssize_t[::1] integers
     cdef Py_ssize_t n_expansion, n_invariant
     cdef readonly bint derivatives
-    cdef readonly int n_threads
 
     def __init__(self, DensityExpansion expansion, Invariant invariant, pairs, species, centers,
-                 int n_threads, bint derivatives, Py_ssize_t n_extra=0):
+                 bint derivatives, Py_ssize_t n_extra=0):
         self.expansion = expansion
         self.invariant = invariant
         self.offsets, self.neighbor = pairs.offsets, pairs.neighbor
@@ -62,32 +53,21 @@ cdef class Neighborhoods:
         self.n_centers = self.centers.shape[0]
         self.max_neighbors = pairs.max_neighbors
         self.derivatives = derivatives
-        self.n_threads = n_threads = n_threads if self.work() >= _LEAST_SHARED else 1
         self.n_expansion = expansion.n_doubles(self.max_neighbors, derivatives)
         self.n_invariant = 0 if invariant is None else invariant.n_doubles()
-        # rows end with a cache line that no thread writes
-        self.doubles = np.empty((n_threads, self.n_expansion + self.n_invariant + n_extra + 16))
-        self.integers = np.empty((n_threads, expansion.n_integers() + 16), dtype=np.intp)
+        self.doubles = np.empty(self.n_expansion + self.n_invariant + n_extra + 16)
+        self.integers = np.empty(expansion.n_integers() + 16, dtype=np.intp)
 
-    cdef double work(self):
-        """Roughly the multiply-adds ahead."""
-        cdef double size = self.expansion.n_lm * self.expansion.n_max
-        cdef double n_features = 0 if self.invariant is None else self.invariant.n_features
-        cdef int passes = 4 if self.derivatives else 1
-        n_terms = self.neighbor.shape[0] * size
-        n_terms += self.n_centers * n_features * (self.expansion.l_max + 1)
-        return passes * n_terms
-
-    cdef void expand(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
+    cdef void expand(self, Environment *env, Py_ssize_t k) noexcept nogil:
         """Coefficients of center k."""
-        self.bind(env, k, thread)
+        self.bind(env, k)
         self.expansion.expand(env, self.derivatives)
 
-    cdef void bind(self, Environment *env, Py_ssize_t k, int thread) noexcept nogil:
-        """Neighbors of center k, and the thread's scratch memory."""
+    cdef void bind(self, Environment *env, Py_ssize_t k) noexcept nogil:
+        """Neighbors of center k, and scratch memory."""
         cdef Py_ssize_t start = self.offsets[k]
-        self.expansion.bind(env, self.max_neighbors, self.derivatives, &self.doubles[thread, 0],
-                            &self.integers[thread, 0])
+        self.expansion.bind(env, self.max_neighbors, self.derivatives, &self.doubles[0],
+                            &self.integers[0])
         env.n_neighbors = self.offsets[k + 1] - start
         if env.n_neighbors:
             env.displacement = &self.displacement[start, 0]
@@ -96,12 +76,12 @@ cdef class Neighborhoods:
         env.species = &self.species[0]
         env.center_species = self.species[self.centers[k]]
 
-    cdef double *scratch(self, int thread) noexcept nogil:
+    cdef double *scratch(self) noexcept nogil:
         """Of the invariant."""
-        return &self.doubles[thread, self.n_expansion]
+        return &self.doubles[self.n_expansion]
 
-    cdef double *extra(self, int thread) noexcept nogil:
-        return &self.doubles[thread, self.n_expansion + self.n_invariant]
+    cdef double *extra(self) noexcept nogil:
+        return &self.doubles[self.n_expansion + self.n_invariant]
 
     def coefficients(self):
         """Density coefficients themselves, for inspection and tests.
@@ -114,15 +94,15 @@ cdef class Neighborhoods:
         cdef DensityExpansion expansion = self.expansion
         result = np.zeros((self.n_centers, expansion.n_lm, expansion.n_groups, expansion.n_max))
         cdef double[:, :, :, ::1] out = result
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
-                self.coefficients_of_center(k, threadid(), &out[k, 0, 0, 0])
+        with nogil:
+            for k in range(self.n_centers):
+                self.coefficients_of_center(k, &out[k, 0, 0, 0])
         return result
 
-    cdef void coefficients_of_center(self, Py_ssize_t k, int thread, double *out) noexcept nogil:
+    cdef void coefficients_of_center(self, Py_ssize_t k, double *out) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t lm, q, n, n_max = self.expansion.n_max
-        self.expand(&env, k, thread)
+        self.expand(&env, k)
         for lm in range(self.expansion.n_lm):
             for q in range(env.n_present):
                 for n in range(n_max):
@@ -142,17 +122,17 @@ cdef class Neighborhoods:
         out : ndarray of shape (n_pairs, 3)
         """
         cdef Py_ssize_t k
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
+        with nogil:
+            for k in range(self.n_centers):
                 if self.offsets[k + 1] > self.offsets[k]:
-                    self.pull_back_center(k, threadid(), &D[which[k], 0, 0, 0],
+                    self.pull_back_center(k, &D[which[k], 0, 0, 0],
                                           &out[self.offsets[k], 0])
 
-    cdef void pull_back_center(self, Py_ssize_t k, int thread, const double *D,
+    cdef void pull_back_center(self, Py_ssize_t k, const double *D,
                                double *out) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t lm, q, n, n_max = self.expansion.n_max
-        self.expand(&env, k, thread)
+        self.expand(&env, k)
         memset(env.D, 0, self.expansion.n_lm * env.ld * sizeof(double))
         for lm in range(self.expansion.n_lm):
             for q in range(env.n_present):
@@ -180,28 +160,28 @@ cdef class Neighborhoods:
             Gets the changes.
         """
         cdef Py_ssize_t k
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
+        with nogil:
+            for k in range(self.n_centers):
                 if last[k] > first[k]:
                     self.change_of_center(
-                        k, threadid(),
+                        k,
                         &moves[self.offsets[k], 0] if self.offsets[k + 1] > self.offsets[k]
                         else NULL, last[k] - first[k], &species[first[k]], &out[first[k], 0, 0],
                     )
 
-    cdef void change_of_center(self, Py_ssize_t k, int thread, const double *moves,
+    cdef void change_of_center(self, Py_ssize_t k, const double *moves,
                                Py_ssize_t n_blocks, const Py_ssize_t *species,
                                double *out) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t j, lanes, start, q = 0, b = 0, lm, n
         cdef Py_ssize_t pad = self.expansion.n_pad, n_max = self.expansion.n_max
         cdef Py_ssize_t size = self.expansion.n_lm * pad
-        cdef double *d = self.extra(thread)
+        cdef double *d = self.extra()
         cdef double *target
         cdef const double *v
         cdef double xyz[24]
         memset(out, 0, n_blocks * self.expansion.n_lm * n_max * sizeof(double))
-        self.expand(&env, k, thread)
+        self.expand(&env, k)
         for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
             start = lanes * SKD_LANES
             self.expansion.harmonics_of_block(&env, start, xyz)
@@ -237,22 +217,22 @@ cdef class Neighborhoods:
             Gets the derivatives of c, of the group of each neighbor, by its position.
         """
         cdef Py_ssize_t k
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
-                self.linearize_center(k, threadid(), &c[k, 0, 0, 0], &H[k, 0, 0, 0],
+        with nogil:
+            for k in range(self.n_centers):
+                self.linearize_center(k, &c[k, 0, 0, 0], &H[k, 0, 0, 0],
                                       &dc[self.offsets[k], 0, 0, 0]
                                       if self.offsets[k + 1] > self.offsets[k] else NULL)
 
-    cdef void linearize_center(self, Py_ssize_t k, int thread, double *c, double *H,
+    cdef void linearize_center(self, Py_ssize_t k, double *c, double *H,
                                double *dc) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t j, lanes, start, q, n, lm, where
         cdef Py_ssize_t pad = self.expansion.n_pad, n_max = self.expansion.n_max
         cdef Py_ssize_t size = self.expansion.n_lm * pad
         cdef Py_ssize_t ld = (self.expansion.n_groups + self.expansion.n_spare) * n_max
-        cdef double *block = self.extra(thread)
+        cdef double *block = self.extra()
         cdef double xyz[24]
-        self.expand(&env, k, thread)
+        self.expand(&env, k)
         # the harmonics of the derivatives take the place of those of the values
         for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
             start = lanes * SKD_LANES
@@ -260,7 +240,7 @@ cdef class Neighborhoods:
             for j in range(start, min(start + <Py_ssize_t>SKD_LANES, env.n_neighbors)):
                 memset(block + 3 * size * j, 0, 3 * size * sizeof(double))
                 self.expansion.differentiate(&env, j, xyz, block + 3 * size * j)
-        self.invariant.linearize(&env, self.scratch(thread))
+        self.invariant.linearize(&env, self.scratch())
         for lm in range(self.expansion.n_lm):
             for q in range(env.n_present + self.expansion.n_spare):
                 where = lm * ld + env.present[q] * n_max
@@ -289,20 +269,20 @@ cdef class Neighborhoods:
         """
         cdef Py_ssize_t k
         cdef bint keep = coefficients is not None
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
-                self.feature(k, threadid(), &out[k, 0], cleared,
+        with nogil:
+            for k in range(self.n_centers):
+                self.feature(k, &out[k, 0], cleared,
                              &coefficients[k, 0] if keep else NULL)
 
-    cdef void feature(self, Py_ssize_t k, int thread, double *row, bint cleared,
+    cdef void feature(self, Py_ssize_t k, double *row, bint cleared,
                       double *kept) noexcept nogil:
         cdef Environment env
-        self.bind(&env, k, thread)
+        self.bind(&env, k)
         # radial derivatives are computed where they are needed
         self.expansion.expand(&env, False)
         if kept != NULL:
             memcpy(kept, env.c, self.expansion.n_lm * env.ld * sizeof(double))
-        self.invariant.forward(&env, row, cleared, self.scratch(thread))
+        self.invariant.forward(&env, row, cleared, self.scratch())
 
     def pair_gradients(self, const double[:, ::1] cotangents, double[:, ::1] out,
                        const double[:, ::1] coefficients=None):
@@ -324,26 +304,26 @@ cdef class Neighborhoods:
         """
         cdef Py_ssize_t k, n_bad = 0
         cdef bint kept = coefficients is not None
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
+        with nogil:
+            for k in range(self.n_centers):
                 if not self.expansion.simd.finite(cotangents.shape[1], &cotangents[k, 0]):
                     n_bad += 1
                 elif self.offsets[k + 1] > self.offsets[k]:
-                    self.pair_gradient(k, threadid(), &cotangents[k, 0], &out[self.offsets[k], 0],
+                    self.pair_gradient(k, &cotangents[k, 0], &out[self.offsets[k], 0],
                                        &coefficients[k, 0] if kept else NULL)
         return n_bad == 0
 
-    cdef void pair_gradient(self, Py_ssize_t k, int thread, const double *cotangent,
+    cdef void pair_gradient(self, Py_ssize_t k, const double *cotangent,
                             double *out, const double *kept) noexcept nogil:
         cdef Environment env
         if kept == NULL:
-            self.expand(&env, k, thread)
+            self.expand(&env, k)
         else:
-            self.bind(&env, k, thread)
+            self.bind(&env, k)
             self.expansion.arrange(&env)
             self.expansion.evaluate_radial(&env, True)
             memcpy(env.c, kept, self.expansion.n_lm * env.ld * sizeof(double))
-        self.invariant.adjoint(&env, cotangent, self.scratch(thread))
+        self.invariant.adjoint(&env, cotangent, self.scratch())
         self.expansion.pull_back(&env, out)
 
     def jacobian(self, const Py_ssize_t[::1] block, const Py_ssize_t[::1] block_offsets,
@@ -371,10 +351,10 @@ cdef class Neighborhoods:
             Derivatives by the strain; strain_along, (n_centers, 3, 3), goes with it.
         """
         cdef Py_ssize_t k
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
+        with nogil:
+            for k in range(self.n_centers):
                 self.jacobian_of_center(
-                    k, threadid(),
+                    k,
                     &block[self.offsets[k]] if self.offsets[k + 1] > self.offsets[k] else NULL,
                     block_offsets[k], block_offsets[k + 1], &place[0] if place.shape[0] else NULL,
                     &values[0] if values.shape[0] else NULL,
@@ -384,22 +364,22 @@ cdef class Neighborhoods:
                 )
 
     cdef void jacobian_of_center(
-        self, Py_ssize_t k, int thread, const Py_ssize_t *block, Py_ssize_t first_block,
+        self, Py_ssize_t k, const Py_ssize_t *block, Py_ssize_t first_block,
         Py_ssize_t last_block, const Py_ssize_t *place, double *values, double *along,
         double *own, double *own_along, double *strain, double *strain_along,
     ) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t j, b, q = 0, x, lanes, start, axis, other, lm
         cdef Py_ssize_t pad = self.expansion.n_pad, size = self.expansion.n_lm * pad
-        cdef double *dc = self.extra(thread)
+        cdef double *dc = self.extra()
         cdef double *sums = dc + 3 * size * (last_block - first_block)
         cdef double *slope = sums + 3 * size
         cdef double *strains = slope + size
-        cdef double *scratch = self.scratch(thread)
+        cdef double *scratch = self.scratch()
         cdef double *of_block
         cdef double minus = -1.0
         cdef double xyz[24]
-        self.expand(&env, k, thread)
+        self.expand(&env, k)
         if env.n_neighbors == 0:
             return
         memset(dc, 0, 3 * size * (last_block - first_block) * sizeof(double))
@@ -461,12 +441,12 @@ cdef class Neighborhoods:
 
 def scratch_bytes(DensityExpansion expansion, Invariant invariant, Py_ssize_t max_neighbors,
                   bint derivatives):
-    """Bytes of scratch memory that `Neighborhoods` holds for each thread, without extra."""
+    """Bytes of scratch memory that `Neighborhoods` holds, without extra."""
     return 8 * (expansion.n_doubles(max_neighbors, derivatives) + invariant.n_doubles()
                 + expansion.n_integers() + 32)
 
 
 def n_extra_of_jacobian(DensityExpansion expansion, Py_ssize_t max_blocks, bint strain):
-    """Doubles of scratch memory that `jacobian` needs for each thread."""
+    """Doubles of scratch memory that `jacobian` needs."""
     return expansion.n_lm * expansion.n_pad * (
         3 * (max_blocks + 1) + 1 + (9 * expansion.n_groups if strain else 0))

@@ -24,10 +24,6 @@ from ._jacobian import Arena
 WORKSPACE = 6e6
 """Bytes for derivatives of coefficients or features of a chunk; two chunks may exist at a time."""
 
-# chunks are so small that threads cost as much as they save, and far more on a busy machine
-_N_THREADS = 1
-
-
 def gradient_rows(descriptor, features, Q, weights):
     """Derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with the weights held fixed.
 
@@ -63,17 +59,16 @@ def gradient_rows(descriptor, features, Q, weights):
     contraction = descriptor.contraction(descriptor, Q)
     used = np.flatnonzero(weights.any(axis=1))
     offsets = np.searchsorted(used, features.offsets)
-    for part, rows, batch, species, own, pairs in neighborhoods(
-        descriptor, structures, features.centers[used], offsets
-    ):
-        atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
-        structure = part.start + batch.structure_index[own]
-        values = np.asarray(features.values[used[rows]], dtype=np.float64)
-        for k, result in contraction(pairs, species, own, values):
+    for batch in neighborhoods(descriptor, structures, features.centers[used], offsets):
+        pairs, rows = batch.pairs(), used[batch.rows]
+        atoms = slice(structures.offsets[batch.part.start], structures.offsets[batch.part.stop])
+        structure = batch.part.start + batch.owners
+        values = np.asarray(features.values[rows], dtype=np.float64)
+        for k, result in contraction(batch, pairs, values):
             mine = slice(pairs.offsets[k], pairs.offsets[k + 1])
             _scatter_cy.scatter_rows(
-                result, pairs.neighbor[mine], own[k], pairs.displacement[mine],
-                np.ascontiguousarray(weights[used[rows.start + k]], dtype=np.float64),
+                result, pairs.neighbor[mine], batch.centers[k], pairs.displacement[mine],
+                np.ascontiguousarray(weights[rows[k]], dtype=np.float64),
                 gradient[atoms], strain_gradient[structure[k]],
             )  # fmt: skip
     return gradient, strain_gradient
@@ -133,23 +128,19 @@ class Factorized:
         """Derivatives of the coefficients of its species."""
         return 24 * descriptor.expansion.n_lm * descriptor.expansion.n_max
 
-    def __call__(self, pairs, species, own, values):
+    def __call__(self, batch, pairs, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         descriptor = self.descriptor
         size = self.n_lm * self.n_max
         for chunk in _chunks(pairs, self.bytes_per_pair(descriptor, len(self.Q))):
-            part = pairs.take(chunk)
+            smaller, part = batch.some(chunk, pairs)
             shape = (len(part.offsets) - 1, self.n_lm, self.n_groups, self.n_max)
             c, H = np.zeros(shape), np.zeros(shape)
             dc = np.empty((len(part.neighbor), 3, self.n_lm, self.n_max))
             extra = 3 * self.n_lm * descriptor.expansion.n_pad * part.max_neighbors
-            _environments_cy.Neighborhoods(
-                descriptor.expansion, descriptor.invariant, part, species, own[chunk], _N_THREADS,
-                True,
-                extra,
-            ).linearize(c, H, dc)  # fmt: skip
+            smaller.environments(part, True, extra).linearize(c, H, dc)  # fmt: skip
             dots = values[chunk] @ self.Q.T if descriptor.invariant.normalize else None
-            kinds = species[part.neighbor]
+            kinds = batch.species[part.neighbor]
             # runs of neighbors of one species
             changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
             edges = np.union1d(part.offsets, changes)
@@ -193,22 +184,20 @@ class ByJacobian:
         """Derivatives of the features that its species takes part in, and two arrays of rows."""
         return 24 * (max(map(len, descriptor.invariant.columns)) + 2 * n_rows)
 
-    def __call__(self, pairs, species, own, values):
+    def __call__(self, batch, pairs, values):
         """Yield each center and the rows (n_neighbors, 3, n_rows) of its neighbors."""
         descriptor = self.descriptor
         expansion, invariant = descriptor.expansion, descriptor.invariant
         n_rows = 0 if self.Q is None else len(self.Q)
         for chunk in _chunks(pairs, self.bytes_per_pair(descriptor, n_rows)):
-            part = pairs.take(chunk)
+            smaller, part = batch.some(chunk, pairs)
             n_centers, n_pairs = len(part.offsets) - 1, len(part.neighbor)
             # every pair is a block of its own: images of one atom differ in their strain
-            arena = Arena(expansion.groups_of(species[part.neighbor]), invariant.columns)
+            arena = Arena(expansion.groups_of(batch.species[part.neighbor]), invariant.columns)
             arena.data = np.zeros(arena.size)
             along = np.zeros((n_pairs, 3))
             n_extra = _environments_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
-            _environments_cy.Neighborhoods(
-                expansion, invariant, part, species, own[chunk], _N_THREADS, True, n_extra
-            ).jacobian(
+            smaller.environments(part, True, n_extra).jacobian(
                 np.arange(n_pairs), part.offsets, arena.place, arena.data, along,
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
                 np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),

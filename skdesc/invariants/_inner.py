@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..utils.shapes import check_shape
-from . import _environments_cy, _inner_cy, _scatter_cy
-from ._environments import neighborhoods
+from ..utils.threads import ordered_map
+from . import _inner_cy
+from ._environments import neighborhoods, scatter
 
 
 def describe_means(descriptor, structures, centers, center_offsets):
@@ -34,19 +35,19 @@ def _means(descriptor, structures, centers, center_offsets):
     """Averages of the coefficients, structure by structure, in a fixed order of summation."""
     counts = np.maximum(np.diff(center_offsets), 1)
     current, sums = None, None
-    for part, _, batch, species, own, pairs in neighborhoods(
-        descriptor, structures, centers, center_offsets
-    ):
-        coefficients = _environments_cy.Neighborhoods(
-            descriptor.expansion, descriptor.invariant, pairs, species, own, descriptor.n_threads,
-            False,
-        ).coefficients()
+
+    def compute(batch):
+        return batch, batch.environments(batch.pairs(), False).coefficients()
+
+    batches = neighborhoods(descriptor, structures, centers, center_offsets)
+    for batch, coefficients in ordered_map(compute, batches, descriptor.n_threads):
+        part = batch.part
         if part != current:
             if current is not None:
                 yield current, sums
             current = part
-            sums = np.zeros((len(batch), *coefficients.shape[1:]))
-        index = batch.structure_index[own]
+            sums = np.zeros((len(batch.structures), *coefficients.shape[1:]))
+        index = batch.owners
         starts = np.flatnonzero(np.diff(index, prepend=-1))
         added = np.add.reduceat(coefficients, starts, axis=0)
         del coefficients  # the largest array of all: not there while the next ones are made
@@ -87,18 +88,19 @@ def pull_back_means(descriptor, structures, centers, center_offsets, cotangents)
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         mine = slice(center_offsets[part.start], center_offsets[part.stop])
         local = structures[part]
-        for _, _, batch, species, own, pairs in neighborhoods(
+
+        def compute(batch, slopes=slopes):
+            pairs = batch.pairs()
+            pair_gradients = np.empty_like(pairs.displacement)
+            batch.environments(pairs, True).pull_back_coefficients(
+                slopes, batch.owners + batch.part.start, pair_gradients
+            )
+            return batch, pairs, pair_gradients
+
+        batches = neighborhoods(
             descriptor, local, centers[mine] - atoms.start,
             center_offsets[part.start : part.stop + 1] - mine.start,
-        ):  # fmt: skip
-            index = batch.structure_index[own]
-            pair_gradients = np.empty_like(pairs.displacement)
-            _environments_cy.Neighborhoods(
-                descriptor.expansion, descriptor.invariant, pairs, species, own,
-                descriptor.n_threads, True,
-            ).pull_back_coefficients(slopes, index, pair_gradients)
-            _scatter_cy.scatter(
-                pairs.offsets, pairs.neighbor, pairs.displacement, own, index, pair_gradients,
-                gradient[atoms], strain_gradient[part],
-            )  # fmt: skip
+        )  # fmt: skip
+        for batch, pairs, pair_gradients in ordered_map(compute, batches, descriptor.n_threads):
+            scatter(local, batch, pairs, pair_gradients, gradient[atoms], strain_gradient[part])
     return gradient, strain_gradient

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ..utils.memory import SPARE, check_fits_memory
+from ..utils.threads import ordered_map
 from . import _environments_cy, _scatter_cy
 from ._environments import neighborhoods
 
@@ -35,16 +36,15 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
     # not of any neighbor yet, which may be all: where there are no centers
     atom, center, group = ([np.empty(0, dtype=np.intp)] for _ in range(3))
     present = np.zeros((len(centers), len(invariant.columns)), dtype=bool)
-    for part, rows, _, species, own, pairs in neighborhoods(
-        descriptor, structures, centers, center_offsets
-    ):
+    for batch in neighborhoods(descriptor, structures, centers, center_offsets):
+        pairs, species, own, rows = batch.pairs(), batch.species, batch.centers, batch.rows
         block, offsets, atoms = _scatter_cy.number_blocks(
             pairs.offsets, pairs.neighbor, len(species)
         )
         blocks = slice(count, count + len(atoms))
         count = blocks.stop
-        batches.append((rows, species, own, pairs, block, offsets, blocks))
-        atom.append(atoms + structures.offsets[part.start])
+        batches.append((batch, pairs, block, offsets, blocks))
+        atom.append(atoms + structures.offsets[batch.part.start])
         center.append(np.repeat(np.arange(rows.start, rows.stop), np.diff(offsets)))
         group.append(expansion.groups_of(species[atoms]))
         present[center[-1], group[-1]] = True
@@ -67,22 +67,24 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
     strain_values = strain_values.reshape(strain_shape)
     along, own_along = np.zeros((count, 3)), np.zeros((n_centers, 3))
     strain_along = np.zeros((len(strain_values), 3, 3))
-    for rows, species, own, pairs, block, offsets, blocks in batches:
+
+    def compute(item):
+        batch, pairs, block, offsets, blocks = item
         extra = _environments_cy.n_extra_of_jacobian(
             expansion, int(np.diff(offsets).max(initial=0)), strain
         )
-        for some, full_rows in own_arena.full_rows(rows, n_features):
-            part = slice(some.start - rows.start, some.stop - rows.start)
+        for some, full_rows in own_arena.full_rows(batch.rows, n_features):
+            part = slice(some.start - batch.rows.start, some.stop - batch.rows.start)
             of_part = slice(pairs.offsets[part.start], pairs.offsets[part.stop])
-            _environments_cy.Neighborhoods(
-                expansion, invariant, pairs.take(part), species, own[part], descriptor.n_threads,
-                True,
-                extra,
-            ).jacobian(
+            smaller, own_pairs = batch.some(part, pairs)
+            smaller.environments(own_pairs, True, extra).jacobian(
                 block[of_part], offsets[part.start : part.stop + 1], arena.place[blocks],
                 arena.data, along[blocks], full_rows, own_along[some], strain_values[some],
                 strain_along[some],
             )  # fmt: skip
+
+    for _ in ordered_map(compute, batches, descriptor.n_threads):
+        pass
     groups = [
         (center[mine], atom[mine], columns, arena.values(g), along[mine])
         for g, (columns, mine) in enumerate(arena.groups())

@@ -6,18 +6,12 @@ coefficients goes with them: that of a displacement of all atoms, along which en
 the errors of the forces say.
 """
 
-from cython.parallel cimport parallel, prange, threadid
 from libc.string cimport memset
 
 import numpy as np
 
 from skdesc.density._expansion_cy cimport Environment
 from skdesc.invariants._tensor_reduced_cy cimport TensorReducedInvariant
-
-# sums over centers are cut into as many parts whatever the number of threads
-cdef enum:
-    N_PARTS = 16
-
 
 cdef class PackedCoefficients:
     """Coefficients of many centers.
@@ -32,31 +26,28 @@ cdef class PackedCoefficients:
         Species index of each block.
     offsets : ndarray of shape (n_centers + 1,)
         Center i owns the blocks offsets[i] to offsets[i + 1].
-    n_threads : int
-        Number of threads.
     """
 
-    cdef TensorReducedInvariant invariant
+    cdef readonly TensorReducedInvariant invariant
     cdef const double[:, :, ::1] data
     cdef readonly const Py_ssize_t[::1] species, offsets
     cdef readonly Py_ssize_t n_centers
     cdef Py_ssize_t size
-    cdef double[:, ::1] doubles
-    cdef int n_threads
+    cdef readonly Py_ssize_t n_doubles
 
-    def __init__(self, TensorReducedInvariant invariant, data, species, offsets, int n_threads):
+    def __init__(self, TensorReducedInvariant invariant, data, species, offsets):
         self.invariant = invariant
         self.data, self.species, self.offsets = data, species, offsets
         self.n_centers = self.offsets.shape[0] - 1
-        self.n_threads = n_threads
         self.size = invariant.expansion.n_lm * invariant.expansion.n_pad
-        # coefficients, derivatives, their changes; rows end with a cache line that no thread writes
-        self.doubles = np.empty((n_threads, 4 * self.size + 16 + max(
-            invariant.n_doubles(), invariant.n_doubles_of_change())))
+        # coefficients, derivatives, their changes
+        self.n_doubles = 4 * self.size + max(
+            invariant.n_doubles(), invariant.n_doubles_of_change())
 
-    cdef double *bind(self, Environment *env, int thread, Py_ssize_t *present) noexcept nogil:
+    cdef double *bind(self, Environment *env, double *scratch,
+                      Py_ssize_t *present) noexcept nogil:
         """Lay out an environment of mixed coefficients; returns scratch memory of the invariant."""
-        env.c = &self.doubles[thread, 0]
+        env.c = scratch
         env.D = env.c + self.size
         env.ld = self.invariant.expansion.n_pad
         env.n_present = 1
@@ -95,8 +86,9 @@ cdef class PackedCoefficients:
                     total + ((self.species[block] * n_l + l) * n_max) * pad, pad, 1,
                 )
 
-    def features(self, const double[:, :, :, ::1] weights, double[:, ::1] out):
-        """Write the features of every center.
+    def features(self, const double[:, :, :, ::1] weights, double[:, ::1] out,
+                 Py_ssize_t first, Py_ssize_t last):
+        """Write the features of some centers.
 
         Parameters
         ----------
@@ -104,22 +96,26 @@ cdef class PackedCoefficients:
             As the mixed expansion takes them.
         out : ndarray of shape (n_centers, n_features)
             The features.
+        first, last : int
+            The centers.
         """
         cdef Py_ssize_t k
-        with nogil, parallel(num_threads=self.n_threads):
-            for k in prange(self.n_centers, schedule="static"):
-                self.feature(k, threadid(), weights, &out[k, 0])
+        cdef double[::1] scratch = np.empty(self.n_doubles)
+        with nogil:
+            for k in range(first, last):
+                self.feature(k, &scratch[0], weights, &out[k, 0])
 
-    cdef void feature(self, Py_ssize_t k, int thread, const double[:, :, :, ::1] weights,
+    cdef void feature(self, Py_ssize_t k, double *doubles, const double[:, :, :, ::1] weights,
                       double *row) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t present
-        cdef double *scratch = self.bind(&env, thread, &present)
+        cdef double *scratch = self.bind(&env, doubles, &present)
         self.mix(k, self.data, weights, env.c)
         self.invariant.forward(&env, row, False, scratch)
 
     def weight_gradient(self, const double[:, :, :, ::1] weights, const double[::1] cotangent,
-                        const double[::1] factors, change=None, moved=None):
+                        const double[::1] factors, change, moved, Py_ssize_t first,
+                        Py_ssize_t last):
         """Derivative by the weights of a sum over centers of energies and their changes.
 
         The energy of a center is ``features @ cotangent``. What is differentiated is the sum of
@@ -133,52 +129,53 @@ cdef class PackedCoefficients:
             dE/d(features), the same for all centers.
         factors : ndarray of shape (n_centers,)
             Factor of each center.
-        change : ndarray of shape (n_blocks, (l_max + 1)^2, n_max), default=None
+        change : ndarray of shape (n_blocks, (l_max + 1)^2, n_max) or None
             Change of the coefficients.
-        moved : ndarray of bool of shape (n_centers,), default=None
+        moved : ndarray of bool of shape (n_centers,) or None
             Centers whose coefficients change.
+        first, last : int
+            The centers.
 
         Returns
         -------
         ndarray
             The derivative, of the shape of the weights.
         """
-        cdef Py_ssize_t part, k
-        shape = (N_PARTS, weights.shape[0], weights.shape[1], weights.shape[2], weights.shape[3])
-        sums = np.zeros(shape)
-        cdef double[:, :, :, :, ::1] parts = sums
+        cdef Py_ssize_t k
+        cdef double[::1] scratch = np.empty(self.n_doubles)
+        result = np.zeros_like(weights)
+        cdef double[:, :, :, ::1] total = result
         cdef const double[:, :, ::1] changes = self.data if change is None else change
         cdef const unsigned char[::1] changing = (
             np.zeros(self.n_centers, dtype=np.uint8) if moved is None else moved.view(np.uint8))
-        with nogil, parallel(num_threads=self.n_threads):
-            for part in prange(N_PARTS, schedule="static"):
-                for k in range(part * self.n_centers // N_PARTS,
-                               (part + 1) * self.n_centers // N_PARTS):
-                    if changing[k]:
-                        self.add_gradient_of_change(k, threadid(), weights, &cotangent[0],
-                                                    factors[k], changes, &parts[part, 0, 0, 0, 0])
-                    elif factors[k] != 0.0:
-                        self.add_gradient(k, threadid(), weights, &cotangent[0], factors[k],
-                                          &parts[part, 0, 0, 0, 0])
-        return sums.sum(axis=0)
+        with nogil:
+            for k in range(first, last):
+                if changing[k]:
+                    self.add_gradient_of_change(k, &scratch[0], weights, &cotangent[0],
+                                                factors[k], changes, &total[0, 0, 0, 0])
+                elif factors[k] != 0.0:
+                    self.add_gradient(k, &scratch[0], weights, &cotangent[0], factors[k],
+                                      &total[0, 0, 0, 0])
+        return result
 
-    cdef void add_gradient(self, Py_ssize_t k, int thread, const double[:, :, :, ::1] weights,
-                           const double *cotangent, double factor, double *total) noexcept nogil:
+    cdef void add_gradient(self, Py_ssize_t k, double *doubles,
+                           const double[:, :, :, ::1] weights, const double *cotangent,
+                           double factor, double *total) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t present
-        cdef double *scratch = self.bind(&env, thread, &present)
+        cdef double *scratch = self.bind(&env, doubles, &present)
         self.mix(k, self.data, weights, env.c)
         self.invariant.adjoint(&env, cotangent, scratch)
         self.invariant.expansion.simd.scale(self.size, factor, env.D)
         self.unmix(k, self.data, env.D, weights, total)
 
     cdef void add_gradient_of_change(
-        self, Py_ssize_t k, int thread, const double[:, :, :, ::1] weights,
+        self, Py_ssize_t k, double *doubles, const double[:, :, :, ::1] weights,
         const double *cotangent, double factor, const double[:, :, ::1] change, double *total,
     ) noexcept nogil:
         cdef Environment env
         cdef Py_ssize_t present, i
-        cdef double *scratch = self.bind(&env, thread, &present)
+        cdef double *scratch = self.bind(&env, doubles, &present)
         cdef double *dc = env.D + self.size
         cdef double *dD = dc + self.size
         self.mix(k, self.data, weights, env.c)

@@ -16,9 +16,9 @@ import numpy as np
 from ..features import AtomicFeatures
 from ..invariants import gradient_rows, pull_back
 from ..invariants._environments import neighborhoods
-from ..invariants._environments_cy import Neighborhoods
 from ..structures import Structures
 from ..utils.indexing import runs, segments_to_indices
+from ..utils.threads import ordered_map
 
 BATCH_BYTES = 64e6
 """Bytes of derivatives of features that are held at a time, unless one structure needs more."""
@@ -168,16 +168,20 @@ class ForceTerm:
         structures = self.train.structures
         offsets, species = np.asarray(self.packed.offsets), np.asarray(self.packed.species)
         n_extra = 3 * self.expansion.n_lm * self.expansion.n_pad
-        for part, rows, _, index, own, pairs in neighborhoods(
-            self.descriptor, structures, np.arange(len(left)), structures.offsets
-        ):
+
+        def compute(batch):
+            pairs, part = batch.pairs(), batch.part
             of_batch = displacement[structures.offsets[part.start] : structures.offsets[part.stop]]
             moves = of_batch[pairs.neighbor]
-            moves -= np.repeat(of_batch[own], np.diff(pairs.offsets), axis=0)
-            centers = self.train.atoms[rows]
-            Neighborhoods(
-                self.expansion, None, pairs, index, own, self.descriptor.n_threads, True, n_extra
-            ).changes_of_coefficients(
+            moves -= np.repeat(of_batch[batch.centers], np.diff(pairs.offsets), axis=0)
+            centers = self.train.atoms[batch.rows]
+            batch.environments(pairs, True, n_extra, self.expansion).changes_of_coefficients(
                 moves, offsets[centers], offsets[centers + 1], species, self.changes
             )
+
+        batches = neighborhoods(
+            self.descriptor, structures, np.arange(len(left)), structures.offsets
+        )
+        for _ in ordered_map(compute, batches, self.descriptor.n_threads):
+            pass
         return self.changes, self.is_displaced

@@ -16,19 +16,23 @@ shared by many elements.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from ..invariants._environments import neighborhoods
-from ..invariants._environments_cy import Neighborhoods
 from ..invariants._packed_coefficients_cy import PackedCoefficients
 from ..utils.memory import check_fits_memory
+from ..utils.threads import ordered_map
 from ._force_loss import ForceTerm
 
 ALPHAS = 10.0 ** np.arange(-12.0, 0.0)
 """Ridge parameters that are tried, relative to the mean square of the features."""
+
+N_RUNS = 16
+"""Sums over centers are cut into as many, whatever the number of threads."""
 
 
 def pack_coefficients(descriptor, structures, n_copies=1):
@@ -51,10 +55,8 @@ def pack_coefficients(descriptor, structures, n_copies=1):
     expansion = descriptor.density_expansion
     data, species, counts = [], [], []
     n_bytes, n_centers = 0, len(structures.positions)
-    for _, rows, _, index, own, pairs in neighborhoods(
-        descriptor, structures, np.arange(n_centers), structures.offsets
-    ):
-        c = Neighborhoods(expansion, None, pairs, index, own, 1, False).coefficients()
+    for batch in neighborhoods(descriptor, structures, np.arange(n_centers), structures.offsets):
+        c = batch.environments(batch.pairs(), False, expansion=expansion).coefficients()
         c = np.ascontiguousarray(c.transpose(0, 2, 1, 3))
         present = c.any(axis=(2, 3))
         data.append(c[present])
@@ -62,13 +64,13 @@ def pack_coefficients(descriptor, structures, n_copies=1):
         counts.append(present.sum(axis=1))
         n_bytes += (1 + n_copies) * data[-1].nbytes  # once more when they are joined
         check_fits_memory(
-            n_bytes * n_centers / rows.stop, f"stored coefficients of {n_centers} atoms",
+            n_bytes * n_centers / batch.rows.stop, f"stored coefficients of {n_centers} atoms",
             "learn from fewer structures, or lower n_max or l_max",
         )  # fmt: skip
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     return PackedCoefficients(
         descriptor.invariant, np.concatenate(data), np.concatenate(species).astype(np.intp),
-        offsets.astype(np.intp), descriptor.n_threads,
+        offsets.astype(np.intp),
     )  # fmt: skip
 
 
@@ -114,7 +116,7 @@ class MixingProblem:
 
     def __init__(self, descriptor, structures, y, forces, *, shape, n_embedding, validation, alpha,
                  forces_weight):  # fmt: skip
-        self.layout = descriptor.layout
+        self.descriptor, self.layout = descriptor, descriptor.layout
         self.starts, self.n_atoms = structures.offsets[:-1], structures.n_atoms
         self.y = y / self.n_atoms
         self.validation, self.train = validation, ~validation
@@ -142,6 +144,11 @@ class MixingProblem:
             self.forces_weight = (
                 forces_weight * (self.rest[self.train] ** 2).mean() / self.force_term.mean_square
             )
+
+    def over_centers(self, function):
+        """Apply a function to runs of centers, on several threads; results are in order."""
+        bounds = self.packed.n_centers * np.arange(N_RUNS + 1) // N_RUNS
+        return ordered_map(function, pairwise(bounds.tolist()), self.descriptor.n_threads)
 
     def beside_composition(self, values):
         """What a fit of the composition to the training structures leaves."""
@@ -171,7 +178,8 @@ class MixingProblem:
         """Features of all structures, and normal equations of the training structures."""
         columns = self.layout.columns(weights)
         rows = np.empty((self.packed.n_centers, self.layout.n_features))
-        self.packed.features(columns, rows)
+        for _ in self.over_centers(lambda part: self.packed.features(columns, rows, *part)):
+            pass
         F = self.beside_composition(
             np.add.reduceat(rows, self.starts, axis=0) / self.n_atoms[:, None]
         )
@@ -234,7 +242,11 @@ class MixingProblem:
             change, moved = self.force_term.coefficient_change(
                 left_of_forces, 2 * self.forces_weight
             )
-        columns = self.packed.weight_gradient(model.columns, a, factors, change, moved)
+        columns = sum(self.over_centers(
+            lambda part: self.packed.weight_gradient(
+                model.columns, a, factors, change, moved, *part
+            )
+        ))  # fmt: skip
         gradient = self.layout.from_columns(columns)
         # the mean square of a channel is fixed: only what is orthogonal to it counts
         along = (gradient * weights).mean(axis=(2, 3), keepdims=True)

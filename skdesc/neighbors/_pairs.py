@@ -197,3 +197,34 @@ def bound_neighbors(structures, cutoff):
     density = np.max(structures.n_atoms[bulk] / volumes, initial=0.0)
     bound = sphere * max(1.5 * density, MAX_DENSITY) + 8
     return int(min(bound, counts.max())), counts
+
+
+def search_bytes(structures, cutoff, batches, n_centers, n_threads):
+    """Memory that searches take, batch by batch, without searching.
+
+    Parameters
+    ----------
+    structures, cutoff : object
+        As for :func:`bound_neighbors`.
+    batches : list of slice
+        Structures that are prepared together.
+    n_centers : int
+        Centers whose neighbors are held at a time.
+    n_threads : int
+        Batches that are searched at a time.
+
+    Returns
+    -------
+    max_neighbors : int
+        As :func:`bound_neighbors` gives it.
+    n_bytes : int
+        At most what the prepared batches and the neighbors take.
+    """
+    max_neighbors, counts = bound_neighbors(structures, cutoff)
+    atoms = max(structures.offsets[part.stop] - structures.offsets[part.start] for part in batches)
+    candidates = max(counts[part].sum() for part in batches)
+    # candidates, and copies of them while they are sorted into boxes
+    boxed = 9 * counts.max() + 16 if counts.max() > MAX_DIRECT_CANDIDATES else 0
+    prepared = 12 * atoms + 4 * candidates + boxed
+    pairs = n_centers * (7 * max_neighbors + 2) + candidates
+    return max_neighbors, int(8 * n_threads * (prepared + pairs))

@@ -23,6 +23,10 @@ R = TypeVar("R")
 _MANY = 1024
 """More threads than this are started only where there are as many cores."""
 
+_THREAD_VARIABLES = [
+    f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMBA", "NUMEXPR")
+]
+
 
 def check_n_jobs(n_jobs):
     """Refuse a parameter `n_jobs` that is neither None nor an integer other than 0.
@@ -82,9 +86,9 @@ def _share_of_worker():
     """Threads that a worker of joblib may use."""
     if threading.current_thread() is not threading.main_thread():
         return 1
-    # joblib tells its processes their share by the variables that numerical libraries read
-    share = os.environ.get("OMP_NUM_THREADS", "1")
-    return max(1, int(share)) if share.isdecimal() else 1
+    # joblib tells its processes by all of these, but for those that the user has set
+    shares = [os.environ.get(name, "") for name in _THREAD_VARIABLES]
+    return max(1, min((int(share) for share in shares if share.isdecimal()), default=1))
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) -> Iterator[R]:

@@ -79,7 +79,7 @@ def floors(frames, p, features, flops, fresh):
     batches = neighborhoods(
         soap._descriptor, features.structures, features.centers, features.offsets
     )
-    neighbors = sum(len(pairs.neighbor) for *_, pairs in batches) / count
+    neighbors = sum(len(batch.pairs().neighbor) for batch in batches) / count
     channels = np.sqrt(2 * features.values.shape[1] / (p["l_max"] + 1))
     work = 2 * (neighbors * n_lm * n + n_lm * channels**2 / 2)
     return 1e6 * work / flops, 1e6 * 8 * features.values.shape[1] / fresh, neighbors

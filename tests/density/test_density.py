@@ -29,7 +29,7 @@ def expand(atoms, basis="gto", n_max=5, l_max=4, cutoff=4.0, width=0.5, instruct
     expansion = DensityExpansion(spline, species.max() + 1, 1.0, instruction_set)
     centers = np.arange(len(atoms))
     pairs = find_pairs(structures, cutoff, centers, species)
-    c = Neighborhoods(expansion, None, pairs, species, centers, 1, False).coefficients()
+    c = Neighborhoods(expansion, None, pairs, species, centers, False).coefficients()
     return c, pairs, species, radial
 
 

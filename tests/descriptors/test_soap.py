@@ -9,9 +9,6 @@ from helpers.systems import chain, distorted_gaas, skewed_slab, wire, zoo
 from scipy.spatial.transform import Rotation
 
 from skdesc import SOAPTransformer, Structures
-from skdesc.invariants._environments import neighborhoods
-from skdesc.invariants._environments_cy import Neighborhoods
-from skdesc.utils.threads import effective_n_threads
 
 SMALL = {"n_max": 5, "l_max": 4, "cutoff": 4.0}
 LARGE = {"n_max": 8, "l_max": 6, "cutoff": 4.5}
@@ -199,23 +196,6 @@ def test_threads_change_no_bit(crowd):
     g = np.random.default_rng(4).normal(size=one.values.shape)
     for first, second in zip(one.vjp(g), two.vjp(g), strict=True):
         np.testing.assert_array_equal(first, second)
-
-
-def test_only_much_work_is_shared_out(crowd):
-    """On a busy machine, threads that wait for one another take far longer than one."""
-    every = effective_n_threads(2)  # one without OpenMP
-    for frames, expected in (([molecule("CH3OH")], 1), (crowd, every)):
-        descriptor = SOAPTransformer(**LARGE, n_jobs=2).fit(frames)._descriptor
-        structures = Structures.from_atoms(frames)
-        centers = np.arange(len(structures.positions))
-        for _, _, _, species, own, pairs in neighborhoods(
-            descriptor, structures, centers, structures.offsets
-        ):
-            batch = Neighborhoods(
-                descriptor.expansion, descriptor.invariant, pairs, species, own,
-                descriptor.n_threads, False,
-            )
-            assert batch.n_threads == expected
 
 
 def test_batches_change_nothing(monkeypatch):

@@ -106,7 +106,7 @@ def test_stored_coefficients_give_the_features():
     packed = pack_coefficients(descriptor, check_structures(frames))
     out = np.empty((20, transformer.n_features_out_))
     weights = transformer.mixing_weights_[:, None]
-    packed.features(transformer._descriptor.layout.columns(weights), out)
+    packed.features(transformer._descriptor.layout.columns(weights), out, 0, 20)
     np.testing.assert_allclose(out, transformer.transform(frames).values, atol=1e-12)
 
 

@@ -91,7 +91,7 @@ class SOAPTransformer(DensityTransformer):
     dtype : {"float64", "float32"}, default="float64"
         Type of the output; all computing is done in double precision.
     n_jobs : int, default=None
-        Threads; None means all that the process may use.
+        Threads, -1 for all cores; None for one, unless ``joblib.parallel_config`` says otherwise.
 
     Attributes
     ----------

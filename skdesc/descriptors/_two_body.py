@@ -281,7 +281,7 @@ class TwoBodyTransformer(StructureTransformer):
         With None, `transform` gives :class:`AtomicFeatures`, one row per atom; otherwise an
         array with one row per structure.
     n_jobs : int, default=None
-        Threads for the neighbor search; None means all that the process may use.
+        Threads of the neighbor search; as for :class:`SOAPTransformer`.
 
     Attributes
     ----------

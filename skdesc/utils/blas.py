@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from functools import lru_cache
 
-from joblib import cpu_count, effective_n_jobs
+from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
+
+from .threads import effective_n_threads
 
 
 @lru_cache(maxsize=1)
@@ -74,18 +76,14 @@ def threads(n_jobs):
     Parameters
     ----------
     n_jobs : int or None
-        None stands for one: products are mostly small, and threads of BLAS and of descriptors
-        that wait for one another make a call several times as long.
+        As :func:`~skdesc.utils.threads.effective_n_threads` takes it.
 
     Returns
     -------
     context manager
         Resets the limit when it is left.
     """
-    if n_jobs is None:
-        return one_thread
-    # on a cluster, the number of jobs is that of all machines together
-    return _Limit(min(effective_n_jobs(n_jobs), cpu_count()))
+    return _Limit(min(effective_n_threads(n_jobs), cpu_count()))
 
 
 one_thread = _Limit(1)

@@ -23,8 +23,9 @@ def test_configuration_of_joblib_is_heeded(monkeypatch):
     monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
     with parallel_config(n_jobs=3):
         assert [effective_n_threads(n) for n in (None, 1, 2)] == [3, 1, 2]
-    with parallel_config("threading", n_jobs=-1):
-        assert effective_n_threads(None) == 8
+    for n_jobs in (-1, 500):
+        with parallel_config("threading", n_jobs=n_jobs):
+            assert effective_n_threads(None) == 8
     assert effective_n_threads(None) == 1
 
 

@@ -9,6 +9,10 @@ from ._data import LabeledStructures
 TOLERANCE = 1.02
 """A model is no worse than another if none of its errors is larger than this times the other's."""
 
+ENERGY_WEIGHT = 0.25
+"""Of energies in comparisons of small fits: they vary more from one choice of few structures to
+another than forces, of which there are many."""
+
 # how strongly an error above that of the default counts in the score, per unit of its logarithm
 _PENALTY = 10.0
 # keeps logarithms finite where a model is exact, in eV
@@ -115,7 +119,11 @@ def is_no_worse(errors: dict[str, float], reference: dict[str, float] | None) ->
     return reference is None or all(r <= TOLERANCE for r in ratios(errors, reference).values())
 
 
-def score(errors: dict[str, float], reference: dict[str, float] | None = None) -> float:
+def score(
+    errors: dict[str, float],
+    reference: dict[str, float] | None = None,
+    energy_weight: float = 0.5,
+) -> float:
     """Minus the mean logarithm of the errors of energies and forces; the larger, the better.
 
     Relative improvements count alike, whatever the units. Absolute and square errors both count,
@@ -128,14 +136,22 @@ def score(errors: dict[str, float], reference: dict[str, float] | None = None) -
     reference : dict of str to float, default=None
         Errors that should not be exceeded; every quantity that exceeds them, virials included,
         lowers the score.
+    energy_weight : float, default=0.5
+        Weight of energies, if there are forces as well, which have one minus that.
 
     Returns
     -------
     float
         The score.
     """
-    counted = [value for name, value in errors.items() if not name.startswith("virials")]
-    result = -float(np.mean(np.log(np.maximum(counted, _SMALLEST))))
+    logarithms = {name: np.log(max(value, _SMALLEST)) for name, value in errors.items()}
+    means = [
+        np.mean([value for name, value in logarithms.items() if name.startswith(quantity)])
+        for quantity in ("energy", "forces")
+        if f"{quantity}_mae" in errors
+    ]
+    weights = [energy_weight, 1.0 - energy_weight][: len(means)]
+    result = -float(np.average(means, weights=weights if len(means) > 1 else None))
     if reference is not None:
         excess = [np.log(r) for r in ratios(errors, reference).values()]
         result -= _PENALTY * sum(max(0.0, value) for value in excess)

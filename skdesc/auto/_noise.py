@@ -12,7 +12,7 @@ LARGEST = {"sigma_energy": 1.0, "sigma_forces": 10.0, "sigma_virials": 10.0}
 # a smaller gain of the score does not justify other noise: few structures are held back
 _LEAST_GAIN = 0.01
 
-_QUANTITIES = {"energy": "sigma_energy", "forces": "sigma_forces", "virials": "sigma_virials"}
+PARAMETERS = {"energy": "sigma_energy", "forces": "sigma_forces", "virials": "sigma_virials"}
 
 
 def adjust_noise(
@@ -45,7 +45,7 @@ def adjust_noise(
     dict of str to float
         The best levels.
     """
-    names = [_QUANTITIES[quantity] for quantity in quantities]
+    names = [PARAMETERS[quantity] for quantity in quantities]
     groups = [names] if len(names) == 1 else [names, *([name] for name in names)]
     best, best_score = dict(noise), evaluate(noise)
 

@@ -12,7 +12,8 @@ from ..utils.memory import available_memory
 from ._candidates import Candidate, candidate_families, default_candidate
 from ._cost import Clock, Size, decomposition_rate
 from ._data import LabeledStructures
-from ._errors import is_no_worse, ratios, score
+from ._errors import ENERGY_WEIGHT, is_no_worse, ratios, score
+from ._lengths import tune_lengths
 from ._trial import Trial, quietly, without_data
 
 # Atoms that candidates are compared on, level by level; the last level has all of them. Structures
@@ -21,9 +22,12 @@ _LEVEL_ATOMS = (1500, 6000)
 _ENERGY_ONLY = 4
 # sparse points per element of the first fits, and how many times more those at the next level have
 _FEW_POINTS, _MORE = 160, 2.5
-# shares of the time that is left: for the default pipeline, for comparisons, small fits among
-# them, and for a final fit
-_FOR_DEFAULT, _FOR_COMPARISON, _FOR_SMALL_FITS, _FOR_FINAL = 0.45, 0.35, 0.15, 0.8
+# shares of the time that is left: for the default pipeline; for comparisons, small fits and the
+# swarm among them; for a final fit
+_FOR_DEFAULT, _FOR_COMPARISON, _FOR_FINAL = 0.45, 0.4, 0.8
+_FOR_SMALL_FITS, _FOR_SWARM = 0.15, 0.3
+# a swarm makes many fits at once before it looks at the time
+_SWARM_FITS = 30
 # evaluations of noise that a final fit is given time for
 _EVALUATIONS = 8
 _COARSE, _FINE = (10.0, 3.0), (3.0, 1.5)
@@ -212,9 +216,10 @@ class Search:
         families = candidate_families(self.training, self.random_state)
         first = self._small_fits((next(family) for family in families), soon)
         # other lengths of the best families
-        order = sorted(range(len(first)), key=lambda k: -first[k].score)
+        order = [first.index(trial) for trial in self._ranked(first)]
         others = (candidate for k in order for candidate in families[k])
         trials = self._ranked([*first, *self._small_fits(others, soon)])
+        trials = self._ranked([*trials, *self._swarm(trials, start + _FOR_SWARM * left)])
         # the best lengths of each family: what is best with few data may not be with more
         best_of_family: dict[str, Trial] = {}
         for trial in trials:
@@ -239,6 +244,24 @@ class Search:
                 longest = max(longest, trial.seconds)
         return trials
 
+    def _swarm(self, trials: list[Trial], end: float) -> list[Trial]:
+        """Let a swarm tune the lengths of the best candidates of each family."""
+        best_of_family = {}
+        for trial in trials:
+            best_of_family.setdefault(trial.candidate.family, trial)
+        tuned: list[Trial] = []
+        for trial in best_of_family.values():
+            left = end - self.clock.elapsed
+            if left < _SWARM_FITS * trial.seconds:
+                break
+            candidate = tune_lengths(
+                trial.candidate, trial.points, trial.noise, self.data, self._levels[0],
+                0.5 * left, self.random_state,
+            )  # fmt: skip
+            if candidate is not None:
+                tuned += self._small_fits([candidate], np.inf)
+        return tuned
+
     def _larger_fits(self, trials: list[Trial], end: float) -> list[Trial]:
         """The same candidates with more of the data and more points."""
         level = self._levels[1]
@@ -257,7 +280,12 @@ class Search:
 
     def _ranked(self, trials: list[Trial]) -> list[Trial]:
         """The best first; those that take too long per atom last."""
-        return sorted(trials, key=lambda trial: (not self._is_fast(trial), -trial.score))
+        return sorted(
+            trials,
+            key=lambda trial: (
+                not self._is_fast(trial), -score(trial.errors, energy_weight=ENERGY_WEIGHT)
+            ),
+        )  # fmt: skip
 
     def _fit_finally(self, ranking: list[Trial]):
         """Fit the best candidates to all the data with as many sparse points as there is time."""

@@ -1,11 +1,13 @@
 """
-A tuned and tested potential in two minutes
+A potential that one would use, in a minute
 ===========================================
 
-Carbon solids (diamond, graphite, amorphous; GFN1-xTB) come with the package. A SOAP descriptor
-and a Gaussian approximation potential make an ordinary scikit-learn pipeline; a particle swarm
-tunes the descriptor first and the regressor second; the tuned pipeline is tested on structures it
-has not seen, and saved together with a picture.
+Ethanol comes with the package: 600 snapshots of molecular dynamics at 500 K (GFN2-xTB), 12 ps of
+one molecule, to learn from, and 200 of other trajectories to test on. ``AutoPotential`` finds a
+potential in half a minute. It is tested, drives molecular dynamics, and is saved with a report.
+
+So small a set makes a potential for a lone molecule of ethanol near these temperatures, and for
+nothing else: there is no second molecule in it, and no bond that breaks.
 
 Run it with ``python examples/quickstart.py [FOLDER]``; the folder for the results is ``results``
 unless another is named.
@@ -15,99 +17,75 @@ import sys
 import time
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
+import ase.units
 import numpy as np
-import sklearn
-from scipy.stats import loguniform, randint, uniform
-from sklearn.model_selection import KFold
-from sklearn.pipeline import Pipeline
+from ase.md.verlet import VelocityVerlet
+from matplotlib.figure import Figure
 
-from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV, extract_targets
-from skdesc.datasets import load_carbon_solids
+from skdesc import AutoPotential, extract_targets
+from skdesc.datasets import load_ethanol_dynamics
 from skdesc.io import save
-from skdesc.metrics import energy_rmse_per_atom, forces_rmse, make_forces_scorer
-from skdesc.plotting import ParityDisplay, SearchDisplay
+from skdesc.plotting import ParityDisplay
+
+SECONDS, STEPS = 30, 2000
 
 
-def load():
-    """Return training and test structures with their targets."""
-    data = load_carbon_solids()
-    sides = []
-    for indices in (data.train, data.test):
-        frames = [data.frames[index] for index in indices]
-        y, targets = extract_targets(frames, virials=False)
-        sides.append((frames, y, targets["forces"]))
-    return *sides, data.isolated_energies
+def dynamics(atoms, calculator):
+    """Molecular dynamics at constant energy: kinetic and potential energy of each step, in eV."""
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    widths = np.sqrt(atoms.get_masses() * ase.units.kB * 300)
+    atoms.set_momenta(np.random.RandomState(0).normal(size=(len(atoms), 3)) * widths[:, None])
+    verlet, energies = VelocityVerlet(atoms, 0.5 * ase.units.fs), []
+    for _ in range(STEPS):
+        energies.append((atoms.get_kinetic_energy(), atoms.get_potential_energy()))
+        verlet.run(1)
+    return np.array(energies).T
 
 
-def report(name, pipeline, test):
-    """Print the errors of a fitted pipeline on the test structures; return its predictions."""
-    frames, y, forces = test
-    energies, predicted = pipeline.predict(frames, return_forces=True)
-    n_atoms = [len(atoms) for atoms in frames]
-    print(
-        f"{name:>7}: energy {1000 * energy_rmse_per_atom(y, energies, n_atoms):6.1f} meV/atom, "
-        f"forces {1000 * forces_rmse(forces, predicted):6.0f} meV/angstrom (test RMSE)"
-    )
-    return energies, predicted
+def draw(path, test, predicted, kinetic, potential):
+    """Draw parity of forces, and energies along the dynamics."""
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    true = extract_targets(test)[1]["forces"]
+    ParityDisplay.from_predictions(true, predicted, quantity="forces", ax=left)
+    picoseconds = 0.5e-3 * np.arange(STEPS)
+    lowest = potential.min()
+    curves = {"kinetic": kinetic, "potential": potential - lowest,
+              "total": kinetic + potential - lowest}  # fmt: skip
+    for label, values in curves.items():
+        right.plot(picoseconds, values, lw=1, label=label)
+    right.set(xlabel="time (ps)", ylabel="energy (eV)", title="molecular dynamics at constant energy")
+    right.legend(loc="upper right", ncols=3)
+    right.set_ylim(0, 1.2 * curves["total"].max())
+    figure.savefig(path, dpi=120)
 
 
 def main(folder):
-    """Tune, fit, test, save."""
+    """Learn, test, run, save."""
     start = time.perf_counter()
-    sklearn.set_config(enable_metadata_routing=True)  # forces reach every fold's fit and score
-    train, test, isolated = load()
-    pipeline = Pipeline([
-        ("soap", SOAPTransformer(species=["C"])),
-        ("gap", GAPRegressor(e0=isolated, n_sparse=60, random_state=0)),
-    ])  # fmt: skip
+    data = load_ethanol_dynamics()
+    train, test = ([data.frames[i] for i in side] for side in (data.train, data.test))
 
-    # every third structure and few sparse points are enough to compare parameters
-    frames, y, forces = (part[::3] for part in train)
-    search = TwoStagePSOSearchCV(
-        pipeline,
-        transformer_space={
-            "soap__cutoff": uniform(3.0, 2.5),
-            "soap__atom_sigma": uniform(0.25, 0.45),
-            "soap__n_max": randint(5, 11),
-            "soap__l_max": randint(3, 8),
-        },
-        regressor_space={
-            "gap__zeta": [2, 3, 4, 6],
-            "gap__sigma_energy": loguniform(1e-4, 3e-2),
-            "gap__sigma_forces": loguniform(1e-2, 1.0),
-        },
-        scoring=make_forces_scorer(),
-        cv=KFold(2, shuffle=True, random_state=0),
-        refit=False,
-        n_jobs=-1,  # candidates side by side, each on one thread
-        random_state=0,
-        verbose=1,
-    ).fit(frames, y, forces=forces)
-    print(f"{search.n_models_trained_} models trained; best parameters:")
-    for name, value in search.best_params_.items():
-        print(f"    {name} = {value:.4g}")
+    auto = AutoPotential(time_budget=SECONDS, random_state=0, verbose=1).fit(train)
 
-    frames, y, forces = train
-    pipeline.set_params(gap__n_sparse=800)
-    report("untuned", pipeline.fit(frames, y, forces=forces), test)
-    pipeline.set_params(**search.best_params_)
-    energies, predicted = report("tuned", pipeline.fit(frames, y, forces=forces), test)
+    for kind in ("300 K", "500 K"):
+        errors = auto.errors([data.frames[i] for i in data.test if data.kinds[i] == kind])
+        print(f"test at {kind}: energy {9e3 * errors['energy_mae']:.2f} meV per molecule, forces "
+              f"{1e3 * errors['forces_mae']:.1f} meV/angstrom (mean absolute errors)")
+    kinetic, potential = dynamics(test[-1], auto.calculator())
+    total = kinetic + potential
+    drift = np.polyfit(np.arange(STEPS), total, 1)[0] * STEPS
+    print(f"molecular dynamics, {STEPS} steps: the total energy fluctuates by "
+          f"{1e3 * total.std():.2f} meV and drifts by {1e3 * drift:.2f} meV; the potential energy "
+          f"fluctuates by {1e3 * potential.std():.0f} meV")
 
     folder.mkdir(parents=True, exist_ok=True)
-    save(pipeline, folder / "carbon.skd")
-    figure, axes = plt.subplots(
-        1, 3, figsize=(18, 4.5), width_ratios=(1, 1, 1.6), layout="constrained"
-    )
-    n_atoms = np.array([len(atoms) for atoms in test[0]])
-    ParityDisplay.from_predictions(test[1], energies, n_atoms=n_atoms, ax=axes[0])
-    ParityDisplay.from_predictions(test[2], predicted, quantity="forces", ax=axes[1])
-    SearchDisplay.from_search(search, kind="convergence", ax=axes[2])
-    figure.savefig(folder / "quickstart.png", dpi=100)
-    print(f"model and picture saved in {folder}; {time.perf_counter() - start:.0f} s")
+    draw(folder / "quickstart.png", test, auto.predict(test, return_forces=True)[1], kinetic,
+         potential)  # fmt: skip
+    save(auto.pipeline_, folder / "ethanol.skd")
+    auto.report(folder / "report.html", test=test, command="python examples/quickstart.py")
+    print(f"model, picture and report saved in {folder}; {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

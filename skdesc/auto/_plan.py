@@ -234,7 +234,7 @@ class Search:
         trials: list[Trial] = []
         longest = 0.0
         for candidate in candidates:
-            if trials and self.clock.elapsed + longest > end:
+            if trials and (self.clock.elapsed + longest > end or not self._may_spend(longest)):
                 break
             trial = self._trial(candidate, _FEW_POINTS, self._levels[0])
             if trial is not None:
@@ -267,7 +267,8 @@ class Search:
         level = self._levels[1]
         larger = []
         for trial in trials:
-            if self.clock.elapsed + self._predicted(trial, level, _MORE, _EVALUATIONS) > end:
+            seconds = self._predicted(trial, level, _MORE, _EVALUATIONS)
+            if self.clock.elapsed + seconds > end or not self._may_spend(seconds):
                 break
             next_trial = self._trial(
                 trial.candidate, int(_MORE * trial.points), level, noise=trial.noise
@@ -426,6 +427,11 @@ class Search:
         return self._predicted(trial, split, scale, _EVALUATIONS) + trial.timing.learning(
             rest, self._rate
         )
+
+    def _may_spend(self, seconds: float) -> bool:
+        """Whether the best so far can still learn all data after so many seconds."""
+        reserved = self.finish_time(self.best().trial) if self.results else 0.0
+        return seconds + reserved <= self.clock.left
 
     def _rest(self, size: Size, split, n_points: int) -> Size:
         """Size of what is left to be learned after a fit to part of the data."""

@@ -101,7 +101,7 @@ def load_ethanol_dynamics():
     >>> data = load_ethanol_dynamics()
     >>> len(data.train), len(data.test)
     (600, 200)
-    >>> sorted(set(data.kinds[data.test]))
+    >>> sorted(set(data.kinds[data.test].tolist()))
     ['300 K', '500 K']
     """
     return _load("ethanol_dynamics")

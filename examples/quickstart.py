@@ -55,7 +55,7 @@ def draw(path, test, predicted, kinetic, potential):
               "total": kinetic + potential - lowest}  # fmt: skip
     for label, values in curves.items():
         right.plot(picoseconds, values, lw=1, label=label)
-    right.set(xlabel="time (ps)", ylabel="energy (eV)", title="molecular dynamics at constant energy")
+    right.set(xlabel="time (ps)", ylabel="energy (eV)", title="dynamics at constant energy")
     right.legend(loc="upper right", ncols=3)
     right.set_ylim(0, 1.2 * curves["total"].max())
     figure.savefig(path, dpi=120)

@@ -91,7 +91,7 @@ def tune_lengths(
         return None
     transformer = clone(candidate.transformer).set_params(**found)
     text = ", ".join(f"{name.split('__')[-1]} {value:.3g}" for name, value in found.items())
-    return replace(candidate, name=f"{candidate.family}: {text} (tuned)", transformer=transformer)
+    return replace(candidate, name=f"{candidate.family}, tuned: {text}", transformer=transformer)
 
 
 class _Scorer:

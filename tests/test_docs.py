@@ -151,8 +151,8 @@ def test_docstrings_are_validated(monkeypatch):
 def test_public_names_are_in_the_reference():
     listed = set(listed_names())
     expected = set(skdesc.__all__)
-    for module in ("calculator", "datasets", "distributed", "io", "lammps", "metrics", "plotting",
-                   "testing"):
+    for module in ("calculator", "datasets", "distributed", "io", "lammps", "metrics", "openmm",
+                   "plotting", "testing"):
         content = importlib.import_module(f"skdesc.{module}")
         callables = [name for name in content.__all__ if callable(getattr(content, name))]
         expected |= {f"{module}.{name}" for name in callables}
@@ -162,9 +162,12 @@ def test_public_names_are_in_the_reference():
 
 
 def test_every_example_is_run():
-    """plot_*.py by the gallery, those of AutoML tools by tests, as their packages are optional."""
-    tested = (ROOT / "tests" / "integration" / "test_automl.py").read_text(encoding="utf-8")
-    names = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    """plot_*.py by the gallery, those of optional packages by tests."""
+    tested = "".join(
+        (ROOT / "tests" / "integration" / f"test_{name}.py").read_text(encoding="utf-8")
+        for name in ("automl", "engines")
+    )
+    names = {path.stem for path in (ROOT / "examples").rglob("*.py")}
     others = {name for name in names if not name.startswith("plot_") and name not in tested}
     assert others == {"quickstart"}
     assert len(names) > 10

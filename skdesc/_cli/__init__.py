@@ -28,6 +28,7 @@ def main(argv=None):
         understood end the process with 2.
     """
     args = make_parser().parse_args(argv)
+    args.command_line = ["skdesc", *(sys.argv[1:] if argv is None else argv)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")

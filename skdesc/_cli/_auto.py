@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from argparse import Namespace
 
 from ..auto import AutoPotential
@@ -39,7 +38,7 @@ def auto(args: Namespace) -> int:
         for name, value in potential.errors(test[0], test[1], **test[2]).items():
             progress.say(f"    {name.replace('_', ' ')} of test structures: {_number(name, value)}")
     if args.report is not None:
-        potential.report(args.report, test=test, command=shlex.join(["skdesc", *sys.argv[1:]]))
+        potential.report(args.report, test=test, command=shlex.join(args.command_line))
         progress.say(f"wrote {args.report}")
     return 0
 
@@ -54,8 +53,9 @@ def _check(args: Namespace) -> None:
             f"--output is {args.output!r}, but must be a .skd file: QUIP's format has no words for "
             "most of the descriptors that are tried; use skdesc tune with --radial-basis equispaced"
         )
-    if not args.minutes > 0:
-        raise ValueError(f"--minutes is {args.minutes:g}, but must be positive; give one or more")
+    for flag, value in (("--minutes", args.minutes), ("--time-per-atom", args.time_per_atom)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{flag} is {value:g}, but must be a positive number; give one")
 
 
 def _number(name: str, value: float) -> str:

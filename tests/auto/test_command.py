@@ -33,7 +33,7 @@ def test_all_that_can_be_asked_for(files, few_candidates, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (["--minutes", "0"], "--minutes is 0, but must be positive"),
+    (["--minutes", "0"], "--minutes is 0, but must be a positive number"),
     (["-o", "model.xml"], "--output is 'model.xml', but must be a .skd file"),
     (["--report", "nowhere/report.html"], "nowhere/report.html cannot be written"),
     (["--time-per-atom", "-3"], "--time-per-atom is -3, but must be a positive number"),

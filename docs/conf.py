@@ -1,7 +1,10 @@
 """Sphinx configuration: ``sphinx-build -W -b html docs docs/_build/html``."""
 
+import importlib.util
 import os
 import re
+import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -21,8 +24,11 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "auto_examples/*.ipynb", "auto_examples/*.py"]
@@ -32,7 +38,7 @@ suppress_warnings = ["config.cache"]
 # Pages ----------------------------------------------------------------------------------------
 
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-myst_enable_extensions = ["amsmath", "deflist", "dollarmath", "fieldlist"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 myst_dmath_double_inline = True
 
@@ -44,13 +50,34 @@ default_role = "literal"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
-# links within the project are checked; others would need the inventories of other projects
+# Links to other projects need their inventories, which come from the network, if there is one.
+# Those within the project are checked.
+
+OTHERS = {
+    "ase": "https://ase-lib.org/",
+    "dask": "https://docs.dask.org/en/stable/",
+    "distributed": "https://distributed.dask.org/en/stable/",
+    "joblib": "https://joblib.readthedocs.io/en/stable/",
+    "matplotlib": "https://matplotlib.org/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "optuna_integration": "https://optuna-integration.readthedocs.io/en/stable/",
+    "scipy": "https://docs.scipy.org/doc/scipy/",
+    "sklearn": "https://scikit-learn.org/stable/",
+}
+
+
+def is_reachable(url):
+    """Tell whether the host answers."""
+    try:
+        socket.create_connection((url.split("/")[2], 443), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+intersphinx_mapping = {name: (url, None) for name, url in OTHERS.items() if is_reachable(url)}
 nitpicky = True
-nitpick_ignore_regex = [
-    ("py:.*", rf"({package})\..*")
-    for package in ("ase", "sklearn", "numpy", "scipy", "matplotlib", "dask", "distributed",
-                    "optuna_integration", "joblib")
-]  # fmt: skip
+nitpick_ignore_regex = [("py:.*", rf"({package})\..*") for package in OTHERS]
 
 
 def skip_member(app, what, name, obj, skip, options):
@@ -58,17 +85,38 @@ def skip_member(app, what, name, obj, skip, options):
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else skip
 
 
+def copy_mathjax(app, error):
+    """Put MathJax and its fonts beside the pages, so that formulas need no network."""
+    if error is None and app.builder.format == "html" and MATHJAX:
+        target = Path(app.outdir, "_static", "mathjax")
+        fonts = Path("output", "chtml", "fonts", "woff-v2")
+        (target / fonts).mkdir(parents=True, exist_ok=True)
+        shutil.copy(MATHJAX / "tex-chtml.js", target)
+        shutil.copytree(MATHJAX / fonts, target / fonts, dirs_exist_ok=True)
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("build-finished", copy_mathjax)
+
+
+# Formulas: MathJax of the package sphinx-mathjax-offline; without it, from the network
+
+_spec = importlib.util.find_spec("sphinx-mathjax-offline")
+MATHJAX = Path(_spec.origin).parent / "static" / "mathjax" if _spec else None
+if MATHJAX:
+    mathjax_path = "mathjax/tex-chtml.js"
 
 
 # Gallery: plot_*.py are executed, all others only shown (tests/integration/test_automl.py and
 # .ci/run execute those). Public data that are not in the data home are replaced by bundled ones.
 
+SECTIONS = ["tune", "many_elements", "uncertainty", "automl", "engines"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"/plot_",
+    "subsection_order": [f"../examples/{name}" for name in SECTIONS],
     "download_all_examples": False,
     "show_memory": False,
     "min_reported_time": 1,
@@ -77,8 +125,13 @@ sphinx_gallery_conf = {
 
 # HTML -----------------------------------------------------------------------------------------
 
+TOP_PAGES = [page.stem for page in Path(__file__).parent.glob("*.md") if page.stem != "index"]
 html_theme = "pydata_sphinx_theme"
-html_title = "skdesc"
+html_title = f"skdesc {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+# pages without others below them have nothing to list beside them
+html_sidebars = {name: [] for name in ("index", "search", "genindex", *TOP_PAGES)}
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,

@@ -140,7 +140,7 @@ def attach(
 
 
 class LammpsPotential:
-    """A potential that LAMMPS uses; made by :func:`attach`.
+    """A potential that LAMMPS uses; made by :func:`skdesc.lammps.attach`.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 i-PI: path integrals in one process
 ===================================
 
-i-PI loads :mod:`skdesc.ipi_driver` as a driver of its own kind, so there is no socket. Here four
-beads stand for the quantum nature of each copper atom.
+i-PI loads the file of ``skdesc.ipi_driver`` as a driver of its own kind, without a socket. Here
+four beads stand for the quantum nature of each copper atom.
 """
 
 import subprocess

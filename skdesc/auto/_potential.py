@@ -315,7 +315,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Returns
         -------
         float
-            At most 1. :mod:`skdesc.metrics` has errors per atom and of forces.
+            At most 1. ``skdesc.metrics`` has errors per atom and of forces.
         """
         if y is None:
             y = collect(X).y

@@ -110,7 +110,7 @@ class Jacobian:
         Returns
         -------
         ndarray of shape (n_atoms, 3)
-            dE/dr; :meth:`AtomicFeatures.vjp` gives the same without any Jacobian.
+            dE/dr; :meth:`skdesc.AtomicFeatures.vjp` gives the same without any Jacobian.
         """
         gradient = np.zeros((self.n_atoms, 3))
         weights = np.einsum("if,if->i", g, self.features)

@@ -12,7 +12,7 @@ from skdesc import extract_targets
 from skdesc.datasets import load_carbon_solids
 from skdesc.metrics import make_energy_scorer
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "automl"
 
 
 def example(name):

@@ -11,7 +11,7 @@ import pytest
 from skdesc.datasets import load_organic_molecules
 
 pytest.importorskip("matplotlib")
-EXAMPLE = Path(__file__).parents[2] / "examples" / "plot_data_map.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "many_elements" / "plot_data_map.py"
 
 
 def test_map_for_chemiscope(monkeypatch, tmp_path):

@@ -9,22 +9,22 @@ import numpy as np
 from scipy.stats import loguniform, randint, uniform
 from sklearn.pipeline import Pipeline
 
-from .neighbors import find_pairs
+from .descriptors._auto_parameters import HYDROGEN, LONGEST_PAIR, LengthScales
+from .neighbors import FARTHEST_NEIGHBOR, nearest_distances
 from .structures import as_column, check_structures
 from .utils.validation import is_choice
 
 __all__ = ["suggest_space"]
 
-# a sample of so many atoms tells the distances of a data set
-_MAX_ATOMS = 3000
-# largest cutoff that is looked at, and ever suggested, in angstrom
-_REACH = 8.0
-# neighbors within the shortest and the longest cutoff: a close-packed shell, and about four
-_NEIGHBORS = (12.0, 80.0)
+# ranges around the values that "auto" stands for: multiples of these
+_CUTOFFS, _WIDTHS = (0.72, 1.25), (0.15, 1.15)
+_LARGEST_CUTOFF = 8.0
 # widths of the atomic densities, as fractions of the distance of nearest neighbors
-_WIDTHS = (0.12, 0.35)
+_ATOM_SIGMAS = (0.12, 0.35)
 # a hydrogen is 0.1 angstrom off its place in any molecule; wider than this, it is blurred
-_WIDEST_WITH_H = 0.5
+_WIDEST_WITH_HYDROGEN = 0.5
+# weights by distance beside none: multiples of the scale, and exponents
+_SCALINGS = ((1.0, 2), (0.8, 2), (1.4, 3))
 # descriptors longer than this take more time than they are worth in a search
 _MAX_FEATURES = 6000
 # sparse points: at most a quarter of the environments; beyond some hundreds a search is slow
@@ -51,6 +51,12 @@ class _Integer:
 @dataclass(frozen=True)
 class _Choice:
     values: list
+    # for whom a choice must be a word, a number or None
+    plain: list | None = None
+
+    def words(self):
+        """Choices that any tool can store."""
+        return self.values if self.plain is None else self.plain
 
 
 def suggest_space(
@@ -59,12 +65,11 @@ def suggest_space(
 ):  # fmt: skip
     """Suggest search spaces for a descriptor and a regressor.
 
-    Cutoffs reach from the radius that holds 12 neighbors on average, a close-packed shell (or
-    2.5 times the distance of nearest neighbors, if that is less, but never below 1.5 times), to
-    the radius that holds 80, by the integrated radial distribution function; in molecules, as
-    far as there are atoms.
-    Widths of atomic densities are 0.12 to 0.35 of the typical distance of nearest neighbors,
-    and no more than 0.5 angstrom where there is hydrogen. Numbers of basis functions are
+    Cutoff, its width and the weight by distance vary around what "auto" stands for, see :class:`skdesc.SOAPTransformer`: cutoffs from 0.72 to 1.25 times that,
+    so from 1.6 to 2.75 times the distance of nearest neighbors where there is no hydrogen, and
+    up to 8 angstrom; widths of the cutoff from 0.15 to 1.15 times, but never more than the least
+    cutoff. Widths of atomic densities are 0.12 to 0.35 of the typical distance of nearest
+    neighbors, and no more than 0.5 angstrom where there is hydrogen. Numbers of basis functions are
     limited by the length of the descriptor, which grows with the number of elements. Sparse
     points are up to a quarter of the environments, and at most 500.
 
@@ -97,10 +102,10 @@ def suggest_space(
     >>> from skdesc import suggest_space
     >>> transformer_space, regressor_space = suggest_space([bulk("Cu", cubic=True)])
     >>> sorted(transformer_space)
-    ['soap__atom_sigma', 'soap__cutoff', 'soap__l_max', 'soap__n_max']
+    ['soap__atom_sigma', 'soap__cutoff', 'soap__cutoff_width', 'soap__l_max', 'soap__n_max', 'soap__radial_scaling']
     >>> low, high = transformer_space["soap__cutoff"].support()
     >>> print(f"{low:.1f} to {high:.1f} angstrom")
-    3.8 to 6.2 angstrom
+    4.0 to 7.0 angstrom
     """
     if not is_choice(dialect, *_DIALECTS):
         raise ValueError(f"dialect is {dialect!r}, but must be one of {tuple(_DIALECTS)}")
@@ -126,26 +131,52 @@ def suggest_space(
 
 
 def _transformer_space(structures):
-    sample = _sample(structures)
-    distances = _Distances(sample)
-    nearest = distances.nearest()
-    low, high = _cutoffs(distances, nearest)
-    widest = _WIDTHS[1] * nearest
-    if (structures.numbers == 1).any():
-        widest = min(widest, _WIDEST_WITH_H)
+    lengths = LengthScales.of(structures)
+    suited = lengths.parameters()
+    cutoff, width, nearest = suited["cutoff"], suited["cutoff_width"], _nearest(structures)
+    widest = _ATOM_SIGMAS[1] * nearest
+    if (structures.numbers == HYDROGEN).any():
+        widest = min(widest, _WIDEST_WITH_HYDROGEN)
+    low = min(_CUTOFFS[0] * cutoff, _LARGEST_CUTOFF - 1.0)
+    high = min(_CUTOFFS[1] * cutoff, _LARGEST_CUTOFF)
+    if lengths.longest_pair is not None:
+        low = cutoff * LONGEST_PAIR  # all pairs of the data within
     # in a dimer all directions are alike, and a few l say all there is
-    l_low, l_high = (2, 8) if distances.counts.max(initial=0) > 1 else (0, 4)
+    l_low, l_high = (2, 8) if lengths.longest_pair is None else (0, 4)
     n_high = 10
     n_species = len(np.unique(structures.numbers))
     while n_high > 4 and _length(n_species, n_high, l_high) > _MAX_FEATURES:
         l_high, n_high = (l_high, n_high - 1) if n_high >= l_high else (l_high - 1, n_high)
     return {
-        "cutoff": _Real(low, high),
-        "atom_sigma": _Real(_rounded(_WIDTHS[0] * nearest), _rounded(widest)),
+        "cutoff": _Real(_rounded(low), _rounded(high)),
+        # any width goes with any cutoff
+        "cutoff_width": _Real(_rounded(_WIDTHS[0] * width), _rounded(min(_WIDTHS[1] * width, low))),
+        "atom_sigma": _Real(_rounded(_ATOM_SIGMAS[0] * nearest), _rounded(widest)),
+        "radial_scaling": _Choice(
+            _scalings(lengths, suited["radial_scaling"]), plain=[None, "auto"]
+        ),
         "n_max": _Integer(min(4, n_high - 2), n_high),
         "l_max": _Integer(min(l_low, l_high - 1), l_high),
         "n_channels": _Choice([16, 32, 64, 128]),
     }
+
+
+def _nearest(structures):
+    """Median distance of nearest neighbors, of all elements."""
+    distances = nearest_distances(structures)
+    near = distances[np.isfinite(distances)]
+    if len(near) == 0:
+        raise ValueError(
+            f"no two atoms in X are nearer than {FARTHEST_NEIGHBOR} angstrom, so there is no "
+            "distance to judge by; check units and cells"
+        )
+    return float(np.median(near))
+
+
+def _scalings(lengths, suited):
+    """Weights by distance: none, what "auto" stands for, and some beside it."""
+    rate, scale, _ = suited or (1.0, lengths.typical, 2)
+    return [None, *((rate, _rounded(factor * scale), power) for factor, power in _SCALINGS)]
 
 
 def _regressor_space(structures, forces, virials):
@@ -195,57 +226,6 @@ def _length(n_species, n_max, l_max):
     return channels * (channels + 1) // 2 * (l_max + 1)
 
 
-def _cutoffs(distances, nearest):
-    low, high = (distances.radius_of(count) for count in _NEIGHBORS)
-    # molecules end before a shell is full: up to where there are atoms
-    extent = min(1.1 * distances.largest(), 6.0)
-    high = high if high is not None else max(extent, 2.5 * nearest)
-    low = min(low or np.inf, 2.5 * nearest)
-    high = min(high, _REACH)
-    low = min(max(low, 1.5 * nearest), high - 1.0)
-    return _rounded(max(low, nearest)), _rounded(max(high, nearest + 1.0))
-
-
-class _Distances:
-    """Distances between the atoms of a sample, by center."""
-
-    def __init__(self, structures):
-        n_atoms = len(structures.numbers)
-        pairs = find_pairs(
-            structures, _REACH, np.arange(n_atoms), np.zeros(n_atoms, dtype=np.intp)
-        )
-        self.counts = np.diff(pairs.offsets)
-        self._sorted = np.sort(pairs.distance)
-        if len(self._sorted) == 0:
-            raise ValueError(
-                f"no two atoms in X are nearer than {_REACH} angstrom, so there is no distance to "
-                "judge by; check units and cells"
-            )
-        occupied = np.flatnonzero(self.counts)
-        self._nearest = np.minimum.reduceat(pairs.distance, pairs.offsets[occupied])
-
-    def nearest(self):
-        """Typical distance of nearest neighbors."""
-        return float(np.median(self._nearest))
-
-    def largest(self):
-        """Largest distance but for a few."""
-        return float(np.quantile(self._sorted, 0.99))
-
-    def radius_of(self, count):
-        """Radius within which atoms have so many neighbors on average, None if nowhere."""
-        index = round(count * len(self.counts))
-        return float(self._sorted[index]) if index < len(self._sorted) else None
-
-
-def _sample(structures):
-    """Structures spread evenly over all, with no more atoms than are needed."""
-    mean = len(structures.numbers) / len(structures)
-    count = int(np.clip(_MAX_ATOMS // mean, 1, len(structures)))
-    index = np.unique(np.linspace(0, len(structures) - 1, count).round().astype(np.intp))
-    return structures[index]
-
-
 def _carries_forces(X):
     if hasattr(X, "positions"):
         return False  # Structures keep no results
@@ -271,7 +251,7 @@ def _to_sklearn(name, dimension):
 def _to_optuna(name, dimension):
     distributions = _load("optuna", "optuna").distributions
     if isinstance(dimension, _Choice):
-        return distributions.CategoricalDistribution(dimension.values)
+        return distributions.CategoricalDistribution(dimension.words())
     if isinstance(dimension, _Integer):
         return distributions.IntDistribution(dimension.low, dimension.high)
     return distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
@@ -287,7 +267,7 @@ def _to_ray(name, dimension):
 
 def _to_tune(tune, dimension):
     if isinstance(dimension, _Choice):
-        return tune.choice(dimension.values)
+        return tune.choice(dimension.words())
     if isinstance(dimension, _Integer):
         return tune.randint(dimension.low, dimension.high + 1)
     return (tune.loguniform if dimension.log else tune.uniform)(dimension.low, dimension.high)
@@ -296,7 +276,7 @@ def _to_tune(tune, dimension):
 def _to_skopt(name, dimension):
     space = _load("skopt.space", "scikit-optimize")
     if isinstance(dimension, _Choice):
-        return space.Categorical(dimension.values, name=name)
+        return space.Categorical(dimension.words(), name=name)
     if isinstance(dimension, _Integer):
         return space.Integer(dimension.low, dimension.high, name=name)
     prior = "log-uniform" if dimension.log else "uniform"
@@ -306,7 +286,7 @@ def _to_skopt(name, dimension):
 def _to_configspace(name, dimension):
     package = _load("ConfigSpace", "ConfigSpace")
     if isinstance(dimension, _Choice):
-        return package.Categorical(name, dimension.values)
+        return package.Categorical(name, dimension.words())
     bounds = (dimension.low, dimension.high)
     if isinstance(dimension, _Integer):
         return package.Integer(name, bounds)

@@ -23,7 +23,7 @@ ALLOWED["model_selection"] = {"model_selection", "utils"}
 ALLOWED["auto"] = {
     "auto", "gaussian_process", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
 }  # fmt: skip
-ALLOWED["suggest"] = {"suggest", "neighbors", "structures", "utils"}
+ALLOWED["suggest"] = {"suggest", "descriptors", "neighbors", "structures", "utils"}
 
 
 def imported_stages(path):

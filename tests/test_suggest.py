@@ -21,6 +21,7 @@ from skdesc import (
     suggest_space,
 )
 from skdesc.datasets import load_carbon_dimer, load_carbon_solids, load_organic_molecules
+from skdesc.descriptors._auto_parameters import AUTO_PARAMETERS
 
 CRYSTALS = {"Cu": 2.55, "Si": 2.35, "Fe": 2.48, "Na": 3.66}
 
@@ -107,7 +108,7 @@ def test_names_come_from_the_pipeline():
     pipeline = make_pipeline(SOAPTransformer(), GAPRegressor())
     transformer, regressor = suggest_space(frames, pipeline)
     assert set(transformer) == {
-        f"soaptransformer__{name}" for name in ("cutoff", "atom_sigma", "n_max", "l_max")
+        f"soaptransformer__{name}" for name in (*AUTO_PARAMETERS, "n_max", "l_max")
     }
     assert set(regressor) == {"gapregressor__zeta", "gapregressor__n_sparse",
                               "gapregressor__sigma_energy"}  # fmt: skip

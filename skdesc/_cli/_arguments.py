@@ -20,12 +20,12 @@ class ModelOption(NamedTuple):
 
 
 MODEL_OPTIONS = [
-    ModelOption("--cutoff", "soap", "cutoff", float, 5.0, "radius of environments, A"),
-    ModelOption("--cutoff-width", "soap", "cutoff_width", float, 0.5,
+    ModelOption("--cutoff", "soap", "cutoff", float, "auto", "radius of environments, A"),
+    ModelOption("--cutoff-width", "soap", "cutoff_width", float, "auto",
                 "width over which weights fall to zero, A (cutoff_transition_width)"),
     ModelOption("--n-max", "soap", "n_max", int, 8, "number of radial functions"),
     ModelOption("--l-max", "soap", "l_max", int, 6, "largest angular momentum"),
-    ModelOption("--atom-sigma", "soap", "atom_sigma", float, 0.5, "width of atoms, A"),
+    ModelOption("--atom-sigma", "soap", "atom_sigma", float, "auto", "width of atoms, A"),
     ModelOption("--radial-basis", "soap", "radial_basis", str, "gto",
                 "gto, polynomial, laplacian, or equispaced (as QUIP's, needed for .xml)"),
     ModelOption("--center-weight", "soap", "center_weight", float, 1.0,

@@ -9,10 +9,11 @@ from ..features import AtomicFeatures
 from ..invariants import check_cotangent
 from ..structures import check_structures
 from ..utils.memory import SPARE, check_fits_memory, fits_memory
+from ._auto_parameters import AUTO_PARAMETERS, is_auto, resolve, resolved_attributes
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
 from ._loading import arguments_of_part, check_fitted_parameters, check_fitted_species
-from ._parameters import check_choice, check_density_parameters, check_flag
+from ._parameters import check_choice, check_density_parameters, check_flag, check_lengths
 from ._pooling import pool, pull_back_pooled
 
 
@@ -26,11 +27,15 @@ class DensityTransformer(StructureTransformer):
 
     _unknown_choices = ("error", "ignore")
 
+    _before_they_existed = {"radial_scaling": None}  # parameters that old files lack
+
     def __setstate__(self, state):
         if "_engine" in state:  # the name in files of version 0.1
             state = {**state, "_descriptor": state["_engine"]}
             del state["_engine"]
         super().__setstate__(state)
+        if isinstance(vars(self).get("_descriptor"), self._descriptor_type):
+            self._take_from_descriptor()  # pickles of older versions lack what follows from it
 
     def _check_loaded(self):
         """Check what a file says, and only then build the tables."""
@@ -52,18 +57,26 @@ class DensityTransformer(StructureTransformer):
     def _check_fitted(self, species, parameters):
         """Species and parameters of a fit, by the rules of the constructor's."""
         species = check_fitted_species(species, self.species)
-        return species, check_fitted_parameters(self, parameters)
+        used = check_fitted_parameters(self, parameters)
+        for name in AUTO_PARAMETERS:
+            if is_auto(used[name]):
+                raise ValueError(f"{name} of the fit is 'auto', but must be what it stands for; "
+                                 "fit anew")
+        return species, used
 
     def _take_from_descriptor(self):
         """Set the attributes that follow from the tables."""
         self.species_ = self._descriptor.species
         self.n_features_out_ = self._descriptor.layout.n_features
+        vars(self).update(resolved_attributes(self._descriptor.parameters))
 
     def _fit(self, X):
         """Learn which elements there are, and build the tables."""
         parameters = self._check_parameters()
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         self._learn_species(structures)
+        parameters = resolve(parameters, structures, self.species_)
+        check_lengths(parameters)
         self._descriptor = self._make_descriptor(parameters)
         self._take_from_descriptor()
 

@@ -9,6 +9,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ..density import RADIAL_BASES, make_radial_scaling
 from ..utils.threads import check_n_jobs
+from ._auto_parameters import AUTO_PARAMETERS, is_auto
 
 
 def check_real(name, value, low, closed):
@@ -17,6 +18,14 @@ def check_real(name, value, low, closed):
     if not (good and (value >= low if closed else value > low)):
         rule = "at least" if closed else "above"
         raise ValueError(f"{name} must be a finite number {rule} {low:g}, got {value!r}")
+
+
+def check_real_or_auto(name, value, low, closed):
+    """Refuse anything but "auto" or a finite number above `low`, or at least `low` if `closed`."""
+    if isinstance(value, str) and not is_auto(value):
+        raise ValueError(f"{name} must be a number or 'auto', got {value!r}")
+    if not is_auto(value):
+        check_real(name, value, low, closed)
 
 
 def check_integer(name, value, low, high):
@@ -51,22 +60,39 @@ def check_density_parameters(estimator):
     ValueError
         If one is out of range.
     """
-    for name, closed in (("cutoff", False), ("cutoff_width", True), ("atom_sigma", False),
-                         ("center_weight", True)):
-        check_real(name, getattr(estimator, name), 0.0, closed)
+    check_real("center_weight", estimator.center_weight, 0.0, True)
     check_integer("n_max", estimator.n_max, 1, 64)
     check_integer("l_max", estimator.l_max, 0, 30)
-    cutoff = estimator.cutoff
-    if estimator.cutoff_width > cutoff:
-        raise ValueError(f"cutoff_width={estimator.cutoff_width} must not exceed cutoff={cutoff}")
-    if not 0.005 <= estimator.atom_sigma / cutoff <= 10:
-        raise ValueError(f"atom_sigma={estimator.atom_sigma} must be between 0.005 and 10 times "
-                         f"cutoff={cutoff}; both are in angstrom")
+    check_lengths({name: getattr(estimator, name) for name in AUTO_PARAMETERS})
     basis = estimator.radial_basis
     if not (callable(basis) or isinstance(basis, (np.ndarray, list, tuple))):
         check_choice("radial_basis", basis, tuple(RADIAL_BASES))
-    make_radial_scaling(estimator.radial_scaling)
     check_n_jobs(estimator.n_jobs)
+
+
+def check_lengths(parameters):
+    """Check the lengths of a density, each of which may be "auto".
+
+    Parameters
+    ----------
+    parameters : dict
+        Has `AUTO_PARAMETERS`.
+
+    Raises
+    ------
+    ValueError
+        If one is out of range, or two do not go together.
+    """
+    for name, closed in (("cutoff", False), ("cutoff_width", True), ("atom_sigma", False)):
+        check_real_or_auto(name, parameters[name], 0.0, closed)
+    cutoff, width, atom_sigma, radial_scaling = (parameters[name] for name in AUTO_PARAMETERS)
+    if not (is_auto(cutoff) or is_auto(width)) and width > cutoff:
+        raise ValueError(f"cutoff_width={width} must not exceed cutoff={cutoff}")
+    if not (is_auto(cutoff) or is_auto(atom_sigma)) and not 0.005 <= atom_sigma / cutoff <= 10:
+        raise ValueError(f"atom_sigma={atom_sigma} must be between 0.005 and 10 times "
+                         f"cutoff={cutoff}; both are in angstrom")
+    if not is_auto(radial_scaling):
+        make_radial_scaling(radial_scaling)
 
 
 def check_species(species, unique=True):

@@ -32,16 +32,16 @@ class SOAPTransformer(DensityTransformer):
     species : sequence of int or str, default=None
         Elements the features account for, as symbols or atomic numbers. By default those that
         `fit` finds.
-    cutoff : float, default=5.0
+    cutoff : "auto" or float, default="auto"
         Neighbors within this radius count, in angstrom.
-    cutoff_width : float, default=0.5
+    cutoff_width : "auto" or float, default="auto"
         Width of the region in which the weight of a neighbor falls to zero (shifted cosine), in
         angstrom; 0 is a step.
     n_max : int, default=8
         Number of radial functions.
     l_max : int, default=6
         Largest angular momentum, included.
-    atom_sigma : float, default=0.5
+    atom_sigma : "auto" or float, default="auto"
         Width (standard deviation) of the atomic Gaussians, in angstrom.
     radial_basis : str, callable or array, default="gto"
         Radial functions, made orthonormal with respect to x^2 dx:
@@ -58,7 +58,7 @@ class SOAPTransformer(DensityTransformer):
         - a table of shape (n_max + 1, n_points), or (l_max + 1, n_max + 1, n_points): radii
           that ascend from 0, then the functions there. Splines are laid between the points;
           beyond the last all functions are zero.
-    radial_scaling : None, tuple or dict, default=None
+    radial_scaling : "auto", None, tuple or dict, default="auto"
         A further weight of neighbors by their distance: ``(rate, scale, exponent)``, or a dict
         of these, gives rate / (rate + (r / scale)^exponent) ([4]_); the functions of
         dscribe are ``{"function": "pow", "c", "d", "r0", "m"}``, c / (d + (r / r0)^m);
@@ -97,6 +97,10 @@ class SOAPTransformer(DensityTransformer):
     ----------
     species_ : ndarray of shape (n_species,)
         Atomic numbers, ascending.
+    cutoff_, cutoff_width_, atom_sigma_ : float
+        In angstrom: those given, or what "auto" stands for, see the notes.
+    radial_scaling_ : None, tuple or dict
+        The same, of the weight by distance.
     n_features_out_ : int
         Number of features.
 
@@ -110,6 +114,28 @@ class SOAPTransformer(DensityTransformer):
 
     Notes
     -----
+    "auto" is resolved in `fit`. With d the median distance of nearest neighbors, in angstrom:
+
+    =========================================  ==============  ============  ==========  ===========
+    structures                                 cutoff          cutoff_width  atom_sigma  scaling
+    =========================================  ==============  ============  ==========  ===========
+    all but those below                        2.2 d           0.6 cutoff    0.18 d      (1, d, 2)
+    a tenth or more have hydrogen beside       2.2 d, but      0.6 cutoff    0.3         (1, 1.8, 2)
+    other elements; d is among these others    4 to 5
+    ten elements or more, without hydrogen     2.0 d           0.2 cutoff    0.18 d      None
+    none has more than two atoms               2.2 d, or 1.25  0.1 cutoff    0.25 d      None
+                                               longest pairs
+    =========================================  ==============  ============  ==========  ===========
+
+    d is rounded to a few per cent, isolated atoms do not count, and if there are no others, d is
+    twice the median covalent radius. What is given as a number stays, and the width goes with it.
+
+    Targets play no role. Searches of this package describe all structures at once, so that all
+    folds, and the final fit, use what "auto" means for all of them. scikit-learn's
+    ``cross_validate`` and searches fit the descriptor to each training part; as d is rounded, the
+    parameters are mostly the same. Where they must be, give the numbers that a first fit has
+    found: ``soap.set_params(cutoff=soap.cutoff_, ...)``.
+
     Memory of features that nobody refers to any more, one block of at most 256 MB, is kept for
     the next :meth:`transform`: writing to fresh memory can take longer than computing.
 
@@ -136,8 +162,8 @@ class SOAPTransformer(DensityTransformer):
     _memory_remedy = "lower n_max or l_max, use compression"
 
     def __init__(
-        self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
-        radial_basis="gto", radial_scaling=None, center_weight=1.0, compression=None,
+        self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
+        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0, compression=None,
         normalize=True, pooling=None, centers=None, handle_unknown="error", dtype="float64",
         n_jobs=None,
     ):  # fmt: skip

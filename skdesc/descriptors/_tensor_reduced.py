@@ -46,15 +46,15 @@ class TensorReducedTransformer(DensityTransformer):
     species : sequence of int or str, default=None
         Elements the features account for, as symbols or atomic numbers. By default those that
         `fit` finds.
-    cutoff, cutoff_width : float, default=5.0 and 0.5
+    cutoff, cutoff_width : "auto" or float, default="auto"
         As for :class:`SOAPTransformer`.
     n_max, l_max : int, default=8 and 6
         As for :class:`SOAPTransformer`.
-    atom_sigma : float, default=0.5
+    atom_sigma : "auto" or float, default="auto"
         As for :class:`SOAPTransformer`.
     radial_basis : str, callable or array, default="gto"
         As for :class:`SOAPTransformer`.
-    radial_scaling : None, tuple or dict, default=None
+    radial_scaling : "auto", None, tuple or dict, default="auto"
         As for :class:`SOAPTransformer`.
     center_weight : float, default=1.0
         As for :class:`SOAPTransformer`.
@@ -117,6 +117,8 @@ class TensorReducedTransformer(DensityTransformer):
         With ``weights="learned"``: root mean square errors per atom, "train" and "validation",
         of every iteration; where forces are learned, their errors, "train_forces" and
         "validation_forces".
+    cutoff_, cutoff_width_, atom_sigma_, radial_scaling_ : object
+        As for :class:`SOAPTransformer`.
     n_features_out_ : int
         Number of features.
 
@@ -169,8 +171,8 @@ class TensorReducedTransformer(DensityTransformer):
     _memory_remedy = "lower n_channels, correlation_order or l_max"
 
     def __init__(
-        self, species=None, *, cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
-        radial_basis="gto", radial_scaling=None, center_weight=1.0, n_channels=64,
+        self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
+        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0, n_channels=64,
         correlation_order=2, orders=None, scheme="sketch", reduce=("species", "radial"),
         weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
         pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,

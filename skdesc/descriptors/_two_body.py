@@ -22,6 +22,7 @@ from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
 from ..utils.threads import check_n_jobs, effective_n_threads
 from ..utils.validation import is_choice
+from ._auto_parameters import is_auto, resolve
 from ._base import StructureTransformer
 from ._loading import arguments_of_part, check_fitted_species, same
 
@@ -265,9 +266,9 @@ class TwoBodyTransformer(StructureTransformer):
     species : sequence of int or str, default=None
         Elements the features account for, as symbols or atomic numbers. By default those that
         `fit` finds.
-    cutoff : float, default=5.0
-        Neighbors within this radius count, in angstrom.
-    cutoff_width : float, default=1.0
+    cutoff : "auto" or float, default="auto"
+        Neighbors within this radius count, in angstrom; "auto" as for :class:`SOAPTransformer`.
+    cutoff_width : "auto" or float, default="auto"
         Width of the region in which the weight of a neighbor falls to zero (shifted cosine), in
         angstrom.
     n_gaussians : int, default=20
@@ -287,6 +288,8 @@ class TwoBodyTransformer(StructureTransformer):
     ----------
     species_ : ndarray of shape (n_species,)
         Atomic numbers, ascending.
+    cutoff_, cutoff_width_ : float
+        In angstrom: those given, or what "auto" stands for.
     n_features_out_ : int
         Number of features.
 
@@ -299,8 +302,8 @@ class TwoBodyTransformer(StructureTransformer):
     """
 
     def __init__(
-        self, species=None, *, cutoff=5.0, cutoff_width=1.0, n_gaussians=20, shortest=0.5,
-        gaussian_width=None, pooling=None, n_jobs=None,
+        self, species=None, *, cutoff="auto", cutoff_width="auto", n_gaussians=20,
+        shortest=0.5, gaussian_width=None, pooling=None, n_jobs=None,
     ):  # fmt: skip
         self.species = species
         self.cutoff = cutoff
@@ -316,16 +319,31 @@ class TwoBodyTransformer(StructureTransformer):
         self._check_parameters()
         structures = check_structures(X)
         self._learn_species(structures)
-        self._descriptor = self._make_descriptor(self.species_)
-        self.n_features_out_ = self._descriptor.n_features
+        given = {"cutoff": self.cutoff, "cutoff_width": self.cutoff_width}
+        lengths = resolve(given, structures, self.species_)
+        if is_auto(self.cutoff):  # the Gaussians begin at the shortest distance
+            lengths["cutoff"] = max(lengths["cutoff"], 2.0 * self.shortest)
+        self._descriptor = self._make_descriptor(self.species_, **lengths)
+        self._take_from_descriptor()
 
-    def _make_descriptor(self, species):
+    def _make_descriptor(self, species, cutoff, cutoff_width):
         """Place the Gaussians."""
-        nodes = np.linspace(self.shortest, self.cutoff, self.n_gaussians)
+        nodes = np.linspace(self.shortest, cutoff, self.n_gaussians)
         width = self.gaussian_width or nodes[1] - nodes[0]
         return TwoBodyDescriptor(
-            species, float(self.cutoff), float(self.cutoff_width), float(width), nodes, self.n_jobs
+            species, float(cutoff), float(cutoff_width), float(width), nodes, self.n_jobs
         )
+
+    def _take_from_descriptor(self):
+        """Set the attributes that follow from the descriptor."""
+        descriptor = self._descriptor
+        self.species_, self.n_features_out_ = descriptor.species, descriptor.n_features
+        self.cutoff_, self.cutoff_width_ = descriptor.cutoff, descriptor.cutoff_width
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if isinstance(vars(self).get("_descriptor"), TwoBodyDescriptor):
+            self._take_from_descriptor()  # pickles of older versions lack what follows from it
 
     def _check_loaded(self):
         """Check what a file says, and make the descriptor again."""
@@ -334,8 +352,7 @@ class TwoBodyTransformer(StructureTransformer):
             self._check_parameters()
             return
         self._descriptor = self._check_fitted(fitted)
-        self.species_ = self._descriptor.species
-        self.n_features_out_ = self._descriptor.n_features
+        self._take_from_descriptor()
 
     def _check_saved(self):
         """Refuse parameters that were changed after the fit, before they are saved."""
@@ -349,7 +366,11 @@ class TwoBodyTransformer(StructureTransformer):
             raise ValueError(f"_descriptor has {sorted(fitted)}, but must have {sorted(names)}; "
                              "fit anew")
         self._check_parameters()
-        descriptor = self._make_descriptor(check_fitted_species(fitted["species"], self.species))
+        lengths = {"cutoff": self.cutoff, "cutoff_width": self.cutoff_width}
+        lengths |= {name: fitted[name] for name, value in lengths.items() if is_auto(value)}
+        type(self)(**{**self.get_params(deep=False), **lengths})._check_parameters()
+        species = check_fitted_species(fitted["species"], self.species)
+        descriptor = self._make_descriptor(species, **lengths)
         for name in names - {"n_jobs"}:
             if not same(getattr(descriptor, name), fitted[name]):
                 raise ValueError(f"{name} of the fit is {fitted[name]!s:.200}, but must be "
@@ -410,21 +431,23 @@ class TwoBodyTransformer(StructureTransformer):
 
     def _check_parameters(self):
         check_n_jobs(self.n_jobs)
+        lengths = ("cutoff", "cutoff_width")
+        cutoff = np.inf if is_auto(self.cutoff) else self.cutoff
         rules = {
-            "cutoff": (Real, 0.0, np.inf), "cutoff_width": (Real, 0.0, self.cutoff),
-            "n_gaussians": (Integral, 1, 1000), "shortest": (Real, 0.0, self.cutoff),
+            "cutoff": (Real, 0.0, np.inf), "cutoff_width": (Real, 0.0, cutoff),
+            "n_gaussians": (Integral, 1, 1000), "shortest": (Real, 0.0, cutoff),
             "gaussian_width": (Real, 0.0, np.inf),
         }  # fmt: skip
         for name, (kind, low, high) in rules.items():
             value = getattr(self, name)
-            if name == "gaussian_width" and value is None:
+            if (name == "gaussian_width" and value is None) or (name in lengths and is_auto(value)):
                 continue
             good = isinstance(value, kind) and not isinstance(value, bool)
             if not (good and np.isfinite(value) and low < value <= high):
                 article = "an integer" if kind is Integral else "a number"
                 raise ValueError(f"{name} must be {article} above {low:g} and at most {high:g}, "
                                  f"got {value!r}")
-        if not self.shortest < self.cutoff:
+        if not self.shortest < cutoff:
             raise ValueError(f"shortest is {self.shortest!r}, but the Gaussians reach from there "
                              f"to cutoff={self.cutoff!r}; lower it")
         if not is_choice(self.pooling, None, "mean", "sum"):

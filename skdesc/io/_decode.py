@@ -139,8 +139,8 @@ class Decoder:
         if any(isinstance(value, partial) for value in parameters.values()):
             raise ValueError(f"it has a parameter of {name} that no {name} has")
         try:
-            # parameters that are new since then have their defaults
-            made = cls(**parameters)
+            # parameters that are new since then have the values that they would have had
+            made = cls(**{**getattr(cls, "_before_they_existed", {}), **parameters})
         except TypeError as error:
             raise ValueError(
                 f"{name} of this version does not know all parameters in it ({error})"

@@ -57,7 +57,7 @@ def test_output_as_a_data_frame():
 PARAMETERS = [
     ("cutoff", -1.0, "cutoff must be a finite number above 0, got -1.0"),
     ("cutoff", np.nan, "cutoff must be a finite number"),
-    ("cutoff", "5", "cutoff must be a finite number"),
+    ("cutoff", "5", "cutoff must be a number or 'auto'"),
     ("cutoff_width", -0.1, "cutoff_width must be a finite number at least 0"),
     ("cutoff_width", 9.0, "cutoff_width=9.0 must not exceed cutoff"),
     ("atom_sigma", 0, "atom_sigma must be a finite number above 0"),
@@ -100,7 +100,7 @@ PARAMETERS = [
 def test_parameters_out_of_range(transformer, name, value, match):
     if name == "compression" and transformer is TensorReducedTransformer:
         pytest.skip("has no such parameter")
-    soap = transformer(**{"l_max": 2, name: value})
+    soap = transformer(**{"l_max": 2, "cutoff": 5.0, name: value})
     with pytest.raises(ValueError, match=match):
         soap.fit([molecule("CH4")]).transform([molecule("CH4")])
 

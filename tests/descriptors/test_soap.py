@@ -5,13 +5,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell, molecule
 from helpers.derivatives import assert_second_order, displaced, strained
+from helpers.lengths import LENGTHS
 from helpers.systems import chain, distorted_gaas, skewed_slab, wire, zoo
 from scipy.spatial.transform import Rotation
 
 from skdesc import SOAPTransformer, Structures
 
-SMALL = {"n_max": 5, "l_max": 4, "cutoff": 4.0}
-LARGE = {"n_max": 8, "l_max": 6, "cutoff": 4.5}
+SMALL = LENGTHS | {"n_max": 5, "l_max": 4, "cutoff": 4.0}
+LARGE = LENGTHS | {"n_max": 8, "l_max": 6, "cutoff": 4.5}
 
 
 def values(frames, **parameters):

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from helpers.lengths import LENGTHS
 from helpers.systems import chain, distorted_gaas
 
 from skdesc import SOAPTransformer
 
-SIZES = {"n_max": 4, "l_max": 3, "atom_sigma": 0.4, "normalize": False}
+SIZES = LENGTHS | {"n_max": 4, "l_max": 3, "atom_sigma": 0.4, "normalize": False}
 
 
 def off_diagonal_factors(soap):
@@ -30,7 +31,7 @@ def of_dscribe(frames, weighting=None, compression=None, average="off", **sizes)
 
 
 def of_us(frames, **parameters):
-    soap = SOAPTransformer(**SIZES, cutoff_width=0.0, **parameters).fit(frames)
+    soap = SOAPTransformer(**SIZES | {"cutoff_width": 0.0} | parameters).fit(frames)
     rows = soap.transform(frames)
     return (rows if soap.pooling else rows.values), off_diagonal_factors(soap)
 
@@ -122,7 +123,7 @@ def test_values_and_gradients_of_featomic(frames, scaling):
                   part.values @ sums[pair])
 
     features = SOAPTransformer(
-        **SIZES, cutoff=4.5, radial_scaling=scaling, center_weight=1.7
+        **SIZES | {"cutoff": 4.5, "radial_scaling": scaling, "center_weight": 1.7}
     ).fit_transform(frames)
     s = features.values.sum(axis=0)
     ours, (slopes, strain_slopes) = features.values @ s, features.vjp(
@@ -145,7 +146,8 @@ def test_equispaced_gaussians_of_quip():
     )
     theirs = np.asarray(calculator.calc(atoms)["data"])[:, :-1]
     ours = SOAPTransformer(
-        cutoff=4.2, cutoff_width=0.7, n_max=5, l_max=4, radial_basis="equispaced"
+        **LENGTHS | {"cutoff": 4.2, "cutoff_width": 0.7, "n_max": 5, "l_max": 4},
+        radial_basis="equispaced",
     ).fit_transform([atoms]).values  # fmt: skip
     np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, rtol=0, atol=1e-8)
 

@@ -78,7 +78,9 @@ def test_against_the_definition(atoms, cutoff, relative_width):
     pairs = brute_force(atoms, cutoff)
     assume(pairs.distance.min(initial=9) > 0.2)
     assume(np.abs(pairs.distance - cutoff).min(initial=9) > 1e-6)
-    soap = SOAPTransformer(**SIZES, cutoff=cutoff, cutoff_width=width, normalize=False)
+    soap = SOAPTransformer(
+        **SIZES, cutoff=cutoff, cutoff_width=width, radial_scaling=None, normalize=False
+    )
     rows = soap.fit_transform([atoms]).values
     expected = kernels_by_definition(atoms, pairs, cutoff, width)
     np.testing.assert_allclose(rows @ rows.T, expected, rtol=0, atol=1e-8 * expected.max())
@@ -132,7 +134,9 @@ def test_an_atom_crosses_the_cutoff(atoms, width):
     distances = distances[distances > 2.0]
     assume(distances.size)
     cutoff = float(distances[0])
-    soap = SOAPTransformer(**SIZES, cutoff=cutoff, cutoff_width=width, normalize=False)
+    soap = SOAPTransformer(
+        **SIZES, cutoff=cutoff, cutoff_width=width, radial_scaling=None, normalize=False
+    )
     soap.fit([atoms])
     here = Structures.from_atoms([atoms])
     step = 1e-6

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from helpers.derivatives import assert_second_order, displaced, strained
+from helpers.lengths import LENGTHS
 from helpers.systems import chain, distorted_gaas, skewed_slab, wire, zoo
 
 from skdesc import SOAPTransformer, TensorReducedTransformer
@@ -17,7 +18,9 @@ from skdesc.invariants import _tensor_reduced_reference as twin
 from skdesc.neighbors import find_pairs
 from skdesc.structures import Structures
 
-SMALL = {"cutoff": 3.7, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0}
+SMALL = LENGTHS | {
+    "cutoff": 3.7, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0,
+}  # fmt: skip
 
 VARIANTS = {
     "order 1": {"correlation_order": 1},

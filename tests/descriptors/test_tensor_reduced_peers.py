@@ -61,6 +61,7 @@ def test_same_as_quippy_with_its_weights(name, symmetric):
     weights = [[drawn_by_quip(z, t, n_max, n_channels) for z in species] for t in factors]
     ours = TensorReducedTransformer(
         species, cutoff=cutoff, cutoff_width=0.6, n_max=n_max, l_max=l_max, atom_sigma=0.5,
+        radial_scaling=None,
         radial_basis="equispaced", n_channels=n_channels, weights=np.array(weights),
         scheme="decomposition" if symmetric else "sketch",
     ).fit_transform([atoms]).values  # fmt: skip

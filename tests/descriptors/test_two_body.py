@@ -13,7 +13,7 @@ from sklearn.utils import estimator_checks
 
 from skdesc import TwoBodyTransformer
 
-SMALL = {"cutoff": 3.5, "n_gaussians": 7, "shortest": 0.8}
+SMALL = {"cutoff": 3.5, "cutoff_width": 1.0, "n_gaussians": 7, "shortest": 0.8}
 
 
 @pytest.fixture(scope="module")
@@ -141,4 +141,4 @@ def test_checks_of_scikit_learn_without_arrays(name):
 ])  # fmt: skip
 def test_bad_input(name, value, match):
     with pytest.raises(ValueError, match=match):
-        TwoBodyTransformer(**{name: value}).fit_transform([molecule("CH4")])
+        TwoBodyTransformer(**{"cutoff": 5.0, name: value}).fit_transform([molecule("CH4")])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from helpers.lengths import LENGTHS
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor, SOAPTransformer, extract_targets
@@ -30,7 +31,7 @@ def fit_potential(frames=None, *, n_sparse=20, baseline=None, zeta=2, sigma_forc
     """Small potential."""
     frames = crystals(8) if frames is None else frames
     y, targets = extract_targets(frames)
-    soap = {"n_max": 4, "l_max": 3, "cutoff": 4.2, "cutoff_width": 1.0} | soap
+    soap = LENGTHS | {"n_max": 4, "l_max": 3, "cutoff": 4.2, "cutoff_width": 1.0} | soap
     pipeline = make_pipeline(
         SOAPTransformer(**soap),
         GAPRegressor(

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.stress import full_3x3_to_voigt_6_stress
+from helpers.lengths import LENGTHS
 from helpers.potentials import crystals, everything, fit_potential
 from helpers.quip import evaluate, gap_fit
 from sklearn.decomposition import PCA
@@ -86,7 +87,7 @@ MINIMAL = """<ex>
 def in_their_order(atoms, order, **parameters):
     """Our features of all atoms as QUIP packs them."""
     soap = SOAPTransformer(
-        order, cutoff=4.0, n_max=2, l_max=1, atom_sigma=0.5, cutoff_width=0.5, **parameters
+        order, **LENGTHS, cutoff=4.0, n_max=2, l_max=1, **parameters
     )
     values = soap.fit_transform([atoms]).values
     packed = np.zeros((len(values), n_elements(len(order), 2, 1)))
@@ -124,6 +125,16 @@ def test_descriptor_of_water(case):
 def test_every_place_is_taken_once(order):
     found = np.sort(places(order, 3, 2))
     np.testing.assert_array_equal(found, np.arange(n_elements(len(order), 3, 2) - 1))
+
+
+def test_lengths_that_fit_has_found_are_written(tmp_path):
+    frames = crystals(4)
+    lengths = dict.fromkeys(("cutoff", "cutoff_width", "atom_sigma", "radial_scaling"), "auto")
+    model = fit_potential(frames, radial_basis="equispaced", n_sparse=5, **lengths)
+    write_quip_xml(model, tmp_path / "auto.xml")
+    again = read_quip_xml(tmp_path / "auto.xml")
+    assert again[0].cutoff == model[0].cutoff_
+    np.testing.assert_allclose(again.predict(frames), model.predict(frames), atol=1e-10)
 
 
 def test_the_minimal_file(tmp_path):

@@ -17,7 +17,7 @@ from .utils.validation import is_choice
 __all__ = ["suggest_space"]
 
 # ranges around the values that "auto" stands for: multiples of these
-_CUTOFFS, _WIDTHS = (0.72, 1.25), (0.15, 1.15)
+_CUTOFFS, _WIDTHS = (0.72, 1.1), (0.15, 1.15)
 _LARGEST_CUTOFF = 8.0
 # widths of the atomic densities, as fractions of the distance of nearest neighbors
 _ATOM_SIGMAS = (0.12, 0.35)
@@ -65,8 +65,8 @@ def suggest_space(
 ):  # fmt: skip
     """Suggest search spaces for a descriptor and a regressor.
 
-    Cutoff, its width and the weight by distance vary around what "auto" stands for, see :class:`skdesc.SOAPTransformer`: cutoffs from 0.72 to 1.25 times that,
-    so from 1.6 to 2.75 times the distance of nearest neighbors where there is no hydrogen, and
+    Cutoff, its width and the weight by distance vary around what "auto" stands for, see :class:`skdesc.SOAPTransformer`: cutoffs from 0.72 to 1.1 times that,
+    so from 1.6 to 2.4 times the distance of nearest neighbors where there is no hydrogen, and
     up to 8 angstrom; widths of the cutoff from 0.15 to 1.15 times, but never more than the least
     cutoff. Widths of atomic densities are 0.12 to 0.35 of the typical distance of nearest
     neighbors, and no more than 0.5 angstrom where there is hydrogen. Numbers of basis functions are
@@ -105,7 +105,7 @@ def suggest_space(
     ['soap__atom_sigma', 'soap__cutoff', 'soap__cutoff_width', 'soap__l_max', 'soap__n_max', 'soap__radial_scaling']
     >>> low, high = transformer_space["soap__cutoff"].support()
     >>> print(f"{low:.1f} to {high:.1f} angstrom")
-    4.0 to 7.0 angstrom
+    4.0 to 6.2 angstrom
     """
     if not is_choice(dialect, *_DIALECTS):
         raise ValueError(f"dialect is {dialect!r}, but must be one of {tuple(_DIALECTS)}")

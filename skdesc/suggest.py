@@ -65,13 +65,14 @@ def suggest_space(
 ):  # fmt: skip
     """Suggest search spaces for a descriptor and a regressor.
 
-    Cutoff, its width and the weight by distance vary around what "auto" stands for, see :class:`skdesc.SOAPTransformer`: cutoffs from 0.72 to 1.1 times that,
-    so from 1.6 to 2.4 times the distance of nearest neighbors where there is no hydrogen, and
-    up to 8 angstrom; widths of the cutoff from 0.15 to 1.15 times, but never more than the least
-    cutoff. Widths of atomic densities are 0.12 to 0.35 of the typical distance of nearest
-    neighbors, and no more than 0.5 angstrom where there is hydrogen. Numbers of basis functions are
-    limited by the length of the descriptor, which grows with the number of elements. Sparse
-    points are up to a quarter of the environments, and at most 500.
+    Cutoff, its width and the weight by distance vary around what "auto" stands for, see
+    :class:`skdesc.SOAPTransformer`: cutoffs from 0.72 to 1.1 times that, so from 1.6 to 2.4 times
+    the distance of nearest neighbors where there is no hydrogen, and up to 8 angstrom; widths of
+    the cutoff from 0.15 to 1.15 times, but never more than the least cutoff. Widths of atomic
+    densities are 0.12 to 0.35 of the typical distance of nearest neighbors, and no more than 0.5
+    angstrom where there is hydrogen. Numbers of basis functions are limited by the length of the
+    descriptor, which grows with the number of elements. Sparse points are up to a quarter of the
+    environments, and at most 500.
 
     Parameters
     ----------
@@ -101,8 +102,8 @@ def suggest_space(
     >>> from ase.build import bulk
     >>> from skdesc import suggest_space
     >>> transformer_space, regressor_space = suggest_space([bulk("Cu", cubic=True)])
-    >>> sorted(transformer_space)
-    ['soap__atom_sigma', 'soap__cutoff', 'soap__cutoff_width', 'soap__l_max', 'soap__n_max', 'soap__radial_scaling']
+    >>> list(transformer_space)[:3]
+    ['soap__cutoff', 'soap__cutoff_width', 'soap__atom_sigma']
     >>> low, high = transformer_space["soap__cutoff"].support()
     >>> print(f"{low:.1f} to {high:.1f} angstrom")
     4.0 to 6.2 angstrom

@@ -163,9 +163,9 @@ class SOAPTransformer(DensityTransformer):
 
     def __init__(
         self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
-        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0, compression=None,
-        normalize=True, pooling=None, centers=None, handle_unknown="error", dtype="float64",
-        n_jobs=None,
+        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0,
+        compression=None, normalize=True, pooling=None, centers=None, handle_unknown="error",
+        dtype="float64", n_jobs=None,
     ):  # fmt: skip
         self.species = species
         self.cutoff = cutoff

@@ -117,7 +117,7 @@ def test_pairs_reach_as_far_as_the_data():
 def test_hydrogen_counts_where_it_is_common():
     solids = crystals(count=19)
     hydride = bulk("Cu", cubic=True) + Atoms("H", [[1.8, 1.8, 1.8]])
-    few, many = solids + [hydride], solids[:5] + [hydride]
+    few, many = [*solids, hydride], [*solids[:5], hydride]
     assert found(SOAPTransformer(**SMALL).fit(few)) == found(SOAPTransformer(**SMALL).fit(solids))
     assert SOAPTransformer(**SMALL).fit(many).atom_sigma_ == 0.3
     left_out = SOAPTransformer(["Cu"], handle_unknown="ignore", **SMALL).fit(many)

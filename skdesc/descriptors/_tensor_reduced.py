@@ -173,7 +173,8 @@ class TensorReducedTransformer(DensityTransformer):
     def __init__(
         self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
         atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0,
-        n_channels=64, correlation_order=2, orders=None, scheme="sketch", reduce=("species", "radial"),
+        n_channels=64, correlation_order=2, orders=None, scheme="sketch",
+        reduce=("species", "radial"),
         weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
         pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,
     ):  # fmt: skip

@@ -26,6 +26,8 @@ _FEW_POINTS, _MORE = 160, 2.5
 # swarm among them; for a final fit
 _FOR_DEFAULT, _FOR_COMPARISON, _FOR_FINAL = 0.45, 0.4, 0.8
 _FOR_SMALL_FITS, _FOR_SWARM = 0.15, 0.3
+# predicted times may be exceeded by so much, and a fit may end so much later than its budget
+_SAFETY, _LATE = 1.4, 0.08
 # a swarm makes many fits at once before it looks at the time
 _SWARM_FITS = 30
 # evaluations of noise that a final fit is given time for
@@ -431,7 +433,7 @@ class Search:
     def _may_spend(self, seconds: float) -> bool:
         """Whether the best so far can still learn all data after so many seconds."""
         reserved = self.finish_time(self.best().trial) if self.results else 0.0
-        return seconds + reserved <= self.clock.left
+        return _SAFETY * (seconds + reserved) <= self.clock.left
 
     def _rest(self, size: Size, split, n_points: int) -> Size:
         """Size of what is left to be learned after a fit to part of the data."""
@@ -482,7 +484,8 @@ def finish(search: Search, best: Result):
         That its predictions may have visible rounding errors.
     """
     trial = best.trial
-    if search.clock.left < 0.5 * search.finish_time(trial) or search.is_interrupted:
+    is_late = search.finish_time(trial) > search.clock.left + _LATE * search.clock.budget
+    if is_late or search.is_interrupted:
         return best.pipeline, False, []
     if trial.noise != best.noise:
         quietly(trial.solve, best.noise)

@@ -30,3 +30,7 @@ class UncertainStructureError(RuntimeError):
 
     def __reduce__(self):
         return type(self), (*self.args, self.atoms)
+
+
+class TimeBudgetWarning(UserWarning):
+    """There was not enough time for all that a search should do."""

@@ -11,6 +11,9 @@ import pytest
 
 import skdesc
 
+# how far a search gets depends on the machine
+pytestmark = pytest.mark.filterwarnings("ignore::skdesc.exceptions.TimeBudgetWarning")
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("[!_]*/*.md"))]

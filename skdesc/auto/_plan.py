@@ -120,6 +120,7 @@ class Search:
         self.warnings: list = []
         self.is_interrupted = False
         self._rate = decomposition_rate()
+        self._seconds_of_default = 0.0
         # what candidates are made for; nothing of it is held back
         self.training = data.take(split[0][0])
         self._levels = self._make_levels()
@@ -193,6 +194,7 @@ class Search:
         trial = self._trial(candidate, 0, self._levels[0])
         if trial is None:
             return
+        self._seconds_of_default = trial.seconds
         split = self._affordable_part(trial)
         if len(split[0][0]) > len(trial.learned):
             trial = self._trial(candidate, 0, split) or trial
@@ -234,9 +236,10 @@ class Search:
     def _small_fits(self, candidates, end: float) -> list[Trial]:
         """Fits to the smallest part of the data, as long as there is time."""
         trials: list[Trial] = []
-        longest = 0.0
+        # the default takes about as long as one of these
+        longest = self._seconds_of_default
         for candidate in candidates:
-            if trials and (self.clock.elapsed + longest > end or not self._may_spend(longest)):
+            if self.clock.elapsed + longest > end or not self._may_spend(longest):
                 break
             trial = self._trial(candidate, _FEW_POINTS, self._levels[0])
             if trial is not None:

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ..exceptions import TimeBudgetWarning
 from ..gaussian_process._diagnostics import warn_of_forces
 from ..gaussian_process._label_checks import warn_of_missing_energies
 from ..utils.files import replace_file
@@ -167,6 +168,14 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         TypeError, ValueError
             If structures, targets or parameters are not what they must be, or no candidate
             could be fitted.
+
+        Warns
+        -----
+        TimeBudgetWarning
+            If the default pipeline could learn from part of the data only, or there was no time
+            to learn what was held back.
+        SuspiciousTargetsWarning
+            If energies are missing, or forces or virials look wrong.
         """
         self._check_parameters()
         clock = Clock(float(self.time_budget))
@@ -255,7 +264,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
                 f"time_budget is {search.clock.budget:g} s, but must be longer for the default "
                 f"pipeline to learn from all data: it was compared after learning from "
                 f"{100 * share:.0f} %; raise time_budget",
-                UserWarning,
+                TimeBudgetWarning,
                 stacklevel=2,
             )
         if not self.has_learned_all_:
@@ -265,7 +274,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             warnings.warn(
                 f"{reason}, so the potential has not learned from all structures; fit pipeline_ "
                 "to all of them, or raise time_budget",
-                UserWarning,
+                TimeBudgetWarning,
                 stacklevel=2,
             )
 

@@ -16,7 +16,7 @@ from skdesc import AutoPotential, GAPRegressor, SOAPTransformer, extract_targets
 from skdesc.auto import _plan
 from skdesc.auto._trial import Trial
 from skdesc.calculator import SkdescCalculator
-from skdesc.exceptions import SuspiciousTargetsWarning
+from skdesc.exceptions import SuspiciousTargetsWarning, TimeBudgetWarning
 from skdesc.io import load, save
 
 QUANTITIES = ("energy", "forces", "virials")
@@ -167,7 +167,7 @@ def test_interrupt_returns_the_best_so_far(frames, few_candidates, monkeypatch):
 
     original = Trial.fit
     monkeypatch.setattr(Trial, "fit", fit)
-    with pytest.warns(UserWarning, match="the fit was interrupted"):
+    with pytest.warns(TimeBudgetWarning, match="the fit was interrupted"):
         auto = AutoPotential(time_budget=20, random_state=0).fit(frames)
     assert len(calls) == 3
     assert np.isfinite(auto.predict(frames)).all()
@@ -271,7 +271,7 @@ def test_equal_seeds_give_equal_models(few_candidates):
 def test_short_budgets_are_admitted(few_candidates, monkeypatch):
     monkeypatch.setattr(_plan, "_LEVEL_ATOMS", (24,))
     monkeypatch.setattr(_plan.Search, "_affordable_part", lambda self, trial: self._thinned(7))
-    with pytest.warns(UserWarning, match="it was compared after learning from 1[0-9] %"):
+    with pytest.warns(TimeBudgetWarning, match="it was compared after learning from 1[0-9] %"):
         AutoPotential(time_budget=20, random_state=0).fit(crystals(70))
 
 

@@ -24,7 +24,7 @@ from .descriptors import (
 )
 from .gaussian_process import GAPRegressor
 from .gaussian_process._baseline import evaluate_baseline
-from .gaussian_process._environments import check_environments
+from .gaussian_process._inputs import check_environments
 from .structures import check_structures
 from .utils.blas import threads
 

@@ -19,7 +19,6 @@ done. Needs ``dask``, which is imported when called.
 
 from __future__ import annotations
 
-import copy
 import pkgutil
 import sys
 from contextlib import nullcontext
@@ -32,9 +31,9 @@ from sklearn.utils import check_random_state
 
 from . import __version__
 from .gaussian_process import GAPRegressor
-from .gaussian_process._environments import check_environments
+from .gaussian_process._accumulation import Accumulator
+from .gaussian_process._inputs import check_environments
 from .gaussian_process._parameters import check_parameters
-from .gaussian_process._training import Training
 from .model_selection._evaluation import count_stateless_steps
 from .structures import Structures, as_column, check_structures, extract_targets
 from .utils.blas import threads
@@ -104,7 +103,7 @@ def fit(pipeline, partitions, *, n_sample=2000, random_state=None):
     check_workers()
     with _scheduler(dask):
         leading, regressor, training, seen = _run(pipeline, parts, n_sample, rng, dask)
-    training.data, training.atom_energies = seen
+    training.observations, training.atom_energies = seen
     regressor._solve(training)
     pipeline.steps = [*leading.steps, (pipeline.steps[-1][0], regressor)]
     return pipeline
@@ -320,7 +319,7 @@ def _start(pipeline, samples):
     leading, regressor = pipeline[:-1], pipeline[-1]
     environments = check_environments(leading.fit_transform(frames), regressor, reset=True)
     with threads(regressor.n_jobs):
-        training = Training(environments, regressor, kinds)
+        training = Accumulator.start(environments, regressor, kinds)
     return leading, regressor, training
 
 
@@ -330,13 +329,13 @@ def _see(template, partition, index):
     training = training.empty()
     with _Partition(index):
         X, y, metadata = _unpack(partition)
-        regressor._see(training, leading.transform(X), y, **metadata)
-    return training.data, training.atom_energies
+        regressor._check_and_accumulate(training, leading.transform(X), y, **metadata)
+    return training.observations, training.atom_energies
 
 
 def _merge(first, second):
     """Triangles of two sets of triangles, which stay as they are: a task may be repeated."""
-    data, atom_energies = copy.deepcopy(first)
-    data.merge(second[0])
+    observations, atom_energies = (part.copy() for part in first)
+    observations.merge(second[0])
     atom_energies.merge(second[1])
-    return data, atom_energies
+    return observations, atom_energies

@@ -17,7 +17,11 @@ ALLOWED = {stage: {*ORDER[: index + 1], "exceptions"} for index, stage in enumer
 ALLOWED["neighbors"] -= {"features"}
 ALLOWED["density"] -= {"features"}
 ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
-ALLOWED["gaussian_process"] = {"gaussian_process", "features", "structures", "utils", "exceptions"}
+# linear algebra knows neither atoms nor estimators, see below
+ALLOWED["least_squares"] = {"least_squares", "utils", "exceptions"}
+ALLOWED["gaussian_process"] = {
+    "gaussian_process", "least_squares", "features", "structures", "utils", "exceptions",
+}  # fmt: skip
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
@@ -66,6 +70,42 @@ def test_private_names_of_scikit_learn_are_imported_in_one_place():
                 names = [*node.module.split("."), *(alias.name for alias in node.names)]
                 private = [name for name in names if name.startswith("_")]
                 assert not private, f"{path.name} imports {private} of scikit-learn"
+
+
+def imported_libraries(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split(".")[0]
+
+
+def test_linear_algebra_needs_numpy_and_scipy_alone():
+    for path in PACKAGE.joinpath("least_squares").glob("*.py"):
+        others = set(imported_libraries(path)) - set(sys.stdlib_module_names) - {"numpy", "scipy"}
+        assert not others, f"{path.name} imports {others}"
+
+
+def levels(stage):
+    """Length of the longest chain of imports that ends at each module of a stage."""
+    imports = {}
+    for path in PACKAGE.joinpath(stage).glob("_[a-z]*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports[path.stem] = {
+            node.module for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
+        }  # fmt: skip
+
+    def level(name):
+        return 1 + max((level(other) for other in imports[name]), default=0)
+
+    return {name: level(name) for name in imports}
+
+
+def test_modules_of_the_gaussian_process():
+    found = levels("gaussian_process")
+    assert len(found) <= 16, sorted(found)
+    assert max(found.values()) <= 7, found
 
 
 def test_public_names():

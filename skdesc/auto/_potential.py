@@ -14,8 +14,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import TimeBudgetWarning
-from ..gaussian_process._diagnostics import warn_of_forces
-from ..gaussian_process._label_checks import warn_of_missing_energies
+from ..gaussian_process._label_checks import warn_of_forces, warn_of_missing_energies
+from ..structures._target_checks import flatten_forces
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
 from ._candidates import default_candidate
@@ -194,7 +194,9 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         data = collect(X, y, **metadata)
         rng = check_random_state(self.random_state)
         warn_of_missing_energies(data.y)
-        warn_of_forces(data.forces)
+        if data.forces is not None:
+            offsets = np.concatenate([[0], np.cumsum(data.n_atoms)])
+            warn_of_forces(flatten_forces(data.forces, data.n_atoms), offsets)
         split = make_split(data, rng) if len(data) >= FEWEST else []
         seed = int(rng.randint(2**31 - 1))
         if not split:

@@ -1,11 +1,80 @@
-"""The covariance of two environments, (p . p')^zeta, as a function of the dot product."""
+"""Covariances of two environments as functions of the dot product of their features."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 
-def power(base, exponent):
+@dataclass(frozen=True)
+class Covariance:
+    r"""Powers of dot products, :math:`(p \cdot p')^\zeta`.
+
+    All that the process needs to know of its covariance is here: another one derives from this
+    class and has other methods.
+
+    Parameters
+    ----------
+    zeta : float
+        Exponent, at least 1. With other than integer exponents, negative dot products count as
+        0: they have no real power.
+    """
+
+    zeta: float
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether unit vectors as sparse points represent it completely."""
+        return self.zeta == 1
+
+    def value(self, dot: np.ndarray) -> np.ndarray:
+        """Covariances of environments with given dot products, for a scale of energies of 1."""
+        # the same digits as with the slope
+        return power(dot, self.zeta - 1.0) * dot
+
+    def value_and_slope(self, dot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Covariances, and their derivatives by the dot products."""
+        slope = power(dot, self.zeta - 1.0)
+        value = slope * dot
+        slope *= self.zeta
+        return value, slope
+
+    def slope(self, dot: np.ndarray) -> np.ndarray:
+        """Derivatives of the covariances by the dot products."""
+        return self.zeta * power(dot, self.zeta - 1.0)
+
+    def curvature(self, dot: np.ndarray) -> np.ndarray:
+        """Second derivatives of the covariances by the dot products."""
+        factor, exponent = self.zeta * (self.zeta - 1.0), self.zeta - 2.0
+        if exponent >= 0:
+            return factor * power(dot, exponent)
+        # a negative power of what does not count is none, and an exponent of 1 has a factor of 0
+        return factor * np.where(dot > 0, np.maximum(dot, np.finfo(float).tiny) ** exponent, 0.0)
+
+    def diagonal(self, features: np.ndarray) -> np.ndarray:
+        """Variances of environments, ndarray of shape (n,)."""
+        return self.value(np.einsum("ij,ij->i", features, features, dtype=np.float64))
+
+    def matrix(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """Covariances between two sets of environments of one species.
+
+        Parameters
+        ----------
+        A : ndarray of shape (n, n_features)
+            Environments.
+        B : ndarray of shape (m, n_features)
+            Environments.
+
+        Returns
+        -------
+        ndarray of shape (n, m)
+            For a scale of energies of 1.
+        """
+        return self.value(A @ B.T)
+
+
+def power(base: np.ndarray, exponent: float) -> np.ndarray:
     """Raise dot products to a power, as fast as the exponent allows.
 
     Parameters
@@ -35,51 +104,3 @@ def power(base, exponent):
         if exponent:
             square = np.multiply(square, square, out=None if square is base else square)
     return result
-
-
-def dot_power(dot, zeta, *, derivative=False):
-    r"""Covariance :math:`(p \cdot p')^\zeta` and its derivative by the dot product.
-
-    Parameters
-    ----------
-    dot : ndarray
-        Dot products of (unit) vectors.
-    zeta : float
-        At least 1.
-    derivative : bool, default=False
-        Whether to return the derivative too.
-
-    Returns
-    -------
-    value : ndarray
-        Covariances, where the scale of energies is 1.
-    slope : ndarray
-        :math:`\zeta (p \cdot p')^{\zeta - 1}`; only if `derivative`.
-    """
-    slope = power(dot, zeta - 1.0)
-    # the same digits whether or not the derivative is asked for
-    value = slope * dot
-    if not derivative:
-        return value
-    slope *= zeta
-    return value, slope
-
-
-def covariance_matrix(A, B, zeta):
-    """Covariances between two sets of environments of one species.
-
-    Parameters
-    ----------
-    A : ndarray of shape (n, n_features)
-        Environments.
-    B : ndarray of shape (m, n_features)
-        Environments.
-    zeta : float
-        Exponent.
-
-    Returns
-    -------
-    ndarray of shape (n, m)
-        Where the scale of energies is 1.
-    """
-    return dot_power(A @ B.T, zeta)

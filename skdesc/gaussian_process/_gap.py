@@ -10,22 +10,17 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils.atomic import atomic
 from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
-from ._baseline import add_baseline, local_baseline, without_baseline
-from ._diagnostics import warn_of_forces
-from ._environments import check_environments
-from ._folds import fit_folds
-from ._forces_std import forces_std
-from ._held_out import find_noise
-from ._label_checks import warn_of_missing_energies
-from ._leave_one_out import leave_one_out
+from ._accumulation import Accumulator
+from ._baseline import add_baseline, local_baseline, subtract_baseline
+from ._fold_session import GapFoldSession
+from ._inputs import check_elements, check_environments
+from ._label_checks import warn_of_forces, warn_of_missing_energies
+from ._memory import estimate_bytes
 from ._parameters import check_parameters
-from ._posterior import KINDS
-from ._prediction import Model
-from ._sharing import first_pass
-from ._state import attributes, pack, unpack
+from ._prediction import Model, forces_std, leave_one_out_energies
+from ._serialization import attributes, pack, unpack
 from ._state_checks import check_loaded
-from ._targets import check_targets
-from ._training import check_elements, estimate_bytes
+from ._targets import QUANTITIES, check_targets
 
 
 class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
@@ -225,16 +220,14 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        seen = self._see(None, X, y, forces, virials, sigmas, config_types)
-        self._solve(seen[-1])
-        with threads(self.n_jobs):
-            self.loo_ = leave_one_out(self._model, *seen, self.sigma_energy)
+        seen = self._check_and_accumulate(
+            None, X, y, forces=forces, virials=virials, sigmas=sigmas, config_types=config_types
+        )
+        self._finish(*seen)
         return self
 
-    def fit_folds(self, X, y, splits, **metadata):
-        """Models of all training parts of a cross-validation, by one pass over the data.
-
-        Each is the model of a fit to its training part.
+    def fold_session(self, X, y, splits, **metadata) -> GapFoldSession:
+        """Begin fits to the training parts of a cross-validation that share one pass.
 
         Parameters
         ----------
@@ -248,23 +241,61 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
 
         Returns
         -------
+        GapFoldSession
+            Its methods `models`, `tune` and `full_model` take parameters of this regressor.
+
+        Notes
+        -----
+        All folds share sparse points that are chosen from all structures, as they see no
+        targets. Only where data are few does each training part choose its own.
+        """
+        return GapFoldSession(self, X, y, splits, metadata)
+
+    def fit_folds(self, X, y, splits, **metadata) -> list[GAPRegressor]:
+        """Models of all training parts of a cross-validation, by one pass over the data.
+
+        Parameters
+        ----------
+        X, y, splits, **metadata : object
+            As in :meth:`fold_session`.
+
+        Returns
+        -------
         list of GAPRegressor
             One for each training part.
         """
-        return fit_folds(self, X, y, splits, metadata)
+        return self.fold_session(X, y, splits, **metadata).models()
 
-    def _findable(self, searched):
-        """Parameters that a search need not search itself, but for these."""
+    def self_tuned_parameters(self, searched) -> tuple[str, ...]:
+        """Searched parameters that this regressor can tune itself.
+
+        Parameters
+        ----------
+        searched : iterable of str
+            Parameters that a search varies.
+
+        Returns
+        -------
+        tuple of str
+            Noise of energies, forces and virials, unless `optimize` refines it.
+        """
         fixed = self.optimize is not None or "optimize" in searched
-        return () if fixed else tuple(f"sigma_{kind}" for kind in KINDS)
+        return () if fixed else tuple(f"sigma_{quantity}" for quantity in QUANTITIES)
 
-    def _bound_to_features(self, searched):
-        """Parameters that a search varies together with those of the descriptor."""
+    def feature_bound_parameters(self, searched) -> tuple[str, ...]:
+        """Parameters that a search varies together with those of the descriptor.
+
+        Parameters
+        ----------
+        searched : iterable of str
+            Parameters that a search varies.
+
+        Returns
+        -------
+        tuple of str
+            The exponent of the covariance.
+        """
         return ("zeta",)
-
-    def _find(self, X, y, splits, scorers, bounds, **metadata):
-        """Good values of these, by the pass over the data that `fit_folds` makes."""
-        return find_noise(self, X, y, splits, scorers, bounds, metadata)
 
     @atomic
     def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
@@ -283,10 +314,14 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         self : GAPRegressor
             The fitted regressor.
         """
-        training = getattr(self, "_training", None)
+        accumulator = getattr(self, "_training", None)
         # data are added to a copy, so that an interrupted call has added nothing
-        training = None if training is None else training.snapshot()
-        self._solve(self._see(training, X, y, forces, virials, sigmas, config_types)[-1])
+        accumulator = None if accumulator is None else accumulator.copy()
+        accumulator, *_ = self._check_and_accumulate(
+            accumulator, X, y, forces=forces, virials=virials, sigmas=sigmas,
+            config_types=config_types,
+        )  # fmt: skip
+        self._solve(accumulator)
         vars(self).pop("loo_", None)
         return self
 
@@ -428,36 +463,49 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         environments = check_environments(X, GAPRegressor(), reset=True)
         return estimate_bytes(environments, self, forces, virials)
 
-    def _see(self, training, X, y, forces=None, virials=None, sigmas=None, config_types=None):
-        """Check data, and let a training absorb them, a new one if it is None."""
+    def _check_and_accumulate(self, accumulator, X, y, **metadata):
+        """Check data, and let an accumulator see them, a new one if it is None."""
         check_parameters(self)
-        environments = check_environments(X, self, reset=training is None)
-        noise = self._noise()
-        targets = check_targets(environments, y, forces, virials, sigmas, config_types, noise)
+        environments = check_environments(X, self, reset=accumulator is None)
+        targets = check_targets(environments, y, noise=self._noise(), **metadata)
         if self.baseline is not None:
-            targets = without_baseline(self.baseline, environments.structures, targets)
+            targets = subtract_baseline(self.baseline, environments.structures, targets)
         warn_of_missing_energies(targets.energies)
-        warn_of_forces(targets.forces)
+        warn_of_forces(targets.forces, targets.offsets)
         with threads(self.n_jobs):
-            if training is None:
-                training = first_pass(self, environments, targets, config_types)
-            else:
-                training.absorb(environments, targets, noise, self.memory_limit)
-        return environments, targets, training
+            if accumulator is None:
+                accumulator = Accumulator.start(environments, self, metadata.get("config_types"))
+            accumulator.add(environments, targets, self.memory_limit)
+        return accumulator, environments, targets
 
-    def _solve(self, training, *, check_virials=True):
-        """Become the model that a training leads to."""
+    def _finish(self, accumulator, environments, targets):
+        """Become the model of an accumulator that has seen these data and no others."""
+        self._solve(accumulator)
+        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
         with threads(self.n_jobs):
-            optimize = self.optimize is not None
-            e0, posterior = training.solve(
-                self.energy_scale, self._noise(), optimize=optimize, check_virials=check_virials
+            self.loo_ = leave_one_out_energies(
+                self._model, accumulator, environments, targets, limit
             )
-        self._training, self._baseline = training, self.baseline
-        self._model = Model(training.elements, e0, training.points, posterior)
-        vars(self).update(attributes(self._model))
+
+    def _solve(self, accumulator, *, check_virials=True):
+        """Become the model that an accumulator leads to."""
+        with threads(self.n_jobs):
+            e0, posterior = accumulator.solve(
+                self.energy_scale, self._noise(), optimize=self.optimize,
+                check_virials=check_virials,
+            )  # fmt: skip
+        model = Model(
+            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
+        )
+        self._become(model, accumulator)
+
+    def _become(self, model, accumulator=None):
+        """Predict as a model does; without an accumulator, nothing can be added to it."""
+        self._model, self._training, self._baseline = model, accumulator, self.baseline
+        vars(self).update(attributes(model))
 
     def _noise(self):
-        return {kind: getattr(self, f"sigma_{kind}") for kind in KINDS}
+        return {quantity: getattr(self, f"sigma_{quantity}") for quantity in QUANTITIES}
 
     def _caption(self):
         counts = dict(zip(*np.unique(self.sparse_species_, return_counts=True), strict=True))

@@ -1,4 +1,15 @@
-"""What a fit predicts: energies, their derivatives, their uncertainty."""
+r"""What a fit predicts: energies, their derivatives, their uncertainty.
+
+Before any data, the variance of a force component with :math:`J_i = \partial p_i / \partial r` is
+
+.. math::
+    \delta^2 \sum_{ij} \left[\zeta D_{ij}^{\zeta - 1} J_i \cdot J_j
+    + \zeta (\zeta - 1) D_{ij}^{\zeta - 2} (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
+    D_{ij} = p_i \cdot p_j,
+
+over pairs of centers of the same species. It is the one place that needs derivatives of
+descriptors explicitly, which leave out zeros.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +17,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ._covariance import covariance_matrix, dot_power
-from ._local_energies import LocalEnergies
-from ._rows import batches, bytes_per_structure, energy_rows
+from ..least_squares import leave_one_out, leave_one_out_by_covariance
+from ._memory import bytes_per_structure
+from ._rows import LocalEnergies, derivative_rows, energy_rows, split_by_cost
+from ._targets import QUANTITIES
 
 _BATCH_BYTES = 2**26
 _CHUNK = 1024
@@ -25,19 +37,25 @@ class Model:
         Energies of single atoms.
     points : SparsePoints
         The sparse points.
-    posterior : Posterior
+    covariances : list of Covariance
+        That of each term.
+    posterior : Posterior or Weights
         Weights and their covariance.
     """
 
-    def __init__(self, elements, e0, points, posterior):
+    def __init__(self, elements, e0, points, covariances, posterior):
         self.elements, self.e0 = elements, e0
-        self.points, self.posterior = points, posterior
-        self.zetas = posterior.prior.zetas
+        self.points, self.covariances, self.posterior = points, covariances, posterior
+
+    @property
+    def zetas(self):
+        """Exponent of each term."""
+        return [covariance.zeta for covariance in self.covariances]
 
     @cached_property
     def local(self):
         """Energies of environments as functions of their features."""
-        return LocalEnergies(self.points, self.posterior.weights, self.zetas)
+        return LocalEnergies(self.points, self.posterior.weights, self.covariances)
 
     def energies(self, environments, *, gradient=False):
         """Energies of structures, and their derivatives by the descriptors.
@@ -130,7 +148,7 @@ class Model:
         """
         variance = np.empty(len(environments))
         for part, batch, rows in self.energy_rows_in_batches(environments):
-            before = prior_variances(batch, self.zetas)
+            before = prior_variances(batch, self.covariances)
             variance[part] = self.posterior.variance(rows, before)
         return np.sqrt(variance)
 
@@ -157,35 +175,34 @@ class Model:
         costs = bytes_per_structure(plain, self.points, False, False)
         # rows, and what variances take
         costs += 3 * 8.0 * len(self.points)
-        for part in batches(costs, batch_bytes):
-            yield part, plain[part], energy_rows(plain[part], self.points, self.zetas)
+        for part in split_by_cost(costs, batch_bytes):
+            yield part, plain[part], energy_rows(plain[part], self.points, self.covariances)
 
 
-def prior_variances(environments, zeta):
+def prior_variances(environments, covariances):
     """Variances of total energies before any data, covariances between atoms included.
 
     Parameters
     ----------
     environments : Environments
         The structures.
-    zeta : float or sequence of float
-        Exponent, or that of each block.
+    covariances : sequence of Covariance
+        That of each term.
 
     Returns
     -------
-    ndarray of shape (n_blocks, n_structures)
-        Those of each block, where the scale of energies is 1.
+    ndarray of shape (n_terms, n_structures)
+        Those of each term, for a scale of energies of 1.
     """
-    zetas = np.broadcast_to(zeta, len(environments.blocks))
     return np.array([
-        _prior_variances(environments, environments.values[:, columns], zeta)
-        for columns, zeta in zip(environments.blocks, zetas, strict=True)
+        _prior_variances(environments, environments.values[:, columns], covariance)
+        for columns, covariance in zip(environments.blocks, covariances, strict=True)
     ])
 
 
-def _prior_variances(environments, values, zeta):
+def _prior_variances(environments, values, covariance):
     if (np.diff(environments.offsets) == 1).all():
-        return dot_power(np.einsum("ij,ij->i", values, values, dtype=np.float64), zeta)
+        return covariance.diagonal(values)
     result = np.zeros(len(environments))
     for index in range(len(environments)):
         rows = slice(environments.offsets[index], environments.offsets[index + 1])
@@ -193,5 +210,129 @@ def _prior_variances(environments, values, zeta):
             block = values[rows][environments.species[rows] == z].astype(np.float64)
             for start in range(0, len(block), _CHUNK):
                 part = block[start : start + _CHUNK]
-                result[index] += covariance_matrix(part, block, zeta).sum()
+                result[index] += covariance.matrix(part, block).sum()
     return result
+
+
+def leave_one_out_energies(model, accumulator, environments, targets, batch_bytes):
+    """Leave-one-out residuals of energies, in closed form.
+
+    Parameters
+    ----------
+    model : Model
+        The fit.
+    accumulator : Accumulator
+        What the model has seen: nothing but these structures.
+    environments : Environments
+        The structures.
+    targets : Targets
+        Their energies and relative noise.
+    batch_bytes : float
+        Memory for the rows of a batch.
+
+    Returns
+    -------
+    ndarray of shape (n_structures,)
+        Energy minus prediction, in eV; NaN where the energy is not known.
+    """
+    posterior, observations = model.posterior, accumulator.observations
+    noise = targets.relative_noise[:, 0] * np.sqrt(environments.n_atoms)
+    noise *= posterior.noise[QUANTITIES[0]]
+    residuals = targets.energies - environments.composition(model.elements) @ model.e0
+    batches = model.energy_rows_in_batches(environments, batch_bytes)
+    if len(residuals) > len(model.points):
+        rows = ((part, rows) for part, _, rows in batches)
+        return leave_one_out(posterior, rows, residuals, noise)
+    rows = np.concatenate([rows for _, _, rows in batches])
+    known = np.isfinite(residuals)
+    others = [name for name in observations.triangles if name != QUANTITIES[0]]
+    residuals[known] = leave_one_out_by_covariance(
+        posterior, observations, observations.subtract_mean(model.e0, others),
+        rows[known], residuals[known], noise[known],
+    )  # fmt: skip
+    return residuals
+
+
+def forces_std(model, environments):
+    """Standard deviations of force components.
+
+    Parameters
+    ----------
+    model : Model
+        The fit.
+    environments : Environments
+        The structures; they know their derivatives.
+
+    Returns
+    -------
+    list of ndarray of shape (n_atoms, 3)
+        In eV/angstrom, without noise.
+    """
+    result = []
+    for index in range(len(environments)):
+        one = environments[slice(index, index + 1)]
+        _, rows, _ = derivative_rows(one, model.points, model.covariances, virials=False)
+        variance = model.posterior.variance(rows, prior_force_variances(one, model.covariances))
+        result.append(np.sqrt(variance).reshape(-1, 3))
+    return result
+
+
+def prior_force_variances(environments, covariances):
+    """Variances of the force components of one structure before any data.
+
+    Parameters
+    ----------
+    environments : Environments
+        One structure.
+    covariances : sequence of Covariance
+        That of each term.
+
+    Returns
+    -------
+    ndarray of shape (n_terms, 3 * n_atoms)
+        Those of each term, for a scale of energies of 1.
+    """
+    return np.array([
+        _prior_force_variances(environments.features.block(term), covariance)
+        for term, covariance in enumerate(covariances)
+    ])
+
+
+def _prior_force_variances(features, covariance):
+    values = np.asarray(features.values, dtype=np.float64)
+    dot = values @ values.T
+    same = features.species[:, np.newaxis] == features.species
+    first, second = same * covariance.slope(dot), same * covariance.curvature(dot)
+    result = np.zeros((int(features.n_atoms[0]), 3))
+    for atom, near, J in _jacobians_by_atom(features):
+        pairs = np.ix_(near, near)
+        for axis in range(3):
+            gram = J[:, axis] @ J[:, axis].T
+            across = J[:, axis] @ values[near].T
+            result[atom, axis] = (first[pairs] * gram).sum()
+            result[atom, axis] += (second[pairs] * across * across.T).sum()
+    return result.reshape(-1)
+
+
+def _jacobians_by_atom(features):
+    """Yield each atom, the centers that see it, and derivatives of these by its position."""
+    n_atoms, n_features = int(features.n_atoms[0]), features.values.shape[1]
+    parts = features.jacobian().blocks
+    orders = [np.argsort(part.atom, kind="stable") for part in parts]
+    ends = [
+        np.searchsorted(part.atom[order], np.arange(n_atoms + 1))
+        for part, order in zip(parts, orders, strict=True)
+    ]
+    for atom in range(n_atoms):
+        own = [order[end[atom] : end[atom + 1]] for order, end in zip(orders, ends, strict=True)]
+        near = np.unique(
+            np.concatenate([part.center[rows] for part, rows in zip(parts, own, strict=True)])
+        )
+        J = np.zeros((len(near), 3, n_features))
+        for part, rows in zip(parts, own, strict=True):
+            place = np.searchsorted(near, part.center[rows])
+            values = np.zeros((len(rows), 3, n_features))
+            values[:, :, part.columns] = part.values[rows]
+            values -= part.along[rows, :, np.newaxis] * features.values[near[place], np.newaxis]
+            np.add.at(J, place, values)  # several images of an atom may be near one center
+        yield atom, near, J

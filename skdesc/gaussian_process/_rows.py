@@ -1,4 +1,4 @@
-"""Covariances between targets and sparse points: the rows of the least-squares problem."""
+"""Covariances with sparse points: of targets, which make rows, and of environments."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import numpy as np
 from scipy import sparse
 
 from ..utils.indexing import runs
-from ._covariance import dot_power
-from ._targets import VOIGT
+
+BATCH_ROWS = 256
+"""Environments whose covariances are computed at a time, so that these stay in the cache."""
+
+# xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
+VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
 
 
 def segment_sum(rows, values, offsets):
@@ -33,7 +37,7 @@ def segment_sum(rows, values, offsets):
     return sparse.csr_array((ones, np.arange(len(rows)), indptr), shape=shape) @ values
 
 
-def energy_rows(environments, points, zeta):
+def energy_rows(environments, points, covariances):
     """Covariances of total energies with the sparse points.
 
     Parameters
@@ -42,8 +46,8 @@ def energy_rows(environments, points, zeta):
         The structures.
     points : SparsePoints
         The sparse points.
-    zeta : float or sequence of float
-        Exponent, or that of each block.
+    covariances : sequence of Covariance
+        That of each term.
 
     Returns
     -------
@@ -51,14 +55,13 @@ def energy_rows(environments, points, zeta):
         Where the scale of energies is 1.
     """
     result = np.empty((len(environments), len(points)))
-    zetas = np.broadcast_to(zeta, len(environments.blocks))
     for group, rows, dot in points.dot_products(environments):
-        value = dot_power(dot, zetas[group.block])
+        value = covariances[group.term].value(dot)
         result[:, group.points] = segment_sum(rows, value, environments.offsets)
     return result
 
 
-def all_rows(environments, points, zeta, *, virials=True):
+def derivative_rows(environments, points, covariances, *, virials=True):
     """Covariances of energies, forces and virials with the sparse points.
 
     Parameters
@@ -67,8 +70,8 @@ def all_rows(environments, points, zeta, *, virials=True):
         The structures; they know their derivatives.
     points : SparsePoints
         The sparse points.
-    zeta : float or sequence of float
-        Exponent, or that of each block.
+    covariances : sequence of Covariance
+        That of each term.
     virials : bool, default=True
         Whether to return rows of virials.
 
@@ -81,7 +84,6 @@ def all_rows(environments, points, zeta, *, virials=True):
     virials : ndarray of shape (n_structures, 6, n_points) or None
         Minus their derivatives by the strain, components xx yy zz yz xz xy.
     """
-    zetas = np.broadcast_to(zeta, len(environments.blocks))
     n_points = len(points)
     energies = np.empty((len(environments), n_points))
     forces = np.empty((3 * int(environments.n_atoms.sum()), n_points))
@@ -93,7 +95,7 @@ def all_rows(environments, points, zeta, *, virials=True):
             if virials is not None:
                 virials[:, :, columns] = 0.0
             continue
-        value, slope = dot_power(dot, zetas[group.block], derivative=True)
+        value, slope = covariances[group.term].value_and_slope(dot)
         energies[:, columns] = segment_sum(rows, value, environments.offsets)
         del value, dot  # as large as what comes now
         if len(rows) == len(environments.values):
@@ -101,8 +103,8 @@ def all_rows(environments, points, zeta, *, virials=True):
         else:
             weights = np.zeros((len(environments.values), slope.shape[1]))
             weights[rows] = slope
-        features = environments.features.block(group.block)
-        gradient, strain = features.gradient_rows(points.of(group), weights)
+        features = environments.features.block(group.term)
+        gradient, strain = features.gradient_rows(points.features_of(group), weights)
         np.negative(gradient.reshape(-1, gradient.shape[-1]), out=forces[:, columns])
         if virials is not None:
             i, j = VOIGT
@@ -110,41 +112,7 @@ def all_rows(environments, points, zeta, *, virials=True):
     return energies, forces, virials
 
 
-def bytes_per_structure(environments, points, derivatives, virials):
-    """Memory that the rows of each structure take while they are made.
-
-    Parameters
-    ----------
-    environments : Environments
-        The structures.
-    points : SparsePoints or tuple of int
-        The sparse points, or their number and that of the most frequent species.
-    derivatives : bool, or ndarray of bool of shape (n_structures,)
-        Which structures need rows of forces or virials.
-    virials : bool
-        Whether these include virials.
-
-    Returns
-    -------
-    ndarray of shape (n_structures,)
-        In bytes.
-    """
-    total, block = points if isinstance(points, tuple) else points.sizes()
-    n_coordinates = 3.0 * environments.n_atoms
-    # rows of energies; descriptors of a species; three arrays of dot products and powers
-    width = max(columns.stop - columns.start for columns in environments.blocks)
-    if environments.values.dtype == np.float64 and np.ptp(environments.species) == 0:
-        width = 0  # they are taken as they are
-    n_centers = environments.centers_of_species().max(axis=1)  # one species after the other
-    values = total + n_centers * (width + 3.0 * block)
-    # rows, then what the descriptor returns for one species
-    slopes = n_coordinates * total + (n_coordinates + 9.0) * block
-    if virials:
-        slopes += 6.0 * total + 12.0 * block
-    return 8.0 * (values + derivatives * slopes)
-
-
-def batches(costs, limit):
+def split_by_cost(costs, limit):
     """Cut a sequence of structures into runs that fit into memory.
 
     Parameters
@@ -160,3 +128,61 @@ def batches(costs, limit):
         With start and stop.
     """
     return runs(np.concatenate([[0.0], np.cumsum(costs)]), limit)
+
+
+class LocalEnergies:
+    """Energies of environments as functions of their features, without those of single atoms.
+
+    Parameters
+    ----------
+    points : SparsePoints
+        The sparse points.
+    weights : ndarray of shape (n_points,)
+        Their weights, for energy scales of 1.
+    covariances : sequence of Covariance
+        That of each term.
+    """
+
+    def __init__(self, points, weights, covariances):
+        self._groups = [[] for _ in covariances]
+        for group in points.groups():
+            self._groups[group.term].append((
+                group.species, points.features_of(group), weights[group.points],
+                covariances[group.term],
+            ))  # fmt: skip
+
+    def add(self, block, values, species, energies, slopes=None):
+        """Add what one block of features contributes.
+
+        Parameters
+        ----------
+        block : int
+            Index of the block.
+        values : ndarray of shape (n_centers, n_columns)
+            Features of this block.
+        species : ndarray of shape (n_centers,)
+            Atomic numbers of the centers.
+        energies : ndarray of shape (n_centers,)
+            Energies of the centers, in eV; added to.
+        slopes : ndarray of shape (n_centers, n_columns), default=None
+            Gets derivatives by the features, in eV. Rows of species without sparse points stay
+            as they are.
+        """
+        for number, points, weights, covariance in self._groups[block]:
+            rows = np.flatnonzero(species == number)
+            for start in range(0, len(rows), BATCH_ROWS):
+                stop = min(start + BATCH_ROWS, len(rows))
+                # whole rows are read and written much faster than rows picked one by one
+                every = len(rows) == len(species)
+                some = slice(start, stop) if every else rows[start:stop]
+                dot = np.asarray(values[some], dtype=np.float64) @ points.T
+                if slopes is None:
+                    value = covariance.value(dot)
+                else:
+                    value, slope = covariance.value_and_slope(dot)
+                    slope *= weights
+                    if every:
+                        np.matmul(slope, points, out=slopes[some])
+                    else:
+                        slopes[some] = slope @ points
+                energies[some] += value @ weights

@@ -12,8 +12,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from sklearn.utils import check_random_state
 
-from ._choosers import CHOOSERS, balanced, choosing_bytes, distinct_rows, used_columns
-from ._environments import atomic_number
+from ..utils.subset_selection import CHOOSERS, balanced, distinct_rows, used_columns
+from ._inputs import atomic_number
 from ._targets import check_config_types
 
 METHODS = (*CHOOSERS, "config")
@@ -26,7 +26,7 @@ _WRONG_METHOD = (
 class Group(NamedTuple):
     """Sparse points of one species in one block of features."""
 
-    block: int
+    term: int
     species: int
     points: slice
     features: slice
@@ -65,17 +65,17 @@ class SparsePoints:
         ends = np.flatnonzero(np.diff(self.species) | np.diff(self.block)) + 1
         bounds = [0, *ends.tolist(), len(self)]
         return [
-            Group(block, int(self.species[start]), slice(start, stop), self.columns[block])
+            Group(term, int(self.species[start]), slice(start, stop), self.columns[term])
             for start, stop in pairwise(bounds)
-            for block in (int(self.block[start]),)
+            for term in (int(self.block[start]),)
         ]
 
-    def of(self, group):
+    def features_of(self, group):
         """Features of a group's points in their block, ndarray of shape (n, n_columns)."""
         return np.ascontiguousarray(self.features[group.points, group.features])
 
-    def points_of_blocks(self):
-        """Slice of points of each block."""
+    def points_of_terms(self):
+        """Slice of points of each term."""
         bounds = np.searchsorted(self.block, np.arange(len(self.columns) + 1)).tolist()
         return [slice(*pair) for pair in pairwise(bounds)]
 
@@ -102,11 +102,11 @@ class SparsePoints:
             if len(rows) < len(values):
                 values = values[rows]
             values = np.asarray(values, dtype=np.float64)
-            yield group, rows, values @ self.of(group).T
+            yield group, rows, values @ self.features_of(group).T
 
 
 def select_points(
-    environments, method, n_sparse, *, zetas=None, config_types=None, random_state=None
+    environments, method, n_sparse, *, linear=None, config_types=None, random_state=None
 ):
     """Choose sparse points among environments, for each block and species of the centers.
 
@@ -119,8 +119,8 @@ def select_points(
     n_sparse : int, dict, or list of these
         Number of points per species, as far as there are as many different environments; or
         that of each block.
-    zetas : sequence of float, default=None
-        Exponent of each block. A linear covariance is represented completely by the unit
+    linear : sequence of bool, default=None
+        Whether the covariance of each term is linear: it is represented completely by the unit
         vectors, which are taken if they are no more than the points asked for.
     config_types : sequence of length n_structures, default=None
         Kinds of structures, for the method "config".
@@ -135,8 +135,8 @@ def select_points(
     species, blocks = np.unique(environments.species), environments.blocks
     if not isinstance(method, str):
         return _given_points(method, species, blocks)
-    _check_method(method)
-    counts = [_counts(n, species) for n in one_per_block("n_sparse", n_sparse, len(blocks))]
+    check_method(method)
+    counts = [_counts(n, species) for n in one_per_term("n_sparse", n_sparse, len(blocks))]
     labels = _config_codes(config_types, environments) if method == "config" else None
     rng = check_random_state(random_state)
     parts = []
@@ -144,8 +144,8 @@ def select_points(
         for z in species:
             rows = np.flatnonzero(environments.species == z)
             values = environments.values[:, columns]
-            linear = zetas is not None and zetas[block] == 1
-            chosen = _choose(values, rows, counts[block][z], method, linear, labels, rng)
+            complete = linear is not None and linear[block]
+            chosen = _choose(values, rows, counts[block][z], method, complete, labels, rng)
             parts.append((chosen, z, block))
     points = _assemble(parts, blocks)
     if len(points) == 0:
@@ -181,7 +181,7 @@ def _assemble(parts, blocks):
     return SparsePoints(features, species, np.repeat([part[2] for part in parts], counts), blocks)
 
 
-def union(several):
+def merge_choices(several):
     """All sparse points of several choices, each once.
 
     Parameters
@@ -213,8 +213,8 @@ def union(several):
     return everything, [place[[index[name] for name in mine]] for mine in names]
 
 
-def one_per_block(name, value, n_blocks):
-    """Value of each block, from one for all or a list of one for each.
+def one_per_term(name, value, n_blocks):
+    """Value of each term, from one for all or a list of one for each.
 
     Parameters
     ----------
@@ -238,14 +238,14 @@ def one_per_block(name, value, n_blocks):
     return list(value)
 
 
-def expected_counts(environments, method, n_sparse, zetas=None):
+def expected_counts(environments, method, n_sparse, linear=None):
     """Numbers of sparse points, before choosing them.
 
     Parameters
     ----------
     environments : Environments
         Candidates.
-    method, n_sparse, zetas : object
+    method, n_sparse, linear : object
         As in :func:`select_points`.
 
     Returns
@@ -255,38 +255,25 @@ def expected_counts(environments, method, n_sparse, zetas=None):
     """
     if not isinstance(method, str):
         return _given_points(method, np.unique(environments.species), environments.blocks).sizes()
-    sizes = [n_points for *_, n_points in _expected_groups(environments, n_sparse, zetas)]
+    sizes = [n_points for *_, n_points in expected_groups(environments, n_sparse, linear)]
     return sum(sizes), max(sizes)
 
 
-def selecting_bytes(environments, method, n_sparse, zetas=None):
-    """Memory that :func:`select_points` takes, in bytes; parameters as there."""
-    if not isinstance(method, str):
-        return 0
-    _check_method(method)
-    groups = list(_expected_groups(environments, n_sparse, zetas))
-    kept = 8 * sum(width * n_points for width, _, n_points in groups)
-    passing = max(
-        choosing_bytes(method, n_rows, width, n_points) for width, n_rows, n_points in groups
-    )
-    assembled = 8 * environments.values.shape[1] * sum(n_points for *_, n_points in groups)
-    return kept + max(passing, assembled)
-
-
-def _expected_groups(environments, n_sparse, zetas):
+def expected_groups(environments, n_sparse, linear):
     """Yield features, candidates and points of each block and species, how many there will be."""
     species, available = np.unique(environments.species, return_counts=True)
     blocks = environments.blocks
-    for block, n in enumerate(one_per_block("n_sparse", n_sparse, len(blocks))):
+    for block, n in enumerate(one_per_term("n_sparse", n_sparse, len(blocks))):
         counts = _counts(n, species)
         width = blocks[block].stop - blocks[block].start
-        linear = zetas is not None and zetas[block] == 1
+        complete = linear is not None and linear[block]
         for z, n_rows in zip(species, available.tolist(), strict=True):
-            unit = linear and width <= counts[z]
+            unit = complete and width <= counts[z]
             yield width, n_rows, min(counts[z], n_rows, width if unit else n_rows)
 
 
-def _check_method(method):
+def check_method(method):
+    """Refuse what is no name of a method."""
     if method not in METHODS:
         raise ValueError(_WRONG_METHOD.format(method))
 

@@ -11,13 +11,12 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from ..least_squares import CHUNK
 from ..structures._target_checks import LARGEST
 from ._baseline import check_baseline
-from ._covariance import covariance_matrix
 from ._parameters import check_parameters
-from ._posterior import KINDS
-from ._sparse_points import one_per_block
-from ._streaming_qr import CHUNK
+from ._sparse_points import one_per_term
+from ._targets import QUANTITIES
 
 _MODEL = ("elements", "e0", "features", "species", "block", "columns", "zetas", "weights",
           "energy_scales")  # fmt: skip
@@ -34,7 +33,7 @@ def check_state(state):
     Parameters
     ----------
     state : dict
-        As :func:`skdesc.gaussian_process._state.pack` makes it.
+        As :func:`skdesc.gaussian_process._serialization.pack` makes it.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def check_loaded(regressor):
     model = vars(regressor).get("_model")
     if model is None:
         return
-    zetas = one_per_block("zeta", regressor.zeta, len(model.zetas))
+    zetas = one_per_term("zeta", regressor.zeta, len(model.zetas))
     _rule([float(zeta) for zeta in zetas] == list(model.zetas), "zeta", regressor.zeta,
           f"{model.zetas}, with which it was fitted")
     baseline, used = regressor.baseline, vars(regressor).get("_baseline")
@@ -123,10 +122,9 @@ def verify_factors(model):
     """
     prior = getattr(model.posterior, "prior", None)
     for group, (_, L) in zip(model.points.groups(), getattr(prior, "factors", ()), strict=False):
-        Q = model.points.of(group)
+        Q = model.points.features_of(group)
         v = np.random.default_rng(0).uniform(0.5, 1.5, len(Q))
-        zeta = prior.zetas[group.block]
-        K = covariance_matrix(Q, Q, zeta)
+        K = model.covariances[group.term].matrix(Q, Q)
         bound = np.abs(K) @ v
         residual = L @ (L.T @ v) - K @ v
         # the jitter of this group is that of the file at most: a common multiple of v
@@ -147,7 +145,7 @@ def verify_solution(model, training):
     ----------
     model : Model
         From a file.
-    training : Training or None
+    training : Accumulator or None
         What the fit has seen, from the same file; None where the file does not say.
 
     Raises
@@ -162,17 +160,17 @@ def verify_solution(model, training):
     scale = np.abs(e0) + np.abs(model.e0)
     _rule((np.abs(e0 - model.e0) <= _TOLERANCE * scale + 1e-9).all(), "e0", model.e0,
           f"{e0}, which the energies determine")
-    missing = set(training.data.triangles) ^ set(posterior.n_rows)
+    missing = set(training.observations.triangles) ^ set(posterior.n_rows)
     _rule(not missing, "n_rows", posterior.n_rows, "numbers of rows of what was fitted to")
-    for kind, triangle in training.data.triangles.items():
+    for kind, triangle in training.observations.triangles.items():
         _rule(triangle.n_rows == posterior.n_rows[kind], "n_rows", posterior.n_rows[kind],
               f"{triangle.n_rows} for {kind}")
-    triangles = training.data.reduced(model.e0)
-    prior, scales = posterior.prior, posterior.energy_scales
+    triangles = training.observations.subtract_mean(model.e0)
+    prior, scales = posterior.prior, posterior.scales
     R, n = posterior.R, len(model.points)
     v = np.random.default_rng(0).uniform(0.5, 1.5, n)
     parts = [prior.triangle(scales)]
-    parts += [T / posterior.sigmas[kind] for kind, T in triangles.items()]
+    parts += [T / posterior.noise[kind] for kind, T in triangles.items()]
     expected = sum(T[:, :n].T @ (T[:, :n] @ v) for T in parts)
     bound = sum(np.abs(T[:, :n]).T @ (np.abs(T[:, :n]) @ v) for T in parts)
     good = (np.abs(R.T @ (R @ v) - expected) <= _TOLERANCE * bound).all()
@@ -270,8 +268,8 @@ def _triangle(name, values, size, *, lower):
 
 
 def _check_kinds(name, values, check=lambda name, value: value):
-    _rule(isinstance(values, Mapping) and set(values) <= set(KINDS), name, values,
-          f"a dict with some of {list(KINDS)}")
+    _rule(isinstance(values, Mapping) and set(values) <= set(QUANTITIES), name, values,
+          f"a dict with some of {list(QUANTITIES)}")
     return {kind: check(f"{name}[{kind!r}]", value) for kind, value in values.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
@@ -16,10 +16,11 @@ from ..structures._target_checks import (
     check_one_per_structure,
     flatten_forces,
 )
+from ..utils.indexing import segments_to_indices
 from ..utils.user_warnings import warn_user
+from ._rows import VOIGT
 
-# xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
-VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
+QUANTITIES = ("energy", "forces", "virials")
 _FULL_TENSOR = (
     "give tensors -volume * stress in eV, as extract_targets makes them of a stress; "
     "ase.stress.voigt_6_to_full_3x3_stress unpacks six components"
@@ -35,58 +36,57 @@ class Targets:
     ----------
     energies : ndarray of shape (n_structures,)
         Total energies, in eV.
-    forces : list of (ndarray of shape (n_atoms, 3) or None), or None
+    forces : ndarray of shape (n_atoms_of_all, 3) or None
         In eV/angstrom.
     virials : ndarray of shape (n_structures, 6) or None
         Components xx yy zz yz xz xy of the virials, in eV.
-    sigmas : ndarray of shape (n_structures, 3)
-        Noise of energy per atom, forces and virial of each structure.
+    relative_noise : ndarray of shape (n_structures, 3)
+        Noise of energy per atom, forces and virial of each structure, over the defaults.
+    offsets : ndarray of shape (n_structures + 1,)
+        Structure `s` owns the atoms ``offsets[s]`` to ``offsets[s + 1]``.
     """
 
     energies: np.ndarray
-    forces: list | None
+    forces: np.ndarray | None
     virials: np.ndarray | None
-    sigmas: np.ndarray
-
-    def __getitem__(self, part):
-        """Targets of the structures of a slice."""
-        return self.take(np.arange(part.start, part.stop))
+    relative_noise: np.ndarray
+    offsets: np.ndarray
 
     def take(self, index):
         """Targets of the structures of an index array."""
+        rows, offsets = segments_to_indices(self.offsets, index)
         return Targets(
             self.energies[index],
-            None if self.forces is None else [self.forces[i] for i in index],
+            None if self.forces is None else self.forces[rows],
             None if self.virials is None else self.virials[index],
-            self.sigmas[index],
+            self.relative_noise[index],
+            offsets,
         )
-
-    def flat_forces(self, n_atoms):
-        """All force components in one array of shape (3 * sum(n_atoms),); NaN where missing."""
-        return flatten_forces(self.forces or [None] * len(n_atoms), n_atoms).reshape(-1)
 
     def has_derivatives(self):
         """Mask of the structures that have a force or a virial component."""
         mask = np.zeros(len(self.energies), dtype=bool)
         if self.forces is not None:
-            mask |= [f is not None and bool(np.isfinite(f).any()) for f in self.forces]
+            known = np.isfinite(self.forces).any(axis=1)
+            mask |= np.logical_or.reduceat(np.append(known, False), self.offsets[:-1])
+            mask &= np.diff(self.offsets) > 0
         if self.virials is not None:
             mask |= np.isfinite(self.virials).any(axis=1)
         return mask
 
-    def without(self, energies, forces, virials):
+    def subtract(self, energies, forces, virials):
         """Targets from which those of a baseline are subtracted; None where not needed."""
-        if self.forces is not None:
-            forces = [
-                None if block is None else block - base
-                for block, base in zip(self.forces, forces, strict=True)
-            ]
-        if self.virials is not None:
-            virials = self.virials - virials[:, *VOIGT]
-        return Targets(self.energies - energies, forces, virials, self.sigmas)
+        return replace(
+            self,
+            energies=self.energies - energies,
+            forces=None if self.forces is None else self.forces - forces,
+            virials=None if self.virials is None else self.virials - virials[:, *VOIGT],
+        )
 
 
-def check_targets(environments, y, forces, virials, sigmas, config_types, defaults):
+def check_targets(
+    environments, y, *, noise, forces=None, virials=None, sigmas=None, config_types=None
+):
     """Check targets against environments.
 
     Parameters
@@ -95,10 +95,10 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
         The structures.
     y : array-like of shape (n_structures,)
         Energies.
-    forces, virials, sigmas, config_types : object
+    noise : dict of str to float
+        Default noise of energies per atom, of forces and of virials.
+    forces, virials, sigmas, config_types : object, default=None
         As passed to fit.
-    defaults : dict of str to float
-        Noise of energies per atom, of forces and of virials.
 
     Returns
     -------
@@ -122,11 +122,15 @@ def check_targets(environments, y, forces, virials, sigmas, config_types, defaul
                          f"{LARGEST:g}; leave out what has not converged")
     if forces is not None or virials is not None:
         environments.require_structures()
+    n_atoms = environments.n_atoms
+    if forces is not None:
+        forces = flatten_forces(check_forces(forces, n_atoms), n_atoms)
     return Targets(
         y,
-        None if forces is None else check_forces(forces, environments.n_atoms),
+        forces,
         None if virials is None else _check_virials(virials, len(environments)),
-        _check_sigmas(sigmas, config_types, len(environments), defaults),
+        _check_relative_noise(sigmas, config_types, len(environments), noise),
+        np.concatenate([[0], np.cumsum(n_atoms)]),
     )
 
 
@@ -145,8 +149,8 @@ def _check_virials(virials, n_structures):
     return result
 
 
-def _check_sigmas(sigmas, config_types, n_structures, defaults):
-    result = np.tile(np.array(list(defaults.values()), dtype=np.float64), (n_structures, 1))
+def _check_relative_noise(sigmas, config_types, n_structures, defaults):
+    result = np.ones((n_structures, len(QUANTITIES)))
     if sigmas is None:
         return result
     if isinstance(sigmas, Mapping):
@@ -162,7 +166,8 @@ def _check_sigmas(sigmas, config_types, n_structures, defaults):
         index = tuple(int(i) for i in bad[0])
         raise ValueError(f"sigmas has {sigmas[index]} for structure {index[0]}, but noise must be "
                          "positive; leave out a target by None or NaN, not by its noise")
-    result[given] = sigmas[given]
+    relative = sigmas / np.array([defaults[quantity] for quantity in QUANTITIES])
+    result[given] = relative[given]
     return result
 
 

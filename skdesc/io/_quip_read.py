@@ -14,7 +14,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from ..descriptors import SOAPTransformer
 from ..gaussian_process import GAPRegressor
-from ..gaussian_process._state import set_weights
+from ..gaussian_process._serialization import set_weights
 from ._quip_descriptor import interpret, logical, number, numbers, parse_descriptor
 from ._quip_packing import FACTOR, n_elements, places
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..density._radial_scaling import RationalScaling, make_radial_scaling
 from ..descriptors import CachedDescriptor, SOAPTransformer
 from ..gaussian_process import GAPRegressor
-from ..gaussian_process._state import pack
+from ..gaussian_process._serialization import pack
 from ..utils.files import replace_file
 from ._quip_packing import BASES, FACTOR, VERSIONS, n_elements, places
 

@@ -6,22 +6,23 @@ from helpers.toy_data import make_frames, reference
 from scipy.optimize import approx_fprime
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._evidence import evidence_and_gradient
-from skdesc.gaussian_process._posterior import KINDS, Posterior
+from skdesc.gaussian_process._targets import QUANTITIES
+from skdesc.least_squares import Posterior, evidence_and_gradient
 
 
 def test_gradient(features, targets):
     gap = GAPRegressor(n_sparse=5).fit(features, targets[0], **targets[1])
     training = gap._training
-    triangles = training.data.reduced(np.array(list(gap.e0_.values())))
+    observations = training.observations
+    rows = observations.subtract_mean(np.array(list(gap.e0_.values())), QUANTITIES)
 
     def posterior(x):
         scale, *sigmas = np.exp(x)
-        noise = dict(zip(KINDS, sigmas, strict=True))
-        return Posterior(training.prior, training.data, triangles, scale, noise)
+        noise = dict(zip(QUANTITIES, sigmas, strict=True))
+        return Posterior.solve(training.prior, observations, rows, [scale], noise)
 
     for x in (np.log([0.3, 0.01, 0.2, 0.1]), np.log([1.0, 0.1, 0.05, 2.0])):
-        value, gradient = evidence_and_gradient(posterior(x), triangles)
+        value, gradient = evidence_and_gradient(posterior(x), rows)
         numeric = approx_fprime(x, lambda x: posterior(x).log_marginal_likelihood, 1e-6)
         assert value == posterior(x).log_marginal_likelihood
         np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-3 * abs(gradient).max())

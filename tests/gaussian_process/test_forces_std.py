@@ -5,8 +5,8 @@ import pytest
 from helpers.toy_data import make_frames, reference
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._forces_std import prior_force_variances
-from skdesc.gaussian_process._rows import all_rows
+from skdesc.gaussian_process._prediction import prior_force_variances
+from skdesc.gaussian_process._rows import derivative_rows
 
 
 def energy_covariance(A, B, zeta):
@@ -25,7 +25,7 @@ def gap(request, features, targets):
 def test_prior_variance(toy, features, gap, index):
     zeta = float(gap.zeta)
     one = features[index : index + 1]
-    variances = prior_force_variances(gap._check_predict(one), zeta)[0]
+    variances = prior_force_variances(gap._check_predict(one), gap._model.covariances)[0]
     errors = []
     for h in (4e-3, 2e-3):
         numeric = []
@@ -49,7 +49,7 @@ def test_posterior_variance_is_the_dense_formula(features, toy, gap):
     new = toy.transform(make_frames(2, seed=33))
     scale, zeta = gap.energy_scale_**2, float(gap.zeta)
     training = gap._check_predict(features)
-    e, f, v = all_rows(training, gap._model.points, zeta)
+    e, f, v = derivative_rows(training, gap._model.points, gap._model.covariances)
     K = scale * np.concatenate([e, f, v.reshape(-1, v.shape[-1])])
     n = features.n_atoms
     noise = np.concatenate([1e-6 * n, np.full(len(f), 0.01), np.repeat(0.01 * n, 6)])
@@ -57,8 +57,8 @@ def test_posterior_variance_is_the_dense_formula(features, toy, gap):
     Kmm = scale * (z[:, None] == z) * (Q @ Q.T) ** zeta
     for index, std in enumerate(gap.predict_forces_std(new)):
         one = gap._check_predict(new[index : index + 1])
-        u = scale * all_rows(one, gap._model.points, zeta)[1]
-        expected = scale * prior_force_variances(one, zeta)[0]
+        u = scale * derivative_rows(one, gap._model.points, gap._model.covariances)[1]
+        expected = scale * prior_force_variances(one, gap._model.covariances)[0]
         expected -= (u * np.linalg.solve(Kmm, u.T).T).sum(axis=1)
         expected += (u * np.linalg.solve(Kmm + K.T @ (K / noise[:, None]), u.T).T).sum(axis=1)
         np.testing.assert_allclose(

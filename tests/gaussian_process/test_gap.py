@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from skdesc import GAPRegressor
 from skdesc.exceptions import SuspiciousTargetsWarning
-from skdesc.gaussian_process._rows import all_rows
-from skdesc.gaussian_process._training import fixed_bytes
+from skdesc.gaussian_process._memory import fixed_bytes
+from skdesc.gaussian_process._rows import derivative_rows
 
 
 def relative(a, b):
@@ -87,7 +87,7 @@ def system(small_fit, features, targets):
     y, derivatives = targets
     model = small_fit._model
     environments = small_fit._check_predict(features)
-    e, f, v = all_rows(environments, model.points, 4.0)
+    e, f, v = derivative_rows(environments, model.points, model.covariances)
     K = 0.3**2 * np.concatenate([e, f, v.reshape(-1, v.shape[-1])])
     e0 = environments.composition(small_fit.elements_) @ list(small_fit.e0_.values())
     virials = derivatives["virials"]
@@ -121,7 +121,8 @@ class TestAgainstTheFormulas:
     def test_variance(self, small_fit, system, toy):
         K, _, noise, Kmm = system
         new = toy.transform(make_frames(4, seed=8))
-        u = 0.3**2 * all_rows(small_fit._check_predict(new), small_fit._model.points, 4.0)[0]
+        model, structures = small_fit._model, small_fit._check_predict(new)
+        u = 0.3**2 * derivative_rows(structures, model.points, model.covariances)[0]
         prior = 0.3**2 * structure_kernel(new, new, 4).diagonal()
         A = Kmm + K.T @ (K / noise[:, None])
         expected = prior - (u * np.linalg.solve(Kmm, u.T).T).sum(axis=1)
@@ -167,7 +168,7 @@ class TestDerivatives:
 
     def test_predictions_equal_rows_times_weights(self, features, fitted):
         environments = fitted._check_predict(features)
-        rows = all_rows(environments, fitted._model.points, float(fitted.zeta))
+        rows = derivative_rows(environments, fitted._model.points, fitted._model.covariances)
         weights = fitted.weights_ * fitted.energy_scale_**2
         energies, forces = fitted.predict(features, return_forces=True)
         e0 = environments.composition(fitted.elements_) @ list(fitted.e0_.values())
@@ -312,7 +313,7 @@ class TestMissing:
         virials[[0, 7]] = np.nan
         gap = GAPRegressor(n_sparse=5, energy_scale=0.2).fit(features, y, forces=forces,
                                                              virials=virials)
-        counts = {kind: T.n_rows for kind, T in gap._training.data.triangles.items()}
+        counts = {kind: T.n_rows for kind, T in gap._training.observations.triangles.items()}
         n_forces = 3 * (features.n_atoms.sum() - features.n_atoms[[1, 4, 5]].sum())
         assert counts == {"energy": 12, "forces": n_forces, "virials": 6 * 10}
 
@@ -331,7 +332,8 @@ class TestMissing:
         forces = [block.copy() for block in derivatives["forces"]]
         forces[2][0, 1] = np.nan
         gap = GAPRegressor(n_sparse=5).fit(features, y, forces=forces)
-        assert gap._training.data.triangles["forces"].n_rows == 3 * features.n_atoms.sum() - 1
+        triangle = gap._training.observations.triangles["forces"]
+        assert triangle.n_rows == 3 * features.n_atoms.sum() - 1
 
 
 class TestNoise:

@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline, make_union
 
 from skdesc import GAPRegressor, SOAPTransformer, TwoBodyTransformer
 from skdesc.gaussian_process import select_batch
-from skdesc.gaussian_process._evidence import evidence_and_gradient
-from skdesc.gaussian_process._posterior import KINDS, Posterior
-from skdesc.gaussian_process._rows import all_rows
+from skdesc.gaussian_process._rows import derivative_rows
+from skdesc.gaussian_process._targets import QUANTITIES
+from skdesc.least_squares import Posterior, evidence_and_gradient
 
 ZETAS, SCALES = [2, 1], [0.5, 0.2]
 
@@ -119,7 +119,7 @@ def test_derivatives(gap, union, joined):
 
 def test_predictions_equal_rows_times_weights(gap, joined):
     environments = gap._check_predict(joined)
-    rows = all_rows(environments, gap._model.points, ZETAS)
+    rows = derivative_rows(environments, gap._model.points, gap._model.covariances)
     scales = np.array(SCALES)[gap.sparse_blocks_]
     weights = gap.weights_ * scales**2
     energies, forces = gap.predict(joined, return_forces=True)
@@ -130,14 +130,15 @@ def test_predictions_equal_rows_times_weights(gap, joined):
 
 def test_gradient_of_the_evidence(gap):
     training = gap._training
-    triangles = training.data.reduced(np.array(list(gap.e0_.values())))
+    observations = training.observations
+    rows = observations.subtract_mean(np.array(list(gap.e0_.values())), QUANTITIES)
 
     def posterior(x):
-        noise = dict(zip(KINDS, np.exp(x[2:]), strict=True))
-        return Posterior(training.prior, training.data, triangles, np.exp(x[:2]), noise)
+        noise = dict(zip(QUANTITIES, np.exp(x[2:]), strict=True))
+        return Posterior.solve(training.prior, observations, rows, np.exp(x[:2]), noise)
 
     x = np.log([0.3, 0.5, 0.01, 0.2, 0.1])
-    value, gradient = evidence_and_gradient(posterior(x), triangles)
+    value, gradient = evidence_and_gradient(posterior(x), rows)
     numeric = approx_fprime(x, lambda x: posterior(x).log_marginal_likelihood, 1e-6)
     assert value == posterior(x).log_marginal_likelihood
     np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-3 * abs(gradient).max())
@@ -187,7 +188,8 @@ def test_uncertainty_of_forces(gap, union):
     new = union(make_frames(1, seed=33))
     std = gap.predict_forces_std(new)[0]
     one = gap._check_predict(new)
-    H = gap._model.posterior.half(all_rows(one, gap._model.points, ZETAS)[1])
+    rows = derivative_rows(one, gap._model.points, gap._model.covariances)[1]
+    H = gap._model.posterior.covariance_factor(rows)
     assert (std.ravel() >= np.sqrt(np.square(H).sum(axis=1))).all()
 
 

@@ -14,7 +14,7 @@ from skdesc import (
     TwoBodyTransformer,
 )
 from skdesc.features import AtomicFeatures
-from skdesc.gaussian_process._environments import check_environments
+from skdesc.gaussian_process._inputs import check_environments
 from skdesc.gaussian_process._sparse_points import select_points
 
 

@@ -12,11 +12,11 @@ PARTS = ([0, 3, 8], [1, 2, 4, 5, 6], [7, 9, 10, 11])
 
 def see(gap, training, features, targets, index):
     y, derivatives = targets
-    return gap._see(
+    return gap._check_and_accumulate(
         training, features[index], y[index],
         forces=[derivatives["forces"][i] for i in index],
         virials=derivatives["virials"][index],
-    )[2]  # fmt: skip
+    )[0]  # fmt: skip
 
 
 @pytest.mark.parametrize("e0", ["auto", None])
@@ -33,7 +33,7 @@ def test_merged_passes_are_one_pass(features, targets, e0):
         before = copy.deepcopy(training)
         merged.merge(training)
         np.testing.assert_array_equal(
-            before.data.triangles["forces"].R, training.data.triangles["forces"].R
+            before.observations.triangles["forces"].R, training.observations.triangles["forces"].R
         )
     gap._solve(merged)
     scale = np.abs(whole.weights_).max()
@@ -41,9 +41,9 @@ def test_merged_passes_are_one_pass(features, targets, e0):
     assert gap.log_marginal_likelihood_ == pytest.approx(whole.log_marginal_likelihood_, rel=1e-9)
     assert gap.energy_scale_ == pytest.approx(whole.energy_scale_, rel=1e-9)
     assert gap.e0_ == pytest.approx(whole.e0_, rel=1e-9)
-    for kind, triangle in whole._training.data.triangles.items():
-        assert merged.data.triangles[kind].n_rows == triangle.n_rows
-    assert not template.data.triangles  # what came out of it has left it alone
+    for kind, triangle in whole._training.observations.triangles.items():
+        assert merged.observations.triangles[kind].n_rows == triangle.n_rows
+    assert not template.observations.triangles  # what came out of it has left it alone
 
 
 def test_warnings_point_at_the_caller(features, targets):

@@ -54,7 +54,7 @@ def test_cross_validation_slices_forces(pipeline, prefix, X, targets):
     assert (result["test_score"] > 0.9).all()
     for fitted, train in zip(result["estimator"], result["indices"]["train"], strict=True):
         n_forces = 3 * sum(len(derivatives["forces"][i]) for i in train)
-        assert fitted[-1]._training.data.triangles["forces"].n_rows == n_forces
+        assert fitted[-1]._training.observations.triangles["forces"].n_rows == n_forces
 
 
 def test_search(pipeline, prefix, frames, targets):

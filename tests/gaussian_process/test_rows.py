@@ -5,10 +5,16 @@ import pytest
 from helpers.derivatives import assert_second_order, displaced, strained
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._environments import check_environments
-from skdesc.gaussian_process._rows import all_rows, batches, energy_rows, segment_sum
+from skdesc.gaussian_process._covariance import Covariance
+from skdesc.gaussian_process._inputs import check_environments
+from skdesc.gaussian_process._rows import (
+    VOIGT,
+    derivative_rows,
+    energy_rows,
+    segment_sum,
+    split_by_cost,
+)
 from skdesc.gaussian_process._sparse_points import select_points
-from skdesc.gaussian_process._targets import VOIGT
 
 STEPS = (4e-3, 2e-3, 1e-3)
 
@@ -32,14 +38,14 @@ def rows_at(toy, points, zeta):
     def rows(structures):
         features = toy.transform(structures)
         return energy_rows(
-            check_environments(features, GAPRegressor(), reset=True), points, zeta
+            check_environments(features, GAPRegressor(), reset=True), points, [Covariance(zeta)]
         )
 
     return rows
 
 
 def test_energy_rows_are_sums_of_covariances(environments, points, zeta):
-    rows = energy_rows(environments, points, zeta)
+    rows = energy_rows(environments, points, [Covariance(zeta)])
     for index in range(len(environments)):
         part = slice(environments.offsets[index], environments.offsets[index + 1])
         same = environments.species[part, None] == points.species
@@ -49,8 +55,9 @@ def test_energy_rows_are_sums_of_covariances(environments, points, zeta):
 
 def test_force_rows(toy, environments, points, zeta):
     structures = environments.features.structures
-    energies, forces, _ = all_rows(environments, points, zeta)
-    np.testing.assert_allclose(energies, energy_rows(environments, points, zeta), rtol=1e-12)
+    energies, forces, _ = derivative_rows(environments, points, [Covariance(zeta)])
+    expected = energy_rows(environments, points, [Covariance(zeta)])
+    np.testing.assert_allclose(energies, expected, rtol=1e-12)
     directions = np.random.RandomState(0).normal(size=structures.positions.shape)
     along = (forces * directions.reshape(-1, 1)).reshape(len(directions), 3, -1).sum(axis=1)
     derivative = -np.add.reduceat(along, structures.offsets[:-1])
@@ -64,7 +71,7 @@ def test_force_rows(toy, environments, points, zeta):
 
 def test_virial_rows(toy, environments, points, zeta):
     structures = environments.features.structures
-    virials = all_rows(environments, points, zeta)[2]
+    virials = derivative_rows(environments, points, [Covariance(zeta)])[2]
     strain = np.random.RandomState(0).normal(size=(3, 3))
     strain += strain.T
     # off-diagonal components appear twice in the double contraction
@@ -86,6 +93,6 @@ def test_segment_sum_with_empty_segments():
 
 def test_batches_respect_the_limit_and_cover_everything():
     costs = np.array([3.0, 3.0, 9.0, 1.0, 1.0, 1.0])
-    found = [(part.start, part.stop) for part in batches(costs, 6.0)]
+    found = [(part.start, part.stop) for part in split_by_cost(costs, 6.0)]
     assert found == [(0, 2), (2, 3), (3, 6)]
-    assert [(p.start, p.stop) for p in batches(costs, 1e9)] == [(0, 6)]
+    assert [(p.start, p.stop) for p in split_by_cost(costs, 1e9)] == [(0, 6)]

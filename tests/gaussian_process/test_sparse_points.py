@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._choosers import distinct_rows, leading_coordinates
-from skdesc.gaussian_process._environments import check_environments
+from skdesc.gaussian_process._inputs import check_environments
 from skdesc.gaussian_process._sparse_points import (
     METHODS,
     SparsePoints,
     expected_counts,
     select_points,
 )
+from skdesc.utils.subset_selection import distinct_rows, leading_coordinates
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_dot_products_are_within_species(environments):
     assert isinstance(points, SparsePoints)
     for group, rows, dot in points.dot_products(environments):
         assert set(environments.species[rows]) == set(points.species[group.points])
-        expected = environments.values[rows] @ points.of(group).T
+        expected = environments.values[rows] @ points.features_of(group).T
         np.testing.assert_allclose(dot, expected, rtol=1e-14)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.stored_models import makers
 
-from skdesc.gaussian_process._state import pack, unpack
+from skdesc.gaussian_process._serialization import pack, unpack
 from skdesc.gaussian_process._state_checks import verify_factors, verify_solution
 
 

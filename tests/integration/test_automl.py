@@ -63,7 +63,7 @@ class TestOptuna:
         frames, y = molecules()
         forces = [np.zeros((len(atoms), 3)) for atoms in frames]
         search = optuna_search(n_jobs=2).fit(frames, y, gapregressor__forces=forces)
-        triangles = search.best_estimator_[-1]._training.data.triangles
+        triangles = search.best_estimator_[-1]._training.observations.triangles
         assert triangles["forces"].n_rows == 3 * sum(len(atoms) for atoms in frames)
 
     def test_search_inside_cross_validation(self):

@@ -12,8 +12,9 @@ from sklearn.preprocessing import StandardScaler
 
 from skdesc import GAPRegressor
 from skdesc.features._search_objectives import alignment_with_forces
-from skdesc.gaussian_process._environments import check_environments
-from skdesc.gaussian_process._rows import all_rows
+from skdesc.gaussian_process._covariance import Covariance
+from skdesc.gaussian_process._inputs import check_environments
+from skdesc.gaussian_process._rows import derivative_rows
 from skdesc.gaussian_process._sparse_points import select_points
 from skdesc.model_selection._objectives import (
     compute_objective,
@@ -148,8 +149,8 @@ def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential, unk
     for zeta in (1, 2, 4):
         points = {z: Z.values[Z.species == z] for z in SPECIES}
         environments = check_environments(Z, GAPRegressor(), reset=True)
-        points = select_points(environments, points, 1, zetas=[zeta])
-        of_energies, of_forces, _ = all_rows(environments, points, zeta)
+        points = select_points(environments, points, 1, linear=[zeta == 1])
+        of_energies, of_forces, _ = derivative_rows(environments, points, [Covariance(zeta)])
         of_energies = of_energies[present] / counts[:, None]
         of_energies -= of_energies.mean(axis=0)
         rows = np.concatenate([of_energies, of_forces[known]]) * scale[:, None]

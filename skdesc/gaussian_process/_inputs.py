@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.geometry import minkowski_reduce
 from sklearn.utils.validation import check_array, validate_data
 
 from ..features import AtomicFeatures
 from ..structures import Structures
-from ..utils.indexing import count_pairs
+from ..utils.indexing import count_pairs, segments_to_indices
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ class Environments:
         )
 
     def take(self, index):
-        """Structures of an index array, as copies; only of `AtomicFeatures`."""
+        """Structures of an index array, as copies."""
+        if self.features is None:
+            rows, offsets = segments_to_indices(self.offsets, index)
+            return Environments(
+                self.values[rows], offsets, self.species[rows], self.n_atoms[index], self.blocks
+            )
         features = self.features[index]
         return Environments(
             features.values, features.offsets, features.species, features.n_atoms, self.blocks,
@@ -232,3 +237,22 @@ def atomic_number(key, name):
         raise ValueError(f"{name} has the key {key!r}, but keys must be chemical symbols or "
                          "atomic numbers")
     return int(number)
+
+
+def check_elements(environments, known):
+    """Refuse elements that a fit has not seen.
+
+    Parameters
+    ----------
+    environments : Environments
+        New structures.
+    known : ndarray
+        Atomic numbers.
+    """
+    unknown = np.setdiff1d(environments.elements(), known)
+    if unknown.size:
+        raise ValueError(
+            f"X has atoms of {', '.join(chemical_symbols[z] for z in unknown)}, but the first fit "
+            f"saw {', '.join(chemical_symbols[z] for z in known)} only; fit to structures with "
+            "all elements"
+        )

@@ -1,4 +1,4 @@
-"""QR decomposition of rows that never are in memory all at once."""
+"""Triangles: the QR decomposition of rows that are never in memory all at once."""
 
 from __future__ import annotations
 
@@ -41,6 +41,11 @@ class Triangle:
         self._n_waiting = 0
         self._complete = self._folded
         self.n_rows = 0
+
+    @property
+    def n_columns(self):
+        """Length of a row."""
+        return len(self._folded)
 
     @property
     def R(self):
@@ -88,9 +93,45 @@ class Triangle:
         other : Triangle
             With as many columns.
         """
-        self._folded = stack_triangles([self.R.copy(order="F"), other.R.copy(order="F")])
-        self._complete, self._n_waiting = self._folded, 0
-        self.n_rows += other.n_rows
+        n_folded = other.n_rows - other._n_waiting
+        if n_folded:
+            self._folded = _annihilate(
+                self._folded, other._folded.copy(order="F"), len(self._folded)
+            )
+            self._complete = None if self._n_waiting else self._folded
+            self.n_rows += n_folded
+        if other._n_waiting:
+            rows = other._waiting[: other._n_waiting]
+            self.fold(rows, rows[:, len(self._folded) :], np.ones(len(rows)))
+
+    def copy(self):
+        """Return a triangle that can be changed while this one stays as it is."""
+        other = Triangle(len(self._folded))
+        other._folded[:] = self._folded
+        other._waiting[: self._n_waiting] = self._waiting[: self._n_waiting]
+        other._n_waiting, other.n_rows = self._n_waiting, self.n_rows
+        other._complete = None if self._n_waiting else other._folded
+        return other
+
+    def compact(self):
+        """Fewest rows with the same products: those folded in if there are fewer than columns.
+
+        Returns
+        -------
+        ndarray of shape (min(n_rows, n_columns), n_columns)
+            In Fortran order, not to be changed; an upper triangle if it is square.
+        """
+        if self.n_rows == self._n_waiting and self.n_rows < len(self._folded):
+            return self._waiting[: self.n_rows]
+        return self.R
+
+    def select_columns(self, index):
+        """Return the triangle of some columns, in the order of an index array."""
+        rows = self.compact()
+        other = Triangle(len(index))
+        other.fold(rows[:, index], rows[:, :0], np.ones(len(rows)))
+        other.n_rows = self.n_rows
+        return other
 
     def __sizeof__(self):
         # schedulers of clusters ask for it, and move and spill data accordingly
@@ -103,6 +144,13 @@ class Triangle:
         return {"n_columns": len(self._folded), "upper": upper, "waiting": waiting,
                 "n_rows": self.n_rows}
 
+    @classmethod
+    def from_state(cls, state):
+        """Triangle of what :meth:`__getstate__` gave."""
+        triangle = cls(state["n_columns"])
+        triangle.__setstate__(state)
+        return triangle
+
     def __setstate__(self, state):
         self.__init__(state["n_columns"])
         self._folded[_upper(state["n_columns"])] = state["upper"]
@@ -112,24 +160,25 @@ class Triangle:
         self.n_rows = state["n_rows"]
 
 
-def stack_triangles(triangles):
-    """Triangle of several triangles on top of one another.
+def stack(blocks):
+    """Triangle of several blocks of rows on top of one another.
 
     Parameters
     ----------
-    triangles : iterable of ndarray of shape (n, n)
-        Upper triangles in Fortran order; they are overwritten. A generator of copies makes
-        sure that there are no more than two of them at once.
+    blocks : iterable of ndarray of shape (n_rows, n)
+        In Fortran order; the first is square, and square ones are upper triangles. They are
+        overwritten. A generator of copies makes sure that there are no more than two at once.
 
     Returns
     -------
     ndarray of shape (n, n)
         Upper triangle, in Fortran order.
     """
-    triangles = iter(triangles)
-    result = next(triangles)
-    for triangle in triangles:
-        result = _annihilate(result, triangle, result.shape[0])
+    blocks = iter(blocks)
+    result = next(blocks)
+    for block in blocks:
+        n_rows, n_columns = block.shape
+        result = _annihilate(result, block, n_columns if n_rows == n_columns else 0)
     return result
 
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from skdesc.gaussian_process._streaming_qr import Triangle, stack_triangles
+from skdesc.least_squares import Triangle, stack
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_some_rows(rows):
 
 def test_stacking(rows):
     triangles = [np.linalg.qr(part, mode="r") for part in np.split(rows, [400, 900])]
-    stacked = stack_triangles(np.asfortranarray(R) for R in triangles)
+    stacked = stack(np.asfortranarray(R) for R in triangles)
     assert gram_error(stacked, rows) < 1e-14
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from ase.data import chemical_symbols
 
-from ._e0 import AtomEnergies
-from ._posterior import Data, Posterior, Prior
+from ..least_squares import Observations, Posterior, Prior, Triangle
+from ._accumulation import Accumulator
+from ._baseline import AtomEnergies
+from ._covariance import Covariance
 from ._prediction import Model
 from ._sparse_points import SparsePoints
 from ._state_checks import check_state
-from ._streaming_qr import Triangle
-from ._training import Training
 
 
+@dataclass(frozen=True)
 class Weights:
     """Weights without the covariances that they come from, in place of a posterior.
 
@@ -21,18 +24,14 @@ class Weights:
     ----------
     weights : ndarray of shape (n_points,)
         For energy scales of 1.
-    zetas : sequence of float
-        Exponent of each block.
-    energy_scales : ndarray of shape (n_blocks,)
-        Scale of the covariances of each block, in eV.
+    scales : ndarray of shape (n_terms,)
+        Scale of the covariances of each term, in eV.
     """
 
-    def __init__(self, weights, zetas, energy_scales):
-        self.weights, self.energy_scales = weights, energy_scales
-        self.prior = Prior.__new__(Prior)
-        self.prior.zetas = zetas
+    weights: np.ndarray
+    scales: np.ndarray
 
-    def half(self, rows):
+    def covariance_factor(self, rows):
         """Refuse what takes their covariance."""
         raise ValueError(
             "this potential was made of weights alone, which tell nothing of its uncertainty; "
@@ -41,7 +40,7 @@ class Weights:
 
     def variance(self, rows, prior_variance):
         """Refuse what takes their covariance."""
-        return self.half(rows)
+        return self.covariance_factor(rows)
 
 
 def attributes(model):
@@ -60,7 +59,7 @@ def attributes(model):
     """
     points, posterior = model.points, model.posterior
     e0 = zip(model.elements, model.e0, strict=True)
-    scales = posterior.energy_scales
+    scales = posterior.scales
     shown = {
         "elements_": model.elements,
         "e0_": {chemical_symbols[z]: float(energy) for z, energy in e0},
@@ -73,7 +72,7 @@ def attributes(model):
     if isinstance(posterior, Weights):
         return shown
     return shown | {
-        **{f"sigma_{kind}_": sigma for kind, sigma in posterior.sigmas.items()},
+        **{f"sigma_{kind}_": sigma for kind, sigma in posterior.noise.items()},
         "log_marginal_likelihood_": posterior.log_marginal_likelihood,
         "condition_number_": posterior.condition_number(),
         "jitter_": posterior.prior.jitter,
@@ -87,7 +86,7 @@ def pack(model, training):
     ----------
     model : Model
         What predicts.
-    training : Training or None
+    training : Accumulator or None
         What the fit has seen; with it, the fit can go on.
 
     Returns
@@ -105,7 +104,7 @@ def pack(model, training):
         "columns": [[columns.start, columns.stop] for columns in points.columns],
         "zetas": [float(zeta) for zeta in model.zetas],
         "weights": posterior.weights,
-        "energy_scales": posterior.energy_scales,
+        "energy_scales": posterior.scales,
     }
     if isinstance(posterior, Weights):
         return state
@@ -113,18 +112,18 @@ def pack(model, training):
         "factors": [L for _, L in posterior.prior.factors],
         "jitter": posterior.prior.jitter,
         "R": posterior.R,
-        "sigmas": posterior.sigmas,
+        "sigmas": posterior.noise,
         "log_marginal_likelihood": posterior.log_marginal_likelihood,
         "n_rows": posterior.n_rows,
     }
     if training is not None:
-        energies, data = training.atom_energies, training.data
+        energies, observations = training.atom_energies, training.observations
         state["seen"] = {
             "e0": energies.rule,
             "isolated": energies.isolated,
             "composition": energies.triangle.__getstate__(),
-            "triangles": {kind: t.__getstate__() for kind, t in data.triangles.items()},
-            "log_noise": data.log_noise,
+            "triangles": {name: t.__getstate__() for name, t in observations.triangles.items()},
+            "log_noise": observations.log_noise,
         }
     return state
 
@@ -141,7 +140,7 @@ def unpack(state):
     -------
     model : Model
         What predicts.
-    training : Training or None
+    training : Accumulator or None
         What the fit has seen.
 
     Raises
@@ -152,19 +151,18 @@ def unpack(state):
     state = check_state(state)
     columns = tuple(slice(*bounds) for bounds in state["columns"])
     points = SparsePoints(state["features"], state["species"], state["block"], columns)
+    covariances = [Covariance(float(zeta)) for zeta in state["zetas"]]
+    known = state["elements"], state["e0"], points, covariances
     if "R" not in state:
-        posterior = Weights(state["weights"], state["zetas"], state["energy_scales"])
-        return Model(state["elements"], state["e0"], points, posterior), None
-    prior = Prior.__new__(Prior)
-    prior.n_points, prior.zetas, prior.jitter = len(points), state["zetas"], state["jitter"]
-    prior.blocks = points.points_of_blocks()
+        return Model(*known, Weights(state["weights"], state["energy_scales"])), None
     parts = (group.points for group in points.groups())
-    prior.factors = list(zip(parts, state["factors"], strict=True))
-    posterior = Posterior.__new__(Posterior)
-    posterior.prior = prior
-    for name in ("R", "weights", "energy_scales", "sigmas", "log_marginal_likelihood", "n_rows"):
-        setattr(posterior, name, state[name])
-    model = Model(state["elements"], state["e0"], points, posterior)
+    factors = list(zip(parts, state["factors"], strict=True))
+    posterior = Posterior(
+        Prior(factors, points.points_of_terms(), state["jitter"]),
+        state["energy_scales"], state["sigmas"], state["R"], state["weights"],
+        state["log_marginal_likelihood"], state["n_rows"],
+    )  # fmt: skip
+    model = Model(*known, posterior)
     return model, _unpack_training(state["seen"], model) if "seen" in state else None
 
 
@@ -205,19 +203,15 @@ def set_weights(regressor, elements, e0, blocks, zetas):
 
 
 def _unpack_training(seen, model):
-    training = Training.__new__(Training)
-    training.points, training.elements = model.points, model.elements
-    training.prior = model.posterior.prior
-    training.atom_energies = AtomEnergies(model.elements, seen["e0"])
-    training.atom_energies.isolated = np.array(seen["isolated"])
-    training.atom_energies.triangle = _triangle(seen["composition"])
-    training.data = Data(len(model.points), len(model.elements))
-    training.data.triangles = {kind: _triangle(t) for kind, t in seen["triangles"].items()}
-    training.data.log_noise = dict(seen["log_noise"])
-    return training
-
-
-def _triangle(state):
-    triangle = Triangle.__new__(Triangle)
-    triangle.__setstate__(state)
-    return triangle
+    energies = AtomEnergies(model.elements, seen["e0"])
+    energies.isolated = np.array(seen["isolated"])
+    energies.triangle = Triangle.from_state(seen["composition"])
+    observations = Observations(
+        len(model.points),
+        {name: Triangle.from_state(state) for name, state in seen["triangles"].items()},
+        dict(seen["log_noise"]),
+    )
+    return Accumulator(
+        model.elements, model.points, model.covariances, model.posterior.prior, observations,
+        energies,
+    )  # fmt: skip

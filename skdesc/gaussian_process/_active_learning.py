@@ -7,9 +7,7 @@ import numbers
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from ._covariance import covariance_matrix
-from ._gap import GAPRegressor
-from ._rows import batches, energy_rows, segment_sum
+from ._rows import energy_rows, segment_sum, split_by_cost
 
 _BATCH_BYTES = 2**26
 
@@ -52,6 +50,8 @@ def select_batch(model, pool, n):
     >>> int(select_batch(gap, X, 1)[0][0])
     4
     """
+    from ._gap import GAPRegressor  # which need not know this
+
     if isinstance(model, Pipeline):
         if len(model.steps) > 1:
             pool = model[:-1].transform(pool)
@@ -86,42 +86,42 @@ class _PoolPosterior:
     """Posterior covariances between total energies of a pool, column by column."""
 
     def __init__(self, model, environments):
-        self.environments, self.zetas = environments, model.zetas
+        self.environments, self.covariances_of_terms = environments, model.covariances
         posterior = model.posterior
-        self.scales = posterior.energy_scales
-        of_points = posterior.prior.of_points(self.scales)
+        self.scales = posterior.scales
+        of_points = posterior.prior.repeat_per_point(self.scales)
         n = len(environments)
         self.explained = np.empty((n, len(model.points)))
         self.remaining = np.empty((n, len(model.points)))
         costs = 8.0 * np.diff(environments.offsets) * 4 * len(model.points)
-        for part in batches(costs, _BATCH_BYTES):
-            rows = energy_rows(environments[part], model.points, model.zetas)
+        for part in split_by_cost(costs, _BATCH_BYTES):
+            rows = energy_rows(environments[part], model.points, model.covariances)
             self.explained[part] = posterior.prior.whiten(rows) * of_points
-            self.remaining[part] = posterior.half(rows)
+            self.remaining[part] = posterior.covariance_factor(rows)
 
     def covariances(self, index):
         """Covariances of the energy of one structure with all."""
         prior = sum(
-            scale**2 * self._prior(index, self.environments.values[:, columns], zeta)
-            for columns, zeta, scale in zip(
-                self.environments.blocks, self.zetas, self.scales, strict=True
+            scale**2 * self._prior(index, self.environments.values[:, columns], covariance)
+            for columns, covariance, scale in zip(
+                self.environments.blocks, self.covariances_of_terms, self.scales, strict=True
             )
         )
         explained = self.explained @ self.explained[index]
         return prior - explained + self.remaining @ self.remaining[index]
 
-    def _prior(self, index, features, zeta):
+    def _prior(self, index, features, covariance):
         pool = self.environments
         own = slice(pool.offsets[index], pool.offsets[index + 1])
         result = np.zeros(len(pool))
         for z in np.unique(pool.species[own]):
             block = features[own][pool.species[own] == z].astype(np.float64)
             costs = 8.0 * np.diff(pool.offsets) * (3 * len(block) + features.shape[1])
-            for part in batches(costs, _BATCH_BYTES):
+            for part in split_by_cost(costs, _BATCH_BYTES):
                 batch = pool[part]
                 rows = np.flatnonzero(batch.species == z)
                 near = features[pool.offsets[part.start] + rows]
-                values = covariance_matrix(near, block, zeta)
+                values = covariance.matrix(near, block)
                 sums = values.sum(axis=1, keepdims=True)
                 result[part] += segment_sum(rows, sums, batch.offsets)[:, 0]
         return result

@@ -10,41 +10,11 @@ from scipy.linalg import lapack
 # differs from 1 by less than what the solver can resolve
 _SAME = 1e-6
 # leverage scores of vectors longer than this are those of a random projection
-_MAX_LEVERAGE_FEATURES = 1000
+MAX_LEVERAGE_FEATURES = 1000
 # environments that are looked at together, in bytes, and at least in number
 _CHUNK_BYTES, _LEAST_CHUNK = 2**22, 64
 # of many environments, only those of highest leverage take part in pivoting
-_CANDIDATES_PER_POINT, _LEAST_CANDIDATES = 5, 4096
-
-
-def choosing_bytes(method, n_rows, n_features, count):
-    """Memory that choosing takes beside the environments, in bytes.
-
-    Parameters
-    ----------
-    method : str
-        One of `CHOOSERS`, or "config".
-    n_rows, n_features, count : int
-        Numbers of environments, of features, and of environments to be chosen.
-
-    Returns
-    -------
-    int
-        In bytes.
-    """
-    # besides a few numbers of each environment, such as its order
-    chunk = min(n_rows, _chunk(n_features)) * n_features + 6 * n_rows
-    comparing = 2 * chunk
-    if n_rows <= count or method == "random":
-        return 8 * comparing
-    if method in ("fps", "kmeans"):  # scikit-learn makes a copy of its own
-        return 8 * max(comparing, n_rows * n_features * (2 if method == "kmeans" else 1))
-    side = min(n_rows, n_features, _MAX_LEVERAGE_FEATURES)
-    rank = min(side, count)
-    candidates = min(n_rows, max(_CANDIDATES_PER_POINT * count, _LEAST_CANDIDATES))
-    # a matrix and its eigenvectors; then a few of these, for this round and the next, and
-    # vectors to pivot
-    return 8 * max(comparing, 3 * side**2, chunk + rank * (3 * side + candidates))
+CANDIDATES_PER_POINT, LEAST_CANDIDATES = 5, 4096
 
 
 def distinct_rows(values, rows, same=_SAME):
@@ -121,7 +91,7 @@ def leading_coordinates(values, rows, rank):
         (those of all rows): the left singular vectors. A squared norm is a leverage score.
     """
     n_rows, n_features = len(rows), values.shape[1]
-    if n_rows <= min(n_features, _MAX_LEVERAGE_FEATURES):
+    if n_rows <= min(n_features, MAX_LEVERAGE_FEATURES):
         gram = np.zeros((n_rows, n_rows))
         for columns in _chunks(n_features, n_rows):
             found = values[rows, columns].astype(np.float64, copy=False)
@@ -129,8 +99,8 @@ def leading_coordinates(values, rows, rank):
         left = _leading_eigenvectors(gram, rank)[1]
         return lambda part: left[part]
     sketch = None
-    if n_features > _MAX_LEVERAGE_FEATURES:
-        sketch = _sparse_projection(n_features, _MAX_LEVERAGE_FEATURES)
+    if n_features > MAX_LEVERAGE_FEATURES:
+        sketch = _sparse_projection(n_features, MAX_LEVERAGE_FEATURES)
 
     def block(part):
         found = values[rows[part]].astype(np.float64, copy=False)
@@ -188,7 +158,7 @@ def _cur(values, rows, count, rng=None):
         leverage = np.empty(len(left))
         for part, U in _in_chunks(coordinates, left, transform, values.shape[1]):
             leverage[part] = np.square(U).sum(axis=1)
-        n_candidates = max(_CANDIDATES_PER_POINT * wanted, _LEAST_CANDIDATES)
+        n_candidates = max(CANDIDATES_PER_POINT * wanted, LEAST_CANDIDATES)
         candidates = left[np.sort(np.argsort(-leverage, kind="stable")[:n_candidates])]
         pivots = candidates[_pivots(coordinates, candidates, transform, values.shape[1])[:wanted]]
         chosen = np.append(chosen, pivots)
@@ -290,11 +260,12 @@ def balanced(values, rows, count, labels):
     ])
 
 
-def _chunk(width):
+def chunk_rows(width):
+    """Rows of so many columns that are looked at together."""
     return max(_CHUNK_BYTES // (8 * width), _LEAST_CHUNK)
 
 
 def _chunks(length, width):
     """Slices of rows that are as many as one should hold at a time."""
-    step = _chunk(width)
+    step = chunk_rows(width)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -1,0 +1,368 @@
+"""Accumulation of data: batches of rows into triangles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from sys import getsizeof
+
+import numpy as np
+
+from ..least_squares import (
+    Observations,
+    Posterior,
+    Prior,
+    maximize_evidence,
+    moment_scales,
+)
+from ..utils.blas import one_thread
+from ..utils.validation import is_choice
+from ._baseline import AtomEnergies
+from ._covariance import Covariance
+from ._inputs import check_elements
+from ._label_checks import warn_of_rounding, warn_of_virials
+from ._memory import (
+    bytes_beside_rows,
+    bytes_for_selecting,
+    bytes_per_structure,
+    row_bytes,
+    workspace_bytes,
+)
+from ._rows import derivative_rows, energy_rows, split_by_cost
+from ._sparse_points import SparsePoints, one_per_term, select_points
+from ._targets import QUANTITIES
+
+
+@dataclass
+class Accumulator:
+    """What a fit knows of the data it has seen; it can see more.
+
+    The linear algebra that weights come from runs on one thread. More would change the order
+    of sums, and so digits, which ill-conditioned covariances magnify; and they would gain
+    little with panels of this size, and lose much where another process has a core in use.
+
+    Parameters
+    ----------
+    elements : ndarray of shape (n_elements,)
+        Atomic numbers, ascending.
+    points : SparsePoints
+        The sparse points.
+    covariances : list of Covariance
+        That of each term.
+    prior : Prior or None
+        Covariances among the points; None where nothing is to be solved.
+    observations : Observations
+        The data.
+    atom_energies : AtomEnergies
+        Energies of single atoms.
+    """
+
+    elements: np.ndarray
+    points: SparsePoints
+    covariances: list[Covariance]
+    prior: Prior | None
+    observations: Observations
+    atom_energies: AtomEnergies
+
+    @classmethod
+    def start(cls, environments, regressor, config_types):
+        """Choose sparse points and decompose their covariances, before any data.
+
+        Parameters
+        ----------
+        environments : Environments
+            The first structures: they decide on the elements, and on the sparse points.
+        regressor : GAPRegressor
+            Parameters.
+        config_types : sequence or None
+            Kinds of the structures.
+
+        Returns
+        -------
+        Accumulator
+            Has seen no data.
+        """
+        points = choose_points(environments, regressor, config_types)
+        accumulator = cls.with_points(environments, regressor, points)
+        with one_thread:
+            prior = make_prior(points, accumulator.covariances, regressor.jitter)
+        return replace(accumulator, prior=prior)
+
+    @classmethod
+    def with_points(cls, environments, regressor, points):
+        """Accumulator for sparse points that have been chosen, without a prior.
+
+        Parameters
+        ----------
+        environments : Environments
+            They decide on the elements.
+        regressor : GAPRegressor
+            Parameters.
+        points : SparsePoints
+            The points.
+
+        Returns
+        -------
+        Accumulator
+            Has seen no data.
+        """
+        covariances = make_covariances(regressor, environments)
+        # points that were given may be of elements that come later
+        elements = np.union1d(environments.elements(), points.species)
+        return cls(
+            elements, points, covariances, None, Observations(len(points)),
+            AtomEnergies(elements, regressor.e0),
+        )  # fmt: skip
+
+    def empty(self):
+        """Return an accumulator with the same sparse points and elements that has seen nothing."""
+        return replace(
+            self,
+            observations=Observations(len(self.points)),
+            atom_energies=AtomEnergies(self.elements, self.atom_energies.rule),
+        )
+
+    def copy(self):
+        """Return an accumulator that can see more, while this one stays as it is."""
+        return replace(
+            self, observations=self.observations.copy(), atom_energies=self.atom_energies.copy()
+        )
+
+    def row_limit(self, environments, targets, memory_limit):
+        """Memory for the rows of each structure, and for those of a batch.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        targets : Targets
+            Their energies, forces, virials.
+        memory_limit : int or None
+            For the whole fit, in bytes.
+
+        Returns
+        -------
+        costs : ndarray of shape (n_structures,)
+            In bytes.
+        limit : float
+            In bytes.
+        """
+        wanted = targets.has_derivatives()
+        n_quantities = 1 + (targets.forces is not None) + (targets.virials is not None)
+        passing, solving = bytes_beside_rows(
+            environments, len(self.points), len(self.elements), n_quantities
+        )
+        if memory_limit is not None and wanted.any():
+            passing += workspace_bytes(environments, self.points.sizes()[1])
+        costs = bytes_per_structure(
+            environments, self.points, wanted, targets.virials is not None
+        )
+        return costs, row_bytes(memory_limit, (passing, solving), costs)
+
+    def add(self, environments, targets, memory_limit):
+        """Fold the rows of structures into the triangles of their quantities.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        targets : Targets
+            Their energies, forces, virials.
+        memory_limit : int or None
+            For the whole fit, in bytes.
+        """
+        check_elements(environments, self.elements)
+        costs, limit = self.row_limit(environments, targets, memory_limit)
+        composition = environments.composition(self.elements)
+        self.atom_energies.add(targets.energies, composition, environments.isolated())
+        wanted = targets.has_derivatives()
+        noise = targets.relative_noise.copy()
+        noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
+        with one_thread:  # products of single environments are too small to be shared out
+            for part in split_by_cost(costs, limit):
+                self._add_batch(part, environments, targets, wanted, composition, noise)
+
+    def _add_batch(self, part, environments, targets, wanted, composition, noise):
+        """Add the rows of a slice of structures."""
+        index = np.arange(part.start, part.stop)[wanted[part]]
+        batch = environments[part]
+        if len(index) == len(batch):
+            energies = self._add_derivatives(batch, targets.take(index), noise[index])
+        else:
+            if len(index):
+                some = batch.take(index - part.start)
+                self._add_derivatives(some, targets.take(index), noise[index])
+            energies = energy_rows(batch, self.points, self.covariances)
+        self.observations.add(
+            QUANTITIES[0], energies, composition[part], targets.energies[part], noise[part, 0]
+        )
+
+    def _add_derivatives(self, environments, targets, noise):
+        """Add rows of forces and virials; return those of energies, which cost nothing."""
+        wants_virials = targets.virials is not None
+        energies, forces, virials = derivative_rows(
+            environments, self.points, self.covariances, virials=wants_virials
+        )
+        if targets.forces is not None:
+            relative = np.repeat(noise[:, 1], 3 * environments.n_atoms)
+            self.observations.add("forces", forces, None, targets.forces.reshape(-1), relative)
+        if wants_virials:
+            virials = virials.reshape(-1, virials.shape[-1])
+            relative = np.repeat(noise[:, 2], 6)
+            self.observations.add("virials", virials, None, targets.virials.reshape(-1), relative)
+        return energies
+
+    def merge(self, other):
+        """Add all that another pass with the same sparse points has seen.
+
+        Parameters
+        ----------
+        other : Accumulator
+            It stays as it is.
+        """
+        self.atom_energies.merge(other.atom_energies)
+        self.observations.merge(other.observations)
+
+    def solve(self, energy_scale, noise, *, optimize=None, check_virials=True):
+        """Solve for the weights.
+
+        Parameters
+        ----------
+        energy_scale : float, "auto", or list of these
+            Scale of the covariances, or that of each term.
+        noise : dict of str to float
+            Noise of each quantity.
+        optimize : {None, "marginal_likelihood"}, default=None
+            How to refine both.
+        check_virials : bool, default=True
+            Whether to compare virials with what else there is, which costs as much as to solve.
+
+        Returns
+        -------
+        e0 : ndarray of shape (n_elements,)
+            Energies of single atoms.
+        posterior : Posterior
+            The weights and their covariance.
+        """
+        prior, observations = self.prior, self.observations
+        self.require_energies()
+        with one_thread:
+            e0 = self.atom_energies.solve()
+            present = [name for name in QUANTITIES if name in observations.triangles]
+            rows = observations.subtract_mean(e0, present)
+            scales = resolve_scales(energy_scale, prior, observations, rows, noise)
+            if optimize is not None:
+                scales, noise = maximize_evidence(prior, observations, rows, scales, noise)
+            posterior = Posterior.solve(prior, observations, rows, scales, noise)
+            warn_of_rounding(posterior)
+            if check_virials:
+                warn_of_virials(posterior, observations, rows)
+        return e0, posterior
+
+    def require_energies(self):
+        """Refuse data without any energy."""
+        if QUANTITIES[0] not in self.observations.triangles:
+            raise ValueError("y is NaN for all structures, but at least one energy must be known: "
+                             "forces and virials leave a constant open")
+
+    def __sizeof__(self):
+        kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)
+        return object.__sizeof__(self) + kept + getsizeof(self.observations)
+
+
+def make_covariances(regressor, environments):
+    """Covariance of each term, list of Covariance."""
+    zetas = one_per_term("zeta", regressor.zeta, len(environments.blocks))
+    return [Covariance(float(zeta)) for zeta in zetas]
+
+
+def choose_points(environments, regressor, config_types):
+    """Sparse points as the parameters of a regressor say.
+
+    Parameters
+    ----------
+    environments : Environments
+        Candidates.
+    regressor : GAPRegressor
+        Parameters.
+    config_types : sequence or None
+        Kinds of the structures.
+
+    Returns
+    -------
+    SparsePoints
+        The points.
+    """
+    linear = [covariance.is_linear for covariance in make_covariances(regressor, environments)]
+    if regressor.memory_limit is not None:
+        bytes_for_selecting(
+            regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse,
+            linear,
+        )  # fmt: skip
+    with one_thread:
+        return select_points(
+            environments,
+            regressor.sparse_method,
+            regressor.n_sparse,
+            linear=linear,
+            config_types=config_types,
+            random_state=regressor.random_state,
+        )
+
+
+def make_prior(points, covariances, jitter):
+    """Covariances among sparse points, decomposed.
+
+    Parameters
+    ----------
+    points : SparsePoints
+        The points.
+    covariances : list of Covariance
+        That of each term.
+    jitter : "auto" or float
+        Added to the diagonal, relative to its mean.
+
+    Returns
+    -------
+    Prior
+        Its groups are those of the points.
+    """
+
+    def groups():
+        for group in points.groups():
+            Q = points.features_of(group)
+            name = f"species {group.species}"
+            yield name, group.points, covariances[group.term].matrix(Q, Q)
+
+    return Prior.factorize(groups(), points.points_of_terms(), jitter)
+
+
+def resolve_scales(energy_scale, prior, observations, rows, noise):
+    """Scale of each term, where "auto" is that of the targets.
+
+    Parameters
+    ----------
+    energy_scale : float, "auto", or list of these
+        The parameter.
+    prior : Prior
+        Covariances among sparse points.
+    observations : Observations
+        The data.
+    rows : dict of str to ndarray
+        From :meth:`Observations.subtract_mean`.
+    noise : dict of str to float
+        Noise of each quantity; that of energies is the least scale.
+
+    Returns
+    -------
+    list of float
+        In eV.
+    """
+    scales = one_per_term("energy_scale", energy_scale, len(prior.terms))
+    if not any(is_choice(scale, "auto") for scale in scales):
+        return scales
+    compared = {quantity: A for quantity, A in rows.items() if quantity != "virials"}
+    moments = moment_scales(prior, observations, compared, noise[QUANTITIES[0]])
+    return [
+        moment if is_choice(scale, "auto") else scale
+        for scale, moment in zip(scales, moments, strict=True)
+    ]

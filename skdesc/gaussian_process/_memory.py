@@ -1,0 +1,219 @@
+"""Memory of a fit: every estimate of bytes, and what to do if there are too few."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..least_squares import CHUNK
+from ..utils.subset_selection import (
+    CANDIDATES_PER_POINT,
+    LEAST_CANDIDATES,
+    MAX_LEVERAGE_FEATURES,
+    chunk_rows,
+)
+from ._rows import split_by_cost
+from ._sparse_points import check_method, expected_counts, expected_groups, one_per_term
+
+# memory for the rows of a batch where no limit is given
+_DEFAULT_BATCH_BYTES = 2**26
+# fraction of the limit reserved for uncounted allocations
+_UNCOUNTED = 0.05
+# Square arrays of the size of a triangle that exist at once, beside the triangle of each kind:
+# - while the data pass by: the prior; for the errors of what is left out, the result, triangles
+#   of energies with and without e0;
+# - when the triangles are combined: copies of each kind's with the last rows apart, energies with
+#   e0 subtracted, factors of the prior, the result, a copy on its way.
+_SQUARES_WHILE_PASSING, _SQUARES_WHILE_SOLVING = 4, 4
+
+
+def fixed_bytes(n_points, n_elements, n_features, n_kinds):
+    """Memory of a fit that does not depend on the number of structures.
+
+    Parameters
+    ----------
+    n_points, n_elements, n_features, n_kinds : int
+        Numbers of sparse points, of elements, of features, of kinds of targets.
+
+    Returns
+    -------
+    passing, solving : int
+        In bytes: beside the rows while the data pass by, and after that.
+    """
+    side = n_points + n_elements + 1
+    others = n_points * n_features + n_kinds * CHUNK * side
+    passing = (n_kinds + _SQUARES_WHILE_PASSING) * side**2 + others
+    solving = (2 * n_kinds + _SQUARES_WHILE_SOLVING) * side**2 + others
+    return 8 * passing, 8 * solving
+
+
+def bytes_beside_rows(environments, n_points, n_elements, n_kinds):
+    """What :func:`fixed_bytes` gives, and the copy that plain arrays need."""
+    fixed = fixed_bytes(n_points, n_elements, environments.values.shape[1], n_kinds)
+    return tuple(environments.copied_bytes() + n_bytes for n_bytes in fixed)
+
+
+def workspace_bytes(environments, n_rows):
+    """Memory that a descriptor takes beside so many rows while it makes them, in bytes."""
+    descriptor = environments.features.descriptor
+    if not hasattr(descriptor, "workspace_bytes"):
+        return 0
+    return int(descriptor.workspace_bytes(environments.structures, n_rows))
+
+
+def row_bytes(memory_limit, fixed, costs):
+    """Memory left for the rows of a batch.
+
+    Parameters
+    ----------
+    memory_limit : int or None
+        Limit for the whole fit.
+    fixed : pair of int
+        What does not depend on the structures, see :func:`fixed_bytes`.
+    costs : ndarray of shape (n_structures,)
+        Memory for the rows of each structure.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    if memory_limit is None:
+        return _DEFAULT_BATCH_BYTES
+    passing, solving = fixed
+    left = (1.0 - _UNCOUNTED) * memory_limit - passing
+    if left < costs.max() or memory_limit < solving:
+        raise ValueError(
+            f"memory_limit is {memory_limit} bytes, but the solver needs {solving}, and passing "
+            f"the data {passing} and for the largest structure {int(costs.max())} more; raise it "
+            "or lower n_sparse"
+        )
+    return left
+
+
+def estimate_bytes(environments, regressor, forces, virials):
+    """Estimate the peak memory of a fit.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    regressor : GAPRegressor
+        Parameters.
+    forces, virials : bool
+        Whether the fit is to these as well.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    derivatives = environments.features is not None and (forces or virials)
+    n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
+    zetas = one_per_term("zeta", regressor.zeta, len(environments.blocks))
+    linear = [zeta == 1 for zeta in zetas]
+    choice = environments, regressor.sparse_method, regressor.n_sparse, linear
+    selecting = bytes_for_selecting(regressor.memory_limit, *choice)
+    sizes = expected_counts(*choice)
+    n_elements = len(environments.elements())
+    passing, solving = bytes_beside_rows(environments, sizes[0], n_elements, n_kinds)
+    if derivatives:
+        passing += workspace_bytes(environments, sizes[1])
+    costs = bytes_per_structure(environments, sizes, derivatives, virials)
+    limit = row_bytes(regressor.memory_limit, (passing, solving), costs)
+    rows = max(costs[part].sum() for part in split_by_cost(costs, limit))
+    return int(max(selecting, solving, passing + rows))
+
+
+def bytes_for_selecting(memory_limit, environments, method, *counts):
+    """Memory for choosing sparse points, if there is as much."""
+    needed = environments.copied_bytes() + selecting_bytes(environments, method, *counts)
+    if memory_limit is not None and needed > memory_limit:
+        if not isinstance(method, str):
+            raise ValueError(
+                f"memory_limit is {memory_limit} bytes, but features of unit length alone need "
+                f"{needed}; raise it or fit to fewer structures at a time by partial_fit"
+            )
+        thrifty = "cur" if method in ("fps", "kmeans") else "random"
+        raise ValueError(
+            f"memory_limit is {memory_limit} bytes, but sparse_method={method!r} needs {needed} to "
+            f"choose sparse points; raise it, lower n_sparse or choose them by {thrifty!r}"
+        )
+    return needed
+
+
+def selecting_bytes(environments, method, n_sparse, linear=None):
+    """Memory that :func:`select_points` takes, in bytes; parameters as there."""
+    if not isinstance(method, str):
+        return 0
+    check_method(method)
+    groups = list(expected_groups(environments, n_sparse, linear))
+    kept = 8 * sum(width * n_points for width, _, n_points in groups)
+    passing = max(
+        choosing_bytes(method, n_rows, width, n_points) for width, n_rows, n_points in groups
+    )
+    assembled = 8 * environments.values.shape[1] * sum(n_points for *_, n_points in groups)
+    return kept + max(passing, assembled)
+
+
+def choosing_bytes(method, n_rows, n_features, count):
+    """Memory that choosing takes beside the environments, in bytes.
+
+    Parameters
+    ----------
+    method : str
+        One of `CHOOSERS`, or "config".
+    n_rows, n_features, count : int
+        Numbers of environments, of features, and of environments to be chosen.
+
+    Returns
+    -------
+    int
+        In bytes.
+    """
+    # besides a few numbers of each environment, such as its order
+    chunk = min(n_rows, chunk_rows(n_features)) * n_features + 6 * n_rows
+    comparing = 2 * chunk
+    if n_rows <= count or method == "random":
+        return 8 * comparing
+    if method in ("fps", "kmeans"):  # scikit-learn makes a copy of its own
+        return 8 * max(comparing, n_rows * n_features * (2 if method == "kmeans" else 1))
+    side = min(n_rows, n_features, MAX_LEVERAGE_FEATURES)
+    rank = min(side, count)
+    candidates = min(n_rows, max(CANDIDATES_PER_POINT * count, LEAST_CANDIDATES))
+    # a matrix and its eigenvectors; then a few of these, for this round and the next, and
+    # vectors to pivot
+    return 8 * max(comparing, 3 * side**2, chunk + rank * (3 * side + candidates))
+
+
+def bytes_per_structure(environments, points, derivatives, virials):
+    """Memory that the rows of each structure take while they are made.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    points : SparsePoints or tuple of int
+        The sparse points, or their number and that of the most frequent species.
+    derivatives : bool, or ndarray of bool of shape (n_structures,)
+        Which structures need rows of forces or virials.
+    virials : bool
+        Whether these include virials.
+
+    Returns
+    -------
+    ndarray of shape (n_structures,)
+        In bytes.
+    """
+    total, block = points if isinstance(points, tuple) else points.sizes()
+    n_coordinates = 3.0 * environments.n_atoms
+    # rows of energies; descriptors of a species; three arrays of dot products and powers
+    width = max(columns.stop - columns.start for columns in environments.blocks)
+    if environments.values.dtype == np.float64 and np.ptp(environments.species) == 0:
+        width = 0  # they are taken as they are
+    n_centers = environments.centers_of_species().max(axis=1)  # one species after the other
+    values = total + n_centers * (width + 3.0 * block)
+    # rows, then what the descriptor returns for one species
+    slopes = n_coordinates * total + (n_coordinates + 9.0) * block
+    if virials:
+        slopes += 6.0 * total + 12.0 * block
+    return 8.0 * (values + derivatives * slopes)

@@ -91,11 +91,22 @@ def copy_mathjax(app, error):
         target = Path(app.outdir, "_static", "mathjax")
         fonts = Path("output", "chtml", "fonts", "woff-v2")
         (target / fonts).mkdir(parents=True, exist_ok=True)
-        shutil.copy(MATHJAX / "tex-chtml.js", target)
+        shutil.copy(MATHJAX / "tex-chtml-full.js", target)
         shutil.copytree(MATHJAX / fonts, target / fonts, dirs_exist_ok=True)
 
 
+def draw_first_page(app):
+    """Run the code of the first page, and keep the picture that it makes."""
+    text = Path(app.srcdir, "index.md").read_text(encoding="utf-8")
+    namespace = {}
+    exec(re.search(r"(?s)```python\n(.*?)```", text).group(1), namespace)
+    target = Path(app.srcdir, "_static", "generated")
+    target.mkdir(exist_ok=True)
+    namespace["display"].figure_.savefig(target / "index.png", dpi=200)
+
+
 def setup(app):
+    app.connect("builder-inited", draw_first_page)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("build-finished", copy_mathjax)
 
@@ -105,7 +116,7 @@ def setup(app):
 _spec = importlib.util.find_spec("sphinx-mathjax-offline")
 MATHJAX = Path(_spec.origin).parent / "static" / "mathjax" if _spec else None
 if MATHJAX:
-    mathjax_path = "mathjax/tex-chtml.js"
+    mathjax_path = "mathjax/tex-chtml-full.js"
 
 
 # Gallery: plot_*.py are executed, all others only shown (tests/integration/test_automl.py and

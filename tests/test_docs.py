@@ -1,5 +1,6 @@
 """The documentation: examples in docstrings and code in pages run, and names are listed."""
 
+import ast
 import doctest
 import importlib
 import os
@@ -106,6 +107,29 @@ def test_code_is_fenced_and_named(page):
     prose = re.sub(r"(?s)```.*?```", "", text)
     indented = re.findall(r"\n\n {4}(?! )(.*(?: = |\(|import ).*)", prose)
     assert not indented, f"{page.name}: indented code is not run, fence it: {indented}"
+
+
+def test_messages_of_the_troubleshooting_page_exist():
+    """Each message is in the code, but for what angle brackets stand for."""
+    package = Path(skdesc.__file__).parent
+    parts = []
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts.append("".join(
+                    value.value if isinstance(value, ast.Constant) else "<>"
+                    for value in node.values
+                ))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                parts.append(node.value)
+    code = "\n".join(parts)
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^`([^`]+)`[^:\n]*\n: ", page, flags=re.MULTILINE)
+    of_others = {"libmpi.so.12: cannot open shared object file"}
+    assert len(messages) > 20
+    for message in set(messages) - of_others:
+        for piece in re.split("<[^>]*>", message):
+            assert piece.strip(" ,") in code, message
 
 
 def listed_names():

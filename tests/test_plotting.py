@@ -1,3 +1,5 @@
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -233,3 +235,41 @@ def test_candidates_of_one_pass(one_pass):
         assert star.get_ydata()[0] == one_pass.best_params_[ax.get_title()]
     display.plot(kind="parallel")
     assert len(display.axes_[0].lines) == len(seen) + len(one_pass.best_params_)
+
+
+class TestParityAtItsDefaultSize:
+    """Nothing runs into anything else."""
+
+    @staticmethod
+    def boxes(display):
+        display.figure_.canvas.draw()
+        renderer = display.figure_.canvas.get_renderer()
+        ax = display.ax_
+        labels = [[text.get_window_extent(renderer) for text in axis.get_ticklabels()
+                   if text.get_text()] for axis in (ax.xaxis, ax.yaxis)]
+        return labels, ax.get_legend().get_window_extent(renderer), ax.get_window_extent(renderer)
+
+    @pytest.mark.parametrize("low", [-7.9123, -8412.03, 0.0])
+    @pytest.mark.parametrize("spread", [0.01, 1.0, 30.0])
+    def test_labels_and_legend(self, low, spread):
+        rng = np.random.default_rng(0)
+        y = low + spread * rng.random(50)
+        display = ParityDisplay.from_predictions(y, y + 0.1 * spread * rng.random(50))
+        ParityDisplay.from_predictions(y, y - 0.2 * spread, name="a longer name", ax=display.ax_)
+        labels, legend, axes = self.boxes(display)
+        for part in labels:
+            assert len(part) > 2
+            for first, second in itertools.pairwise(part):
+                assert not first.overlaps(second)
+        assert legend.y0 >= axes.y1
+        figure = display.figure_.bbox
+        assert legend.x1 <= figure.x1
+        assert legend.y1 <= figure.y1
+
+    def test_limits_hold_all_points(self):
+        display = ParityDisplay.from_predictions([0.0, 1.0], [0.0, 1.0])
+        ParityDisplay.from_predictions([-1.0, 3.0], [0.0, 3.0], ax=display.ax_)
+        low, high = display.ax_.get_xlim()
+        assert low < -1.0
+        assert high > 3.0
+        assert display.ax_.get_ylim() == (low, high)

@@ -117,23 +117,35 @@ class ParityDisplay:
         self.ax_ = panels(ax, 1)[0]
         self.figure_ = self.ax_.figure
         what, unit = self._labels[self.quantity]
-        errors = f"RMSE {1e3 * self.rmse:.3g} m{unit}, MAE {1e3 * self.mae:.3g} m{unit}"
+        errors = f"RMSE {_in_words(self.rmse, unit)}, MAE {_in_words(self.mae, unit)}"
         label = errors if name is None else f"{name}: {errors}"
         self.ax_.scatter(
             self.y_true, self.y_pred, **{"s": 8, "alpha": 0.6, "label": label, **kwargs}
         )
-        if not any(line.get_gid() == "diagonal" for line in self.ax_.lines):
+        values = np.concatenate([self.y_true, self.y_pred])
+        margin = 0.05 * (np.ptp(values) or 1.0)
+        low, high = values.min() - margin, values.max() + margin
+        if any(line.get_gid() == "diagonal" for line in self.ax_.lines):
+            low, high = min(low, self.ax_.get_xlim()[0]), max(high, self.ax_.get_xlim()[1])
+        else:
             self.ax_.axline((0, 0), slope=1, color="0.6", lw=1, zorder=0, gid="diagonal")
-            # the line is infinite; the values decide on the limits
-            values = np.concatenate([self.y_true, self.y_pred])
-            margin = 0.05 * (np.ptp(values) or 1.0)
-            self.ax_.set(
-                xlim=(values.min() - margin, values.max() + margin),
-                ylim=(values.min() - margin, values.max() + margin),
-            )
-        self.ax_.set(xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})")
-        self.ax_.legend()
+        # the line is infinite; the values decide on the limits
+        self.ax_.set(
+            xlim=(low, high), ylim=(low, high), aspect="equal",
+            xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})",
+        )  # fmt: skip
+        # few enough numbers that none touches the next, at any size
+        self.ax_.locator_params(nbins=5)
+        # above the axes, where no points are
+        self.ax_.legend(
+            loc="lower center", bbox_to_anchor=(0.45, 1.0), frameon=False, borderaxespad=0.2,
+            handlelength=0.8, handletextpad=0.2, fontsize="small",
+        )  # fmt: skip
         return self
+
+
+def _in_words(error, unit):
+    return f"{error:.3g} {unit}" if error >= 1 else f"{1e3 * error:.3g} m{unit}"
 
 
 def _flat(values, quantity):

@@ -82,6 +82,56 @@ def _known_differences(predicted, target, divisor) -> np.ndarray:
     return difference[np.isfinite(difference)]
 
 
+def composition_residuals(data: LabeledStructures, split) -> dict[str, list[np.ndarray]]:
+    """Residuals of energies that are the best linear function of the composition.
+
+    Parameters
+    ----------
+    data : LabeledStructures
+        All structures.
+    split : list of (train, held_back)
+        Index arrays.
+
+    Returns
+    -------
+    dict of str to list of ndarray
+        Only "energy", of what is held back, fold after fold.
+    """
+    numbers = np.unique(np.concatenate([atoms.numbers for atoms in data.frames]))
+    counts = np.array([[np.count_nonzero(a.numbers == z) for z in numbers] for a in data.frames])
+    fractions, y = counts / data.n_atoms[:, np.newaxis], data.y / data.n_atoms
+    blocks = []
+    for train, held_back in split:
+        known = train[np.isfinite(y[train])]
+        slopes = np.linalg.lstsq(fractions[known], y[known], rcond=None)[0]
+        differences = fractions[held_back] @ slopes - y[held_back]
+        blocks += [value[np.isfinite(value)] for value in differences[:, np.newaxis]]
+    return {"energy": blocks}
+
+
+def tightest(references, step: int = 1) -> dict[str, float] | None:
+    """The least errors of several models, of every so-manieth structure.
+
+    Parameters
+    ----------
+    references : sequence of dict of str to list of ndarray
+        Residuals of each.
+    step : int, default=1
+        Of structures.
+
+    Returns
+    -------
+    dict of str to float or None
+        None without any reference.
+    """
+    limits: dict[str, float] = {}
+    for reference in references:
+        errors = errors_of({name: blocks[::step] for name, blocks in reference.items()})
+        for name, value in errors.items():
+            limits[name] = min(value, limits.get(name, np.inf))
+    return limits or None
+
+
 def errors_of(differences: dict[str, list[np.ndarray]]) -> dict[str, float]:
     """Mean absolute and root mean square errors.
 

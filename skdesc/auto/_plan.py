@@ -12,7 +12,14 @@ from ..utils.memory import available_memory
 from ._candidates import Candidate, candidate_families, default_candidate
 from ._cost import Clock, Size, decomposition_rate
 from ._data import LabeledStructures
-from ._errors import ENERGY_WEIGHT, is_no_worse, ratios, score
+from ._errors import (
+    ENERGY_WEIGHT,
+    composition_residuals,
+    errors_of,
+    is_no_worse,
+    ratios,
+    score,
+)
 from ._lengths import tune_lengths
 from ._trial import Trial, quietly, without_data
 
@@ -121,6 +128,8 @@ class Search:
         self.is_interrupted = False
         self._rate = decomposition_rate()
         self._seconds_of_default = 0.0
+        # energies should be better than by the composition alone
+        self._composition = composition_residuals(data, split)
         # what candidates are made for; nothing of it is held back
         self.training = data.take(split[0][0])
         self._levels = self._make_levels()
@@ -153,8 +162,9 @@ class Search:
     def best(self) -> Result:
         """The best of what may be returned.
 
-        That is no worse than the default in any quantity, and within the limit of time per atom;
-        what is within that limit if nothing is both, and the fastest if nothing is within.
+        That is within the limit of time per atom, no worse than the default in any quantity if
+        the default is within that limit, and with energies no worse than by the composition
+        alone if there is such a model. The fastest, if nothing is within the limit.
         """
         affordable = [r for r in self.results if self._is_fast(r.trial)]
         if not affordable:
@@ -162,6 +172,8 @@ class Search:
         reference = self.default.errors if self.default else None
         if self.default in affordable:
             affordable = [r for r in affordable if is_no_worse(r.errors, reference)]
+        floor = errors_of(self._composition)
+        affordable = [r for r in affordable if is_no_worse(r.errors, floor)] or affordable
         return max(affordable, key=lambda result: score(result.errors, reference))
 
     def front(self) -> list[Result]:
@@ -316,9 +328,10 @@ class Search:
     def _adjust(self, trial: Trial, factors, reference, share: float):
         """Adjust the noise of a trial within a share of the time that is left."""
         end = self.clock.elapsed + share * (self.clock.left - self.finish_time(trial))
-        trial.adjust(
-            factors, reference and reference.residuals, lambda: self.clock.elapsed < end
-        )
+        references = [self._composition]
+        if reference is not None:
+            references.append(reference.residuals)
+        trial.adjust(factors, references, lambda: self.clock.elapsed < end)
 
     def _final_size(self, trial):
         """Points per element and part of the data that the remaining time allows; 0 if none."""

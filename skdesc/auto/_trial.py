@@ -17,7 +17,7 @@ from ..exceptions import (
 from ._candidates import Candidate
 from ._cost import Size, Timing, count_rows
 from ._data import LabeledStructures
-from ._errors import errors_of, predict_all, residuals, score
+from ._errors import errors_of, predict_all, residuals, score, tightest
 from ._noise import adjust_noise
 
 # the cost of a prediction is that of about so many atoms at once
@@ -159,15 +159,15 @@ class Trial:
                 result.setdefault(quantity, []).extend(blocks)
         return result
 
-    def adjust(self, factors, reference, has_time) -> dict[str, float]:
+    def adjust(self, factors, references, has_time) -> dict[str, float]:
         """Adjust the noise to what is held back, and find the errors.
 
         Parameters
         ----------
         factors : tuple of float
             Steps, see :func:`adjust_noise`.
-        reference : dict of str to list of ndarray, or None
-            Residuals of a model whose errors should not be exceeded.
+        references : sequence of dict of str to list of ndarray
+            Residuals of models whose errors should not be exceeded.
         has_time : callable
             Whether another evaluation may begin.
 
@@ -178,9 +178,7 @@ class Trial:
         """
         start = time.perf_counter()
         step = max(1, self.timing.size.n_held_back // _ATOMS_TO_ADJUST)
-        limits = None
-        if reference is not None:
-            limits = errors_of({name: blocks[::step] for name, blocks in reference.items()})
+        limits = tightest(references, step)
 
         def evaluate(noise):
             """Score of some noise, minus infinity if rounding errors would spoil the model."""

@@ -9,7 +9,14 @@ from skdesc.auto import _noise
 from skdesc.auto._candidates import candidate_families, typical_distances
 from skdesc.auto._cost import Size, Timing
 from skdesc.auto._data import LabeledStructures, collect
-from skdesc.auto._errors import errors_of, is_no_worse, residuals, score
+from skdesc.auto._errors import (
+    composition_residuals,
+    errors_of,
+    is_no_worse,
+    residuals,
+    score,
+    tightest,
+)
 from skdesc.auto._noise import adjust_noise
 from skdesc.auto._split import make_split
 
@@ -77,6 +84,25 @@ class TestErrors:
         assert not is_no_worse({"energy_mae": 1.03, "forces_mae": 0.1}, reference)
         assert is_no_worse({"energy_mae": 9.0}, None)
         assert is_no_worse({"energy_mae": 1e-15}, {"energy_mae": 0.0})
+
+    def test_energies_by_composition(self):
+        frames = crystals(8, elements=("Cu", "Cu", "Ag", "Au"))
+        frames += crystals(8, elements=("Cu", "Cu", "Cu", "Ag"))
+        counts = np.array([[a.symbols.count(s) for s in ("Cu", "Ag", "Au")] for a in frames])
+        y = counts @ [-3.0, -2.0, -1.0]
+        y[5], y[0] = y[5] + 4.0, np.nan
+        train = np.arange(16) != 5
+        split = [(np.flatnonzero(train), np.array([0, 3, 5]))]
+        data = LabeledStructures(frames, y)
+        first, second, third = composition_residuals(data, split)["energy"]
+        assert first.size == 0
+        np.testing.assert_allclose([*second, *third], [0.0, -1.0], atol=1e-9)
+
+    def test_tightest_of_several(self):
+        models = [{"energy": [np.ones(1), np.full(1, 3.0)]}, {"energy": [np.full(1, 2.0)] * 2}]
+        assert tightest(models)["energy_mae"] == 2.0
+        assert tightest(models, step=2)["energy_mae"] == 1.0
+        assert tightest([]) is None
 
     def test_score_counts_ratios_whatever_the_unit(self):
         errors = {"energy_mae": 1e-3, "forces_mae": 0.1}

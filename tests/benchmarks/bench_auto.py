@@ -18,19 +18,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-
-# Figures of others, in meV/atom and meV/A. Sources: the tables of Zuo et al., J. Phys. Chem. A
-# 124, 731 (2020), where mean absolute or root mean square is not certain; those marked ~ are as
-# quoted in secondary sources.
-PUBLISHED = {
-    "Cu": "GAP 0.46; 10, MTP 0.41",
-    "Li": "GAP 0.49; 10, MTP 0.49",
-    "Si": "GAP 2.91; 70, MTP 2.21",
-    "MoNbTaW": "SNAP MAE ~5.1; ~140",
-    "ethanol": "rMD17 MAE: GAP ~0.39; ~18.1, ACE ~0.13; ~7.3",
-    "acetylacetone": "RMSE at 300 K: MACE ~0.06; ~5.1",
-    "qm7": "SOAP kernels about 1 kcal/mol per molecule",
-}
+from published import PUBLISHED
 
 
 def split_every_fifth(frames):

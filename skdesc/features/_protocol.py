@@ -59,6 +59,9 @@ class AtomicDescriptor(Protocol):
 
     cutoff: float | None
 
+    def __init__(self) -> None:
+        """Subclasses take what they need."""
+
     def jacobian(self, features: AtomicFeatures, strain: bool = False) -> Jacobian:
         """Compute the derivatives of all features.
 

@@ -56,6 +56,29 @@ class Covariance:
         """Variances of environments, ndarray of shape (n,)."""
         return self.value(np.einsum("ij,ij->i", features, features, dtype=np.float64))
 
+    def collapse(self, points: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+        """Form one vector or matrix that acts as all weighted sparse points together.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_points, n_features)
+            Sparse points.
+        weights : ndarray of shape (n_points,)
+            Their weights.
+
+        Returns
+        -------
+        ndarray or None
+            A vector v of shape (n_features,), for energies v . p; or a symmetric matrix A, for
+            energies p . A p; None where neither exists or it would take longer.
+        """
+        if type(self) is Covariance:  # others have another value
+            if self.zeta == 1:
+                return weights @ points
+            if self.zeta == 2 and points.shape[1] <= len(points):
+                return (points.T * weights) @ points
+        return None
+
     def matrix(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
         """Covariances between two sets of environments of one species.
 

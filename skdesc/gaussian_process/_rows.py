@@ -7,7 +7,7 @@ from scipy import sparse
 
 from ..utils.indexing import runs
 
-BATCH_ROWS = 256
+BATCH_ROWS = 128
 """Environments whose covariances are computed at a time, so that these stay in the cache."""
 
 # xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
@@ -130,6 +130,30 @@ def split_by_cost(costs, limit):
     return runs(np.concatenate([[0.0], np.cumsum(costs)]), limit)
 
 
+class _WeightedPoints:
+    """Sparse points of one species and one term with their weights, prepared for predictions."""
+
+    def __init__(self, species, points, weights, covariance):
+        self.species, self.points, self.weights = species, points, weights
+        self.covariance = covariance
+        self.collapsed = covariance.collapse(points, weights)
+        if self.collapsed is None:
+            self.weighted = weights[:, np.newaxis] * points
+
+    def evaluate(self, values, derivatives):
+        """Energies of environments, and derivatives by the features if asked for, else None."""
+        if self.collapsed is None:
+            dot = values @ self.points.T
+            if not derivatives:
+                return self.covariance.value(dot) @ self.weights, None
+            value, slope = self.covariance.value_and_slope(dot)
+            return value @ self.weights, slope @ self.weighted
+        product = values @ self.collapsed
+        if self.collapsed.ndim == 1:
+            return product, np.broadcast_to(self.collapsed, values.shape)
+        return np.einsum("ij,ij->i", product, values), 2.0 * product if derivatives else None
+
+
 class LocalEnergies:
     """Energies of environments as functions of their features, without those of single atoms.
 
@@ -146,7 +170,7 @@ class LocalEnergies:
     def __init__(self, points, weights, covariances):
         self._groups = [[] for _ in covariances]
         for group in points.groups():
-            self._groups[group.term].append((
+            self._groups[group.term].append(_WeightedPoints(
                 group.species, points.features_of(group), weights[group.points],
                 covariances[group.term],
             ))  # fmt: skip
@@ -168,21 +192,16 @@ class LocalEnergies:
             Gets derivatives by the features, in eV. Rows of species without sparse points stay
             as they are.
         """
-        for number, points, weights, covariance in self._groups[block]:
-            rows = np.flatnonzero(species == number)
+        for group in self._groups[block]:
+            rows = np.flatnonzero(species == group.species)
             for start in range(0, len(rows), BATCH_ROWS):
                 stop = min(start + BATCH_ROWS, len(rows))
                 # whole rows are read and written much faster than rows picked one by one
                 every = len(rows) == len(species)
                 some = slice(start, stop) if every else rows[start:stop]
-                dot = np.asarray(values[some], dtype=np.float64) @ points.T
-                if slopes is None:
-                    value = covariance.value(dot)
-                else:
-                    value, slope = covariance.value_and_slope(dot)
-                    slope *= weights
-                    if every:
-                        np.matmul(slope, points, out=slopes[some])
-                    else:
-                        slopes[some] = slope @ points
-                energies[some] += value @ weights
+                of_rows, by_features = group.evaluate(
+                    np.asarray(values[some], dtype=np.float64), slopes is not None
+                )
+                energies[some] += of_rows
+                if slopes is not None:
+                    slopes[some] = by_features

@@ -15,6 +15,9 @@ TOLERANCE = 1e-10
 
 MAX_INTERVALS = 2**14
 
+LARGEST = 1e30
+"""Products of radial functions beyond would overflow."""
+
 WORKSPACE = 32e6
 """Bytes for profiles that are held at a time."""
 
@@ -164,7 +167,12 @@ class RadialSpline:
         parts = [(start, stop, partial(evaluate, start=start, stop=stop, cut=cut))
                  for start, stop, cut in parts]  # fmt: skip
         coarse = [function(np.linspace(start, stop, 17)) for start, stop, function in parts]
-        scale = max(np.abs(values[0]).max() for values in coarse)
+        scale = np.max([np.abs(values[0]).max() for values in coarse])
+        if not scale < LARGEST:
+            raise ValueError(
+                f"radial functions are as large as {scale:.3g}, but must be below {LARGEST:g}; "
+                "change radial_scaling, cutoff, cutoff_width or atom_sigma"
+            )
         self.breaks, errors, first, knots = [], [], 0, []
         for (start, stop, function), values in zip(parts, coarse, strict=True):
             values, error = self._fit(function, start, stop, values, TOLERANCE * scale)
@@ -194,6 +202,11 @@ class RadialSpline:
                 + h**2 / 64 * (f2[:-1] + f2[1:])
             )  # fmt: skip
             error = np.abs(guess - middle[0]).max()
+            if not np.isfinite(error):
+                raise ValueError(
+                    f"radial functions are not finite between {start:.3g} and {stop:.3g} angstrom; "
+                    "change radial_scaling, cutoff, cutoff_width or atom_sigma"
+                )
             if error <= tolerance or count >= MAX_INTERVALS:
                 return values, error
             merged = np.empty((3, 2 * count + 1, *values.shape[2:]))

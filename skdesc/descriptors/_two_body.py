@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
+from ..density import check_limits
 from ..features import AtomicDescriptor, AtomicFeatures, Blocks, Jacobian
 from ..invariants._scatter_cy import scatter
 from ..neighbors import bound_neighbors, find_pairs
@@ -54,6 +55,11 @@ class TwoBodyDescriptor(AtomicDescriptor):
     gaussian_width: float
     nodes: np.ndarray
     n_jobs: int | None = None
+
+    def __post_init__(self):
+        check_limits(
+            cutoff=self.cutoff, cutoff_width=self.cutoff_width, gaussian_width=self.gaussian_width
+        )
 
     _saved_with_estimator: ClassVar = True  # which looks at the arguments in a file first
 

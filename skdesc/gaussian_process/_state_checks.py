@@ -23,8 +23,10 @@ _MODEL = ("elements", "e0", "features", "species", "block", "columns", "zetas", 
 _POSTERIOR = ("factors", "jitter", "R", "sigmas", "log_marginal_likelihood", "n_rows")
 _SEEN = ("e0", "isolated", "composition", "triangles", "log_noise")
 _LARGEST_NUMBER = 118
-# a factor of covariances may differ from the covariances by no more than this, relative to them
-_TOLERANCE = 1e-6
+_LARGEST_ENTRY = 1e100  # whose squares don't overflow
+# what a file holds may differ by no more than this from what follows from the rest, relative to
+# the sum of the magnitudes of all products that it is made of; rounding errors are near 1e-15
+_TOLERANCE = 1e-10
 
 
 def check_state(state):
@@ -158,7 +160,7 @@ def verify_solution(model, training):
         return
     posterior, e0 = model.posterior, training.atom_energies.solve()
     scale = np.abs(e0) + np.abs(model.e0)
-    _rule((np.abs(e0 - model.e0) <= _TOLERANCE * scale + 1e-9).all(), "e0", model.e0,
+    _rule((np.abs(e0 - model.e0) <= 1e-6 * scale + 1e-9).all(), "e0", model.e0,
           f"{e0}, which the energies determine")
     missing = set(training.observations.triangles) ^ set(posterior.n_rows)
     _rule(not missing, "n_rows", posterior.n_rows, "numbers of rows of what was fitted to")
@@ -281,7 +283,8 @@ def _array(name, values, shape, *, finite=True, keep_order=False):
     _rule(good, name, f"{array.dtype} of shape {array.shape}",
           f"real numbers of shape {tuple('any' if n is None else n for n in shape)}")
     if finite:
-        _rule(np.isfinite(array).all(), name, "not finite", "finite")
+        _rule((np.abs(array) <= _LARGEST_ENTRY).all(), name, "not finite, or too large",
+              f"at most {_LARGEST_ENTRY:g}")
     return np.asarray(array, np.float64, order="A" if keep_order else "C")
 
 

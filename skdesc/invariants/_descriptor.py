@@ -7,7 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ..density import MixedExpansion, RadialSpline, make_radial_basis, make_radial_scaling
+from ..density import (
+    MixedExpansion,
+    RadialSpline,
+    check_limits,
+    make_radial_basis,
+    make_radial_scaling,
+)
 from ..density._expansion_cy import DensityExpansion
 from ..features import AtomicDescriptor, Blocks, Jacobian
 from ..utils.threads import effective_n_threads
@@ -17,6 +23,9 @@ from ._gradient_rows import ByJacobian, Factorized, gradient_rows, workspace_of_
 from ._jacobian import jacobian
 from ._power_spectrum import PowerSpectrum
 from ._tensor_reduced import TensorReduced
+
+MOST_FEATURES = 2**25
+"""More columns than this fit no memory: a row would take 256 MB."""
 
 
 def check_cotangent(g, shape, features, owner, *, finite=True):
@@ -87,6 +96,10 @@ class DensityDescriptor(AtomicDescriptor):
         self.species = np.asarray(species, dtype=np.intp)
         self.parameters = _Parameters(parameters)
         self.cutoff = float(parameters["cutoff"])
+        check_limits(
+            cutoff=self.cutoff, cutoff_width=parameters["cutoff_width"],
+            center_weight=parameters["center_weight"],
+        )  # fmt: skip
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
         self.spline = self._make_spline()
@@ -170,6 +183,12 @@ class PowerSpectrumDescriptor(DensityDescriptor):
     def _build(self):
         p = self.parameters
         self.layout = PowerSpectrum(self.species, p["n_max"], p["l_max"], p["compression"])
+        if self.layout.n_features > MOST_FEATURES:
+            raise ValueError(
+                f"n_max={p['n_max']} and l_max={p['l_max']} with {len(self.species)} species make "
+                f"{self.layout.n_features} features, but there must be at most {MOST_FEATURES}; "
+                "use compression or TensorReducedTransformer"
+            )
         self.expansion = self.density_expansion
         self.invariant = self.layout.invariant(self.expansion, p["normalize"])
 

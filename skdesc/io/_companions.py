@@ -38,13 +38,15 @@ _LIBSVM = ("NuSVR", "SVR")
 _SVM_KERNELS = ("linear", "poly", "precomputed", "rbf", "sigmoid")
 
 
-def check_companion(estimator):
+def check_companion(estimator, *, in_use=True):
     """Refuse an estimator of scikit-learn that a fit could not have led to.
 
     Parameters
     ----------
     estimator : estimator
         From a file, fitted or not.
+    in_use : bool, default=True
+        Whether to try it; what it is made of has been tried before.
 
     Raises
     ------
@@ -75,7 +77,8 @@ def check_companion(estimator):
         size = np.size(state.get("constant_"))
         _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
               state.get("n_outputs_"), f"an integer from 1 to {size}")
-    _try(estimator, name, n_features)
+    if in_use:
+        _try(estimator, name, n_features)
 
 
 def _check_named(estimator, name, parts):
@@ -92,7 +95,7 @@ def _check_named(estimator, name, parts):
     for index, part in enumerate(parts):
         last_step = name == "Pipeline" and index == len(parts) - 1
         needed = "fit" if last_step or "Regressor" in name else "transform"
-        good = part[1] is None or isinstance(part[1], str) or hasattr(part[1], needed)
+        good = part[1] in (None, "drop", "passthrough") or hasattr(part[1], needed)
         _rule(good and not isinstance(part[1], type), name, parameter, part[0],
               f"an estimator with a method {needed}")
 
@@ -185,9 +188,8 @@ def _try(estimator, name, n_features):
                 estimator.predict(X, return_std=True)
     except Exception as error:
         raise ValueError(
-            f"{name} is {estimator!s:.200}, but must be an estimator that can be used "
-            f"({type(error).__name__}: {error!s:.200}); the model was damaged or changed, take "
-            "another copy"
+            f"{name} cannot be used ({type(error).__name__}: {error!s:.200}), but must be a fitted "
+            "estimator; the model was damaged or changed, take another copy"
         ) from error
 
 
@@ -197,5 +199,7 @@ def _is_integer(value, low, high):
 
 def _rule(good, name, attribute, value, rule):
     if not good:
-        raise ValueError(f"{attribute} of {name} is {value!s:.200}, but must be {rule}; the model "
+        # texts of estimators in estimators could go on and on
+        shown = f"{value!s:.200}" if isinstance(value, (np.ndarray, Real, str)) else type(value)
+        raise ValueError(f"{attribute} of {name} is {shown}, but must be {rule}; the model "
                          "was damaged or changed, take another copy")

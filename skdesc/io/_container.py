@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..utils.files import replace_file
+from ..utils.files import check_regular, replace_file
 from ._encode import ARRAY_KINDS
 
 FORMAT = "skdesc model"
@@ -76,6 +76,7 @@ def read_container(path):
         Versions of packages that wrote it.
     """
     path = Path(path)
+    check_regular(path)
     with open(path, "rb") as file:
         start = file.read(64)
         if not start.startswith(b"PK"):
@@ -84,13 +85,13 @@ def read_container(path):
             with zipfile.ZipFile(file) as archive:
                 header = _read_header(archive, path)
                 members = _read_members(archive, header, os.path.getsize(path))
-                content = json.loads(members[0].decode("utf-8"), parse_constant=_no_constant)
+                content = _from_json(members[0])
                 arrays = [_read_array(member) for member in members[1:]]
         except _ForeignFileError:
             raise
-        # a damaged archive shows itself in many ways, by its length, a checksum, a name
-        except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, OSError,
-                RecursionError, RuntimeError, TypeError, ValueError) as error:
+        # a damaged archive shows itself in many ways, by its length, a checksum, a name, and
+        # zipfile and NumPy's reader of headers raise almost anything
+        except Exception as error:
             raise ValueError(
                 f"{path} is damaged: {error}; it was cut off or changed after it was saved, take "
                 "another copy"
@@ -131,7 +132,7 @@ def _read_header(archive, path):
         raise _ForeignFileError(f"{path} is no model file: it is a zip archive, but {kind}")
     header = None
     if archive.getinfo(_HEADER).file_size <= _HEADER_BYTES:
-        header = json.loads(archive.read(_HEADER))
+        header = _from_json(archive.read(_HEADER))
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise _ForeignFileError(f"{path} is no model file: it is a zip archive of another kind")
     version = header.get("format_version")
@@ -140,22 +141,29 @@ def _read_header(archive, path):
             f"{path} was saved by skdesc {header.get('versions', {}).get('skdesc')} in format "
             f"{version}, but this version reads formats up to {FORMAT_VERSION}; upgrade skdesc"
         )
-    if not isinstance(version, int) or version < 1 or not isinstance(header["versions"], dict):
+    good = type(version) is int and version >= 1 and isinstance(header["versions"], dict)
+    if not (good and type(header["n_arrays"]) is int):
         raise ValueError("its header makes no sense")
+    if header["n_arrays"] != len(names) - 2:
+        raise ValueError("it has other parts than its header says")
     return header
 
 
 def _read_members(archive, header, file_size):
     """Bytes of the content and of each array, after all checks of the archive as a whole."""
-    names = [_CONTENT, *(_array_name(index) for index in range(int(header["n_arrays"])))]
+    names = [_CONTENT, *(_array_name(index) for index in range(header["n_arrays"]))]
     if archive.namelist() != [*names, _HEADER]:
         raise ValueError("it has other parts than its header says")
-    digest, members = hashlib.sha256(), []
+    left, digest, members = file_size, hashlib.sha256(), []
     for name in names:
         info = archive.getinfo(name)
         # without compression a small file cannot turn into large arrays
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size > file_size:
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise ValueError(f"its part {name} is not stored as it should be")
+        left -= info.file_size
+        # parts that lie on top of one another could be read again and again
+        if left < 0:
+            raise ValueError("its parts are larger than it is")
         member = archive.read(name)
         digest.update(name.encode("ascii"))
         digest.update(member)
@@ -172,11 +180,17 @@ def _read_array(member):
         raise ValueError("an array is in an unknown format")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     data = memoryview(member)[file.tell() :]
-    if dtype.kind not in ARRAY_KINDS or len(data) != prod(shape) * dtype.itemsize:
+    # NumPy makes room for strings of no length
+    good = dtype.kind in ARRAY_KINDS and dtype.itemsize and min(shape, default=0) >= 0
+    if not good or len(data) != prod(shape) * dtype.itemsize or prod(n or 1 for n in shape) > 2**62:
         raise ValueError("an array does not have the size or type that it should have")
     array = np.empty(shape, dtype, order="F" if fortran_order else "C")
     array.ravel(order="K")[:] = np.frombuffer(data, dtype)
     return array
+
+
+def _from_json(member):
+    return json.loads(member.decode("utf-8"), parse_constant=_no_constant)
 
 
 def _no_constant(text):

@@ -13,6 +13,11 @@ from ._classes import BY_ARGUMENTS, find_type, has_own_reduce
 from ._companions import check_companion
 from ._encode import ARRAY_KINDS
 
+# more than any ensemble has
+_MOST_ESTIMATORS = 20_000
+# parts of a wrapper that is tried as a whole, not only its parts each by itself
+_MOST_TRIED = 200
+
 
 class Decoder:
     """Makes the objects of a model out of what a file says.
@@ -30,9 +35,15 @@ class Decoder:
     def __init__(self, classes, objects, arrays):
         self.classes = classes
         self.arrays = arrays
-        self._objects = []
+        self._objects, self._sizes = [], []
         for content in objects:
-            self._objects.append(self._make(content))
+            self._size = 1
+            made = self._make(content)
+            if self._size > _MOST_ESTIMATORS:
+                raise ValueError(f"it nests {self._size} estimators in one, but at most "
+                                 f"{_MOST_ESTIMATORS} are possible")
+            self._objects.append(made)
+            self._sizes.append(self._size)
 
     def decode(self, node):
         """Decode anything that an encoder wrote.
@@ -95,6 +106,13 @@ class Decoder:
             raise ValueError(f"it names the type {rest[0]!r}, which may not be loaded")
         return dtype
 
+    def _object(self, rest):
+        index = _index(*rest)
+        # an object may stand in many places, and each of these in many others: what uses them all
+        # would never end
+        self._size += self._sizes[index]
+        return self._objects[index]
+
     def _random(self, rest):
         state = self.decode(*rest)
         inner = state.get("state") if isinstance(state, Mapping) else None
@@ -125,17 +143,27 @@ class Decoder:
         state = self._attributes(content["state"])
         _check_names(cls, state)
         if "parameters" not in content:
-            if _is_part(cls):
-                return partial(cls, **state)
-            made = cls.__new__(cls)
-            if hasattr(made, "__setstate__"):
-                made.__setstate__(state)
-            else:
-                made.__dict__.update(state)
-            return made
+            return self._make_part(cls, state)
         if not issubclass(cls, BaseEstimator) and name not in BY_ARGUMENTS:
             raise ValueError(f"it has parameters for {name}, which is no estimator")
-        parameters = self._attributes(content["parameters"])
+        return self._make_estimator(cls, self._attributes(content["parameters"]), state)
+
+    def _make_part(self, cls, state):
+        """Make what has attributes, but no parameters."""
+        if _is_part(cls):
+            return partial(cls, **state)
+        if issubclass(cls, BaseEstimator):
+            raise ValueError(f"it has no parameters of {cls.__name__}")
+        made = cls.__new__(cls)
+        if hasattr(made, "__setstate__"):
+            made.__setstate__(state)
+        else:
+            made.__dict__.update(state)
+        return made
+
+    def _make_estimator(self, cls, parameters, state):
+        """Make an estimator, and look whether its parts go together."""
+        name = cls.__name__
         if any(isinstance(value, partial) for value in parameters.values()):
             raise ValueError(f"it has a parameter of {name} that no {name} has")
         try:
@@ -150,7 +178,7 @@ class Decoder:
         if hasattr(cls, "_check_loaded"):
             made._check_loaded()
         elif cls.__module__.startswith("sklearn."):
-            check_companion(made)
+            check_companion(made, in_use=self._size <= _MOST_TRIED)
         return made
 
 
@@ -185,5 +213,5 @@ _METHODS = {
     "objects": Decoder._shaped,
     "random_state": Decoder._random,
     "type": Decoder._type,
-    "object": lambda self, rest: self._objects[_index(*rest)],
+    "object": Decoder._object,
 }

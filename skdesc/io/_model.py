@@ -107,13 +107,14 @@ def load(path, *, trusted=()):
     classes = Classes(trusted)
     content, arrays, versions = read_container(path)
     try:
-        decoder = Decoder(classes, content["objects"], arrays)
-        model = decoder.decode(content["root"])
+        # a number that overflows is no warning here
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            decoder = Decoder(classes, content["objects"], arrays)
+            model = decoder.decode(content["root"])
         if isinstance(model, (partial, type, np.ndarray)) or not hasattr(model, "__dict__"):
             raise ValueError("it holds no estimator")
         return model
-    except (ArithmeticError, AttributeError, ImportError, LookupError, MemoryError,
-            RecursionError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever a constructor says of what a file holds
         raise ValueError(
             f"{path} cannot be turned into a model: {error} (it was saved by skdesc "
             f"{versions.get('skdesc')} with scikit-learn {versions.get('scikit-learn')}, this is "

@@ -6,10 +6,15 @@ import re
 
 import numpy as np
 
+from ..structures._target_checks import LARGEST
 from ._quip_packing import BASES
 
 # from these versions on, l is weighted as it is now, and the center belongs to its species only
+_HIGHEST = 118
 _WEIGHTED_L, _OWN_SPECIES = 1423143769, 1426512068
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([EeDd][+-]?[0-9]{1,4})?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_OF_NUMBERS = frozenset("0123456789+-.EeDd \t\r\n")
 _LISTS = re.compile(r"""([A-Za-z_]\w*)\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s{}"']+)""")
 
 
@@ -35,11 +40,15 @@ def interpret(keys, label, version):
     names = {theirs: ours for ours, theirs in BASES.items()}
     if basis not in names:
         raise ValueError(f"{label} has radial_basis={basis}, which is not supported")
-    order = [int(z) for z in keys.get("species_Z", "0").split()]
-    if int(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
+    order = [integer(z) for z in keys.get("species_Z", "0").split()]
+    if integer(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
         raise ValueError(f"{label} has n_species={keys.get('n_species', '1')}, but "
                          f"species_Z={keys.get('species_Z', '0')}")
-    centers = [int(z) for z in keys.get("Z", "0").split()]
+    centers = [integer(z) for z in keys.get("Z", "0").split()]
+    listed = all(len(set(zs)) == len(zs) for zs in (order, centers))
+    if not (listed and min([*order, *centers]) >= 0 and max([*order, *centers]) <= _HIGHEST):
+        raise ValueError(f"{label} has Z={centers} and species_Z={order}, but they must be atomic "
+                         f"numbers up to {_HIGHEST}, each once")
     if order == [0]:
         # a channel for whatever there is: with one kind of center, that of its like
         if len(centers) > 1 or centers == [0]:
@@ -65,8 +74,8 @@ def interpret(keys, label, version):
         "cutoff": number(keys["cutoff"]),
         "cutoff_width": number(keys.get("cutoff_transition_width", "0.5")),
         "radial_scaling": _decay(keys, label),
-        "n_max": int(keys["n_max"]),
-        "l_max": int(keys["l_max"]),
+        "n_max": integer(keys["n_max"]),
+        "l_max": integer(keys["l_max"]),
         "atom_sigma": number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
         "radial_basis": names[basis],
         "center_weight": number(keys.get("central_weight", "1")),
@@ -77,7 +86,7 @@ def interpret(keys, label, version):
 
 def _decay(keys, label):
     """Weight that depends on the distance; None if it does not."""
-    exponent = int(keys.get("cutoff_dexp", "0"))
+    exponent = integer(keys.get("cutoff_dexp", "0"))
     rate = number(keys.get("cutoff_rate", "1"))
     if exponent == 0:
         return None
@@ -107,16 +116,30 @@ def _refuse_unsupported(keys, label):
 
 def number(text):
     """A finite number, in Fortran's notation or the common one."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"it has {text[:40]!r} in place of a number")
     value = float(text.strip().replace("D", "E").replace("d", "e"))
-    if not np.isfinite(value):
-        raise ValueError(f"it has the number {text}")
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"it has the number {text[:40]}, but numbers must be at most {LARGEST:g}")
     return value
 
 
+def integer(text):
+    """An integer."""
+    if not _INTEGER.fullmatch(text.strip()):
+        raise ValueError(f"it has {text[:40]!r} in place of an integer")
+    return int(text)
+
+
 def numbers(text):
-    """Array of the numbers in a text."""
-    text = text.replace("D", "E").replace("d", "e")
-    return np.array(text.split(), dtype=np.float64)
+    """Array of the finite numbers in a text."""
+    wrong = set(text) - _OF_NUMBERS
+    if wrong:
+        raise ValueError(f"it has {''.join(sorted(wrong))[:40]!r} where numbers must be")
+    values = np.array(text.replace("D", "E").replace("d", "e").split(), dtype=np.float64)
+    if not (np.abs(values) <= LARGEST).all():
+        raise ValueError(f"it has numbers larger than {LARGEST:g}")
+    return values
 
 
 def logical(text, key):

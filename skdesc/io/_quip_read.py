@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import md5
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import TreeBuilder
+from xml.parsers import expat
 
 import numpy as np
 from ase import Atoms
@@ -15,8 +16,15 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from ..descriptors import SOAPTransformer
 from ..gaussian_process import GAPRegressor
 from ..gaussian_process._serialization import set_weights
-from ._quip_descriptor import interpret, logical, number, numbers, parse_descriptor
+from ..structures._target_checks import LARGEST
+from ..utils.files import check_regular
+from ._quip_descriptor import integer, interpret, logical, number, numbers, parse_descriptor
 from ._quip_packing import FACTOR, n_elements, places
+
+# larger exponents leave nothing of a covariance but that of equal environments
+_LARGEST_ZETA = 1000.0
+# bytes of a number in a file of sparse points, at most
+_LONGEST_NUMBER = 64
 
 
 def read_quip_xml(path):
@@ -56,17 +64,17 @@ def read_quip_xml(path):
         label = _check_potential(root)
         parameters = _only(root, "GAP_params", label)
         _check_data(parameters)
-        version = int(parameters.get("gap_version", "0"))
+        version = integer(parameters.get("gap_version", "0"))
         sparse = _only(parameters, "gpSparse")
         if sparse.get("fitted", "T").upper() not in ("T", ".TRUE.", "TRUE"):
             raise ValueError("it is not fitted")
         coordinates = sparse.findall("gpCoordinates")
-        if not coordinates or len(coordinates) != int(sparse.get("n_coordinate", "-1")):
+        if not coordinates or len(coordinates) != integer(sparse.get("n_coordinate", "-1")):
             raise ValueError(f"gpSparse has {len(coordinates)} gpCoordinates, which is not its "
                              "n_coordinate")
         blocks = [_read_block(block, path.parent, version) for block in coordinates]
         return _make_pipeline(blocks, _atom_energies(parameters))
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever a constructor says of what the file holds
         detail = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{path} cannot be read as a potential: {detail}") from error
 
@@ -100,12 +108,23 @@ class Block:
 
 
 def _parse(path):
-    content = path.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+    """Root of the file. Document types are refused: entities could stand for anything."""
+
+    def refuse(*declaration):
         raise ValueError(f"{path} declares a document type, which potentials don't; it is not read")
+
+    check_regular(path)
+    builder = TreeBuilder()
+    # not by a look at the bytes, since the encoding may be any
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
+    parser.CharacterDataHandler = builder.data
     try:
-        return ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
+        parser.Parse(path.read_bytes(), True)
+        return builder.close()
+    except (AssertionError, LookupError, MemoryError, expat.ExpatError) as error:
         raise ValueError(f"{path} is not a complete XML file: {error}") from error
 
 
@@ -148,7 +167,7 @@ def _atom_energies(parameters):
     data = parameters.find("GAP_data")
     if data is None:
         return lambda z: 0.0
-    table = {int(e.attrib["Z"]): number(e.attrib["value"]) for e in data.findall("e0")}
+    table = {integer(e.attrib["Z"]): number(e.attrib["value"]) for e in data.findall("e0")}
     if "e0" in data.attrib:
         common = number(data.get("e0"))
         return lambda z: table.get(z, common)
@@ -168,14 +187,17 @@ def _read_block(element, folder, version):
     if zeta is None:
         raise ValueError(f"{label} has no zeta")
     zeta, scale = number(zeta), number(element.attrib["signal_variance"])
-    if not zeta >= 1:
-        raise ValueError(f"{label} has zeta={zeta:g}, but it must be at least 1")
+    if not 1 <= zeta <= _LARGEST_ZETA:
+        raise ValueError(f"{label} has zeta={zeta:g}, but it must be from 1 to {_LARGEST_ZETA:g}")
+    if not 0 < scale <= LARGEST:
+        raise ValueError(f"{label} has signal_variance={scale:g}, but it must be above 0 and at "
+                         f"most {LARGEST:g}")
     keys = parse_descriptor(element.findtext("descriptor") or "", label)
     soap, order, centers = interpret(keys, label, version)
     soap_keys = dict(soap)
     n, l = soap_keys["n_max"], soap_keys["l_max"]
     size = n_elements(len(order), n, l)
-    if int(element.attrib["dimensions"]) != size:
+    if integer(element.attrib["dimensions"]) != size:
         raise ValueError(f"{label} has dimensions={element.get('dimensions')}, but its descriptor "
                          f"has {size}")
     theirs, weights = _read_points(element, folder, label, size)
@@ -189,17 +211,19 @@ def _read_block(element, folder, version):
 def _read_points(element, folder, label, size):
     """Sparse points in QUIP's order, and their weights."""
     entries = element.findall("sparseX")
-    count = int(element.attrib["n_sparseX"])
+    count = integer(element.attrib["n_sparseX"])
     if len(entries) != count or count == 0:
         raise ValueError(f"{label} has {len(entries)} elements sparseX, but n_sparseX={count}")
-    entries.sort(key=lambda entry: int(entry.attrib["i"]))
+    entries.sort(key=lambda entry: integer(entry.attrib["i"]))
     weights = np.array([
         number(entry.attrib["alpha"]) * number(entry.get("sparseCutoff", "1"))
         for entry in entries
     ])
     name = element.get("sparseX_filename")
     if name is not None:
-        values = _read_beside(folder, name, element.get("sparseX_md5sum"), label)
+        values = _read_beside(
+            folder, name, element.get("sparseX_md5sum"), label, _LONGEST_NUMBER * count * size
+        )
     else:
         values = numbers(" ".join(_text(entry) for entry in entries))
     if values.size != count * size:
@@ -214,15 +238,20 @@ def _read_points(element, folder, label, size):
     return points, weights
 
 
-def _read_beside(folder, name, checksum, label):
+def _read_beside(folder, name, checksum, label, largest):
     if Path(name).name != name:
         raise ValueError(f"{label} names the file {name!r}, but it must be beside the XML file, "
                          "without a path")
     try:
-        content = (folder / name).read_bytes()
+        check_regular(folder / name, "sparseX_filename")
+        with open(folder / name, "rb") as file:
+            content = file.read(largest + 1)
     except OSError as error:
         raise ValueError(f"its sparse points are in {name}, which cannot be read ({error}); put it "
                          "beside the XML file") from error
+    if len(content) > largest:
+        raise ValueError(f"{name} has more than {largest} bytes, but fewer are enough for the "
+                         f"sparse points of {label}; it belongs to another potential")
     found = md5(content, usedforsecurity=False).hexdigest()
     if checksum is not None and checksum.strip() != found:
         raise ValueError(f"{name} has the MD5 sum {found}, but {checksum.strip()} is expected; it "
@@ -235,7 +264,7 @@ def _text(entry):
     slices = entry.findall("sparseX_slice")
     if not slices:
         return entry.text or ""
-    slices.sort(key=lambda part: int(part.attrib["start"]))
+    slices.sort(key=lambda part: integer(part.attrib["start"]))
     return " ".join(part.text or "" for part in slices)
 
 

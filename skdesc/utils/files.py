@@ -3,9 +3,48 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import stat
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that somebody writes to cannot be removed anyway
+    fcntl = None
+
+# what a process that was killed between two steps has left is removed after so many seconds
+_OLD = 3600.0
+
+
+def check_regular(path, name="path"):
+    """Refuse pipes and devices, from which reading may never end.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that exists; links are followed.
+    name : str, default="path"
+        How error messages call the argument.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    FileNotFoundError
+        If it does not exist.
+    IsADirectoryError
+        If it is a folder.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{name} is {str(path)!r}, but must be a file, not a folder; name "
+                                "a file in it")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{name} is {str(path)!r}, but must be a regular file, no pipe, socket or "
+                         "device; copy its content to a file")
 
 
 @contextmanager
@@ -13,7 +52,8 @@ def replace_file(path, name="path"):
     """Open a new file that takes the place of an old one when all is written.
 
     Until then the old file stays as it is, whatever happens: the new one is written beside it,
-    brought to the disk, and only then given its name.
+    brought to the disk, and only then given its name. What killed processes have left beside it
+    is removed.
 
     Parameters
     ----------
@@ -35,16 +75,28 @@ def replace_file(path, name="path"):
         )
     if target.is_dir():
         raise IsADirectoryError(f"{name}={str(path)!r} is a folder; name a file")
+    if target.exists():
+        check_regular(target, name)
+    _remove_leftovers(target)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    # a name that nobody takes for a leftover, until the lock tells that it is none
+    unlocked = partial.with_suffix(".new")
     try:
-        with open(partial, "xb") as file:
+        with open(unlocked, "xb") as file:
+            _lock(file)
+            if fcntl:
+                os.rename(unlocked, partial)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
+            if fcntl:  # while it is locked
+                os.replace(partial, target)
+        if not fcntl:
+            os.replace(unlocked, target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(partial)
+        for leftover in (unlocked, partial):
+            with suppress(FileNotFoundError):
+                os.unlink(leftover)
         raise
     # the name, too, has to reach the disk; not every system lets a folder be opened
     with suppress(OSError):
@@ -53,3 +105,31 @@ def replace_file(path, name="path"):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _lock(file):
+    """Tell other processes that the file is being written; some file systems have no locks."""
+    if fcntl:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_leftovers(target):
+    """Remove what processes that were killed as they wrote a file have left beside it."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}\.(part|new)")
+    with suppress(OSError):
+        for name in os.listdir(target.parent):
+            if pattern.fullmatch(name):
+                _remove_unless_written(target.with_name(name))
+
+
+def _remove_unless_written(leftover):
+    with suppress(OSError):  # another process may be faster
+        if leftover.suffix == ".new" and time.time() - leftover.stat().st_mtime < _OLD:
+            return
+        if fcntl is None:
+            leftover.unlink()
+            return
+        with open(leftover, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its writer lives
+            leftover.unlink()

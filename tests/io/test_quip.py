@@ -1,8 +1,10 @@
 """Potentials of QUIP: what we write is what it evaluates, what it writes is what we evaluate."""
 
 import importlib.util
+import os
 import re
 from hashlib import md5
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -246,8 +248,25 @@ def test_points_in_a_file_beside(tmp_path):
         ('n_coordinate="1"', 'n_coordinate="2"', "n_coordinate"),
         ("0.1 0.0 <", "0.1 <", "incomplete"),
         ("0.1 0.0 <", "0.1 0.2 <", "covariance_sigma0 other than 0"),
-        ("0.1 0.0 <", "nan 0.0 <", "not finite"),
-        ('alpha="1.5"', 'alpha="inf"', "number inf"),
+        ("0.1 0.0 <", "nan 0.0 <", "where numbers must be"),
+        ('alpha="1.5"', 'alpha="inf"', "'inf' in place of a number"),
+        ('alpha="1.5"', 'alpha="1_5"', "'1_5' in place of a number"),
+        ('alpha="1.5"', 'alpha="1e308"', "at most 1e"),
+        ('alpha="1.5"', 'alpha="\u0661.5"', "in place of a number"),
+        ("0.1 0.0 <", "1_0 0.0 <", "where numbers must be"),
+        ("0.1 0.0 <", "1e400 0.0 <", "larger than"),
+        ('signal_variance="0.5"', 'signal_variance="0"', "signal_variance=0"),
+        ('signal_variance="0.5"', 'signal_variance="-1"', "signal_variance=-1"),
+        ('signal_variance="0.5"', 'signal_variance="1e308"', "at most 1e"),
+        ('signal_variance="0.5"', 'signal_variance="1_0"', "in place of a number"),
+        ('zeta="2.0"', 'zeta="1e308"', "at most 1e"),
+        ('zeta="2.0"', 'zeta="1e6"', "from 1 to 1000"),
+        ('value="-3.0"', 'value="-infinity"', "in place of a number"),
+        ('Z="29" value', 'Z="2_9" value', "in place of an integer"),
+        ('dimensions="7"', 'dimensions="7.0"', "in place of an integer"),
+        ("species_Z=29 Z=29", "species_Z=-29 Z=-29", "atomic numbers"),
+        ("species_Z=29 Z=29", "species_Z=200 Z=200", "atomic numbers"),
+        ("n_max=", "n_max=1_", "in place of an integer"),
         ('alpha="1.5"', 'beta="1.5"', "'alpha' is missing"),
         ("1426512068", "1400000000", "did not weight"),
         ('gap_version="1426512068"', "", "did not weight"),
@@ -263,6 +282,44 @@ def test_what_cannot_be_read_is_refused_by_name(old, new, message, tmp_path):
     assert text != MINIMAL
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"ex\.xml (cannot be read|is not|declares).*({message})"):
+        read_quip_xml(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be",
+                                      "latin-1"])  # fmt: skip
+def test_document_types_in_any_encoding(encoding, tmp_path):
+    """Entities that stand for entities make gigabytes of a few lines."""
+    entities = '<!ENTITY a "lol">' + "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise("abcdefghi")
+    )
+    mark = {"utf-16-le": "\ufeff", "utf-16-be": "\ufeff", "latin-1": ""}.get(encoding, "")
+    named = encoding.partition("-sig")[0].replace("-le", "").replace("-be", "")
+    head = f'{mark}<?xml version="1.0" encoding="{named}"?>'
+    path = tmp_path / "ex.xml"
+    text = MINIMAL.replace('alpha="1.5"', 'alpha="&i;"')
+    path.write_bytes(f"{head}<!DOCTYPE ex [{entities}]>{text}".encode(encoding))
+    with pytest.raises(ValueError, match="declares a document type"):
+        read_quip_xml(path)
+    path.write_bytes(f"{head}{MINIMAL}".encode(encoding))
+    assert read_quip_xml(path).predict([dimer(2.5)])[0] == pytest.approx(-5.650449021242182)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_what_stands_beside_is_a_file(tmp_path):
+    text = re.sub(r"> [\d. ]+ </sparseX>", "></sparseX>", MINIMAL)
+    path, beside = tmp_path / "ex.xml", tmp_path / "points"
+    path.write_text(text.replace("n_sparseX", f'sparseX_filename="{beside.name}" n_sparseX'))
+    os.mkfifo(beside)
+    with pytest.raises(ValueError, match="must be a regular file"):
+        read_quip_xml(path)
+    for target in ("/dev/zero", "/dev/stdin", tmp_path):
+        beside.unlink()
+        beside.symlink_to(target)
+        with pytest.raises(ValueError, match=r"must be a (regular )?file"):
+            read_quip_xml(path)
+    beside.unlink()
+    beside.write_text("0.1 " * 10**4)
+    with pytest.raises(ValueError, match="fewer are enough"):
         read_quip_xml(path)
 
 

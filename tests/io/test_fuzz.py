@@ -1,0 +1,23 @@
+"""Changed content of model files, under checksums that fit, does no harm; see the helper."""
+
+import pytest
+from helpers.fuzz_models import run
+
+
+def check(first, count):
+    counts, faults = run(first, first + count)
+    print(dict(counts))
+    assert not faults, "\n".join(faults[:20])
+    assert sum(counts.values()) == count
+    # most changes are noticed, and some are other models
+    assert counts["refused"] > 0.5 * count
+    assert counts["changed"] > 0.01 * count
+
+
+def test_changed_content():
+    check(0, 300)
+
+
+@pytest.mark.slow
+def test_much_changed_content():
+    check(10**6, 20_000)

@@ -12,7 +12,7 @@ from ase.io.formats import UnknownFileTypeError
 from sklearn.utils import Bunch
 
 from ..structures import extract_targets
-from ._download import download, parse_extxyz
+from ._download import content_digest, download, parse_extxyz
 from ._registry import REGISTRY
 
 _RETURNS = """
@@ -185,7 +185,9 @@ def _fetch(name, data_home):
     paths = [_locate(file, entry, home) for file in entry.files]
     frames, labels = [], []
     for path, file in zip(paths, entry.files, strict=True):
-        found = [atoms for atoms in _read(path) if _is_wanted(atoms, entry)]
+        read = _read(path)
+        _verify(read, path, file, entry)
+        found = [atoms for atoms in read if _is_wanted(atoms, entry)]
         frames += found
         labels += [file.subset] * len(found)
     labels = np.array(labels)
@@ -243,6 +245,18 @@ def _locate(file, entry, home):
         f"in eV and angstrom; the data are published as {upstream}{entry.source}. Another folder "
         "is chosen with data_home= or SKDESC_DATA"
     )
+
+
+def _verify(frames, path, file, entry):
+    """Compare what a file holds with what was published, also if it is not downloaded now."""
+    if file.content_sha256 is None:
+        return
+    digest = content_digest(frames)
+    if digest != file.content_sha256:
+        raise OSError(
+            f"{path} has content of SHA-256 {digest}, but {file.content_sha256} is expected of "
+            f"{entry.source}; remove it, and it is downloaded again"
+        )
 
 
 def _read(path):

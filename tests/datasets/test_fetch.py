@@ -251,6 +251,22 @@ def test_download(published, tmp_path):
     assert len(_fetch._fetch("toy", home).frames) == 4
 
 
+def test_a_planted_file_is_refused(published, tmp_path):
+    """A file that is there already has to hold what was published, too."""
+    home = tmp_path / "home"
+    _fetch._fetch("toy", home)
+    path = home / "toy.extxyz.xz"
+    text = lzma.decompress(path.read_bytes()).decode()
+    planted = text.replace("-3458.43", "-3459.43")
+    assert planted != text
+    for content in (planted, text[: text.index("\n2\n") + 1]):
+        path.write_bytes(lzma.compress(content.encode()))
+        with pytest.raises(OSError, match=r"toy.extxyz.xz has content of SHA-256 .* remove it"):
+            _fetch._fetch("toy", home)
+    path.write_bytes(lzma.compress(text.encode()))
+    assert len(_fetch._fetch("toy", home).frames) == 4
+
+
 def test_molecules_lose_their_cell():
     (atoms,) = _download.normalized(_download.parse_extxyz(MOLECULE), "forces")
     assert not atoms.cell.any()

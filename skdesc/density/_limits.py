@@ -27,7 +27,7 @@ def check_limits(*, cutoff, cutoff_width, center_weight=0.0, gaussian_width=None
     low, high = _CUTOFFS
     if not low <= cutoff <= high:
         raise ValueError(f"cutoff is {cutoff!r}, but must be from {low:g} to {high:g} angstrom; "
-                         "distances of neighbors are a few angstrom")
+                         f"use a {'smaller' if cutoff > high else 'larger'} cutoff")
     shortest = _SHARPEST * cutoff
     if cutoff_width != 0 and cutoff_width < shortest:
         raise ValueError(f"cutoff_width is {cutoff_width!r}, but must be 0 or at least "

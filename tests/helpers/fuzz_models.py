@@ -360,6 +360,7 @@ def run(first, last):
                     counts[outcome if not outcome.startswith("FAULT") else "FAULT"] += 1
                     if outcome.startswith("FAULT"):
                         faults.append(f"seed {seed}: {outcome}")
+            process.stdout.close()
             code = process.wait()
             if started is not None:
                 errors.seek(0)

@@ -130,6 +130,7 @@ sphinx_gallery_conf = {
     "subsection_order": [f"../examples/{name}" for name in SECTIONS],
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # its pages load scripts from the network
     "min_reported_time": 1,
     "plot_gallery": "True",
 }

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from auto.conftest import crystals, molecules
+from auto.conftest import crystals
 
+from skdesc import SOAPTransformer
 from skdesc.auto import _noise
-from skdesc.auto._candidates import candidate_families, typical_distances
+from skdesc.auto._candidates import candidate_families
 from skdesc.auto._cost import Size, Timing
 from skdesc.auto._data import LabeledStructures, collect
 from skdesc.auto._errors import (
@@ -170,18 +171,13 @@ class TestCost:
 
 
 class TestCandidates:
-    def test_lengths_follow_the_kind_of_matter(self):
-        nearest, is_molecular = typical_distances(crystals(5))
-        assert 2.2 < nearest < 2.8
-        assert not is_molecular
-        assert typical_distances(molecules(6))[1]
-        # water in a box is made of molecules, a hydride of a metal is not
-        water = molecules(6)
-        for atoms in water:
-            atoms.center(vacuum=3.0)
-            atoms.pbc = True
-        assert typical_distances(water)[1]
-        assert typical_distances([Atoms("Cu")] * 3) == (None, True)
+    def test_lengths_are_those_of_the_default_and_around(self):
+        data = collect(crystals(5))
+        default = SOAPTransformer().fit(data.frames)
+        singles = [c.transformer for c in candidate_families(data, 0)[2]]
+        ratios = [soap.cutoff / default.cutoff_ for soap in singles]
+        np.testing.assert_allclose(ratios, [1.0, 0.85, 1.15])
+        assert all(soap.radial_scaling == default.radial_scaling_ for soap in singles)
 
     @pytest.mark.parametrize("elements", [
         ("Cu",) * 4, pytest.param(("Cu", "Ag", "Au", "Ni"), marks=pytest.mark.slow),
@@ -192,6 +188,3 @@ class TestCandidates:
         names = [candidate.name for family in families for candidate in family]
         assert len(names) == len(set(names)) == 9
         assert all(len({c.family for c in family}) == 1 for family in families)
-
-    def test_no_pairs_no_candidates(self):
-        assert candidate_families(unlabeled([Atoms("Cu")] * 3), 0) == []

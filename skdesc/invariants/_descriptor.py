@@ -7,13 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..density import (
-    MixedExpansion,
-    RadialSpline,
-    check_limits,
-    make_radial_basis,
-    make_radial_scaling,
-)
+from ..density import MixedExpansion, check_limits, make_spline
 from ..density._expansion_cy import DensityExpansion
 from ..features import AtomicDescriptor, Blocks, Jacobian
 from ..utils.threads import effective_n_threads
@@ -102,20 +96,8 @@ class DensityDescriptor(AtomicDescriptor):
         )  # fmt: skip
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
-        self.spline = self._make_spline()
+        self.spline = make_spline(self.parameters)
         self._build()
-
-    def _make_spline(self):
-        """Radial functions of a neighbor's distance."""
-        p = self.parameters
-        basis = make_radial_basis(
-            p["radial_basis"], cutoff=self.cutoff, n_max=p["n_max"], l_max=p["l_max"],
-            atom_sigma=p["atom_sigma"],
-        )  # fmt: skip
-        return RadialSpline(
-            basis, cutoff=self.cutoff, cutoff_width=p["cutoff_width"], atom_sigma=p["atom_sigma"],
-            scaling=make_radial_scaling(p["radial_scaling"]),
-        )  # fmt: skip
 
     def __reduce__(self):
         # the tables are cheap to make again, and what is compiled holds no other state

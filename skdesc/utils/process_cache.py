@@ -1,0 +1,71 @@
+"""Results that a process keeps as long as there is room for them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class ProcessCache:
+    """Results by their keys; those that have not been used for longest go first.
+
+    Parameters
+    ----------
+    budget : int
+        Bytes that the results may take.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._entries: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
+        self._n_bytes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of what is kept."""
+        return self._n_bytes
+
+    def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """Return the result of a key, which is made if it is not there.
+
+        Parameters
+        ----------
+        key : hashable
+            All that the result depends on.
+        make : callable
+            Makes it. Two threads that ask at the same time may both do so.
+        size : callable
+            Bytes of a result.
+
+        Returns
+        -------
+        object
+            The result, which nobody may change.
+        """
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key][0]
+        result = make()
+        n_bytes = size(result)
+        with self._lock:
+            if key not in self._entries and n_bytes <= self.budget:
+                self._entries[key] = result, n_bytes
+                self._n_bytes += n_bytes
+                while self._n_bytes > self.budget:
+                    self._n_bytes -= self._entries.popitem(last=False)[1][1]
+        return result
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._entries.clear()
+            self._n_bytes = 0

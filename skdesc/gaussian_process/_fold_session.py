@@ -47,8 +47,9 @@ if TYPE_CHECKING:
 _SOLVE_ONLY_PARAMETERS = (
     "energy_scale", "optimize", "n_jobs", *(f"sigma_{quantity}" for quantity in QUANTITIES),
 )  # fmt: skip
-# multiplications of a pass below which each training part chooses its own sparse points
-OWN_POINTS_BELOW = 10**9
+# multiplications of a pass below which each training part chooses its own sparse points: of the
+# order of ten milliseconds
+OWN_POINTS_BELOW = 10**8
 # passes that a session keeps at most, but for the last, in bytes
 _KEPT_BYTES = 2**29
 # of the errors of targets that no metric looks at: forces alone say little of what noise suits
@@ -351,10 +352,13 @@ class GapFoldSession:
         return self._choices[key][0]
 
     def _is_small(self, n_points):
-        n_rows = len(self._environments)
-        if self._metadata.get("forces") is not None:
+        """Whether the pass takes so little that choosing points for each fold does not matter."""
+        n_centers, n_features = self._environments.values.shape
+        n_rows, products = len(self._environments), n_centers * n_features
+        if any(self._metadata.get(name) is not None for name in ("forces", "virials")):
             n_rows += 3 * int(self._environments.n_atoms.sum())
-        return n_rows * n_points**2 <= OWN_POINTS_BELOW
+            products *= 4
+        return n_points * (n_rows * n_points + products) <= OWN_POINTS_BELOW
 
     def _training(self, regressor, found, fold):
         """Energies of single atoms, normal equations and energy scales of a training part."""
@@ -365,13 +369,14 @@ class GapFoldSession:
         equations = found.cells.sum_equations(fold.prior, fold.training, fold.columns)
         if QUANTITIES[0] not in equations:
             found.accumulators[0].empty().require_energies()
-        training = Training(fold.prior, e0, equations)
+        sizes = found.cells.sizes(fold.prior, fold.columns)
+        training = Training(sizes, e0, equations)
         scales = one_per_term("energy_scale", regressor.energy_scale, len(fold.prior.terms))
         automatic = [is_choice(scale, "auto") for scale in scales]
         if any(automatic):
             parts = [found.cells.observations(cell, fold.columns) for cell in fold.training]
             compared = [quantity for quantity in equations if quantity != "virials"]
-            moments = moment_scales_of_parts(training, parts, compared)
+            moments = moment_scales_of_parts(fold.prior, training, parts, compared)
             scales = [
                 moment if auto else scale
                 for auto, scale, moment in zip(automatic, scales, moments, strict=True)
@@ -405,7 +410,7 @@ class GapFoldSession:
                 found.cells.observations(cell, fold.columns).subtract_mean(e0)
                 for cell in fold.training
             ]
-            posterior = training.posterior(scales, noise, parts)
+            posterior = training.posterior(fold.prior, scales, noise, parts)
         elements = found.accumulators[0].elements
         known = np.isin(elements, fold.elements)
         covariances = found.accumulators[0].covariances

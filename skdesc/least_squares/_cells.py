@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ._normal_equations import NormalEquations
+from ._normal_equations import NormalEquations, whiten_rows
 from ._observations import Observations
 from ._prior import Prior
 
@@ -22,8 +22,8 @@ class Cells:
 
     def __init__(self, observations: list[Observations]):
         self._observations = observations
-        # the third entries keep what identifies the others alive
-        self._selected, self._equations = {}, {}
+        # second entries keep alive what the keys identify
+        self._selected, self._equations, self._bases = {}, {}, {}
 
     def n_bytes(self) -> int:
         """Memory of triangles and normal equations, in bytes."""
@@ -62,13 +62,56 @@ class Cells:
         """
         key = cell, id(prior)
         if key not in self._equations:
-            observations = self.observations(cell, columns)
+            observations, bases = self.observations(cell, columns), self.bases(prior, columns)
             equations = {
-                quantity: NormalEquations.of(prior, observations, quantity)
+                quantity: NormalEquations.of(prior, observations, quantity, bases)
                 for quantity in observations.triangles
             }
             self._equations[key] = equations, prior
         return self._equations[key][0]
+
+    def bases(
+        self, prior: Prior, columns: np.ndarray | None = None
+    ) -> list[np.ndarray | None] | None:
+        """Orthonormal basis of all whitened rows in each term, where these are few.
+
+        Parameters
+        ----------
+        prior, columns : object
+            As for :meth:`equations`.
+
+        Returns
+        -------
+        list of (ndarray of shape (n, n_rows) or None), or None
+            None for terms with no more than twice as many points as there are rows, or if all
+            are such.
+        """
+        if id(prior) not in self._bases:
+            self._bases[id(prior)] = self._make_bases(prior, columns), prior
+        return self._bases[id(prior)][0]
+
+    def _make_bases(self, prior, columns):
+        triangles = [t for o in self._observations for t in o.triangles.values()]
+        n_rows = sum(min(triangle.n_rows, triangle.n_columns) for triangle in triangles)
+        if n_rows == 0 or all(2 * n_rows >= term.stop - term.start for term in prior.terms):
+            return None
+        cells = [self.observations(cell, columns) for cell in range(len(self._observations))]
+        rows = np.concatenate([
+            whiten_rows(prior, triangle.compact())[:, : prior.n_points]
+            for observations in cells for triangle in observations.triangles.values()
+        ])  # fmt: skip
+        return [
+            None if 2 * n_rows >= term.stop - term.start else np.linalg.qr(rows[:, term].T)[0]
+            for term in prior.terms
+        ]
+
+    def sizes(self, prior: Prior, columns: np.ndarray | None = None) -> list[int]:
+        """Number of coordinates of each term; parameters as of :meth:`equations`."""
+        bases = self.bases(prior, columns) or [None] * len(prior.terms)
+        return [
+            term.stop - term.start if basis is None else basis.shape[1]
+            for term, basis in zip(prior.terms, bases, strict=True)
+        ]
 
     def sum_equations(
         self, prior: Prior, cells: Iterable[int], columns: np.ndarray | None = None

@@ -79,12 +79,12 @@ class HeldOut:
             For each quantity in the test part; None where noise is too little for double
             precision.
         """
-        training, n = self.training, self.training.prior.n_points
+        training, n = self.training, self.training.n_coordinates
         scales = self.scales_for(noise)
         decomposed = training.decompose(scales, noise)
         if decomposed is None:
             return None
-        delta = training.prior.repeat_per_point(scales)
+        delta = training.repeat(scales)
         weights = delta * lapack.dpotrs(*decomposed, lower=1)[0]
         changes = []
         for quantity in varied:
@@ -210,4 +210,6 @@ def _descend(objective, start, limits, n_trials):
 
 def _times(equations, n, x):
     """Product of the symmetric matrix of sparse points with a vector."""
-    return blas.dsymv(1.0, equations.products[:n, :n], x, lower=1)
+    padded = np.zeros(len(equations.products))  # costs less than a copy of the matrix
+    padded[:n] = x
+    return blas.dsymv(1.0, equations.products, padded, lower=1)[:n]

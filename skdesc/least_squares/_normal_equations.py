@@ -43,7 +43,13 @@ class NormalEquations:
     log_noise: float
 
     @classmethod
-    def of(cls, prior: Prior, observations: Observations, quantity: str) -> NormalEquations:
+    def of(
+        cls,
+        prior: Prior,
+        observations: Observations,
+        quantity: str,
+        bases: Sequence[np.ndarray | None] | None = None,
+    ) -> NormalEquations:
         """Multiply the rows of one quantity.
 
         Parameters
@@ -54,20 +60,22 @@ class NormalEquations:
             The data.
         quantity : str
             Name of the quantity.
+        bases : sequence of (ndarray of shape (n, n_coordinates) or None), default=None
+            For each term, an orthonormal basis of fewer coordinates; None for all.
 
         Returns
         -------
         NormalEquations
             For scales and noise of 1.
         """
-        rows = np.array(observations.triangles[quantity].compact(), order="F")
-        for points, L in prior.factors:
-            # rows below the last of these columns are zero in a triangle
-            last = points.stop if len(rows) == rows.shape[1] else len(rows)
-            rows[:last, points] = blas.dtrsm(
-                1.0, L, rows[:last, points], side=1, lower=1, trans_a=1
-            )
         triangle = observations.triangles[quantity]
+        rows = whiten_rows(prior, triangle.compact())
+        if bases is not None:
+            rows = np.asfortranarray(np.column_stack([
+                *(rows[:, term] if basis is None else rows[:, term] @ basis
+                  for term, basis in zip(prior.terms, bases, strict=True)),
+                rows[:, prior.n_points :],
+            ]))  # fmt: skip
         return cls(
             blas.dsyrk(1.0, rows, trans=1, lower=1), triangle.n_rows,
             observations.log_noise[quantity],
@@ -110,17 +118,26 @@ class Training:
 
     Parameters
     ----------
-    prior : Prior
-        Covariances among sparse points.
+    sizes : sequence of int
+        Number of whitened coordinates of each term.
     mean : ndarray of shape (n_means,)
         Coefficients of the mean functions.
     equations : dict of str to NormalEquations
         One for each quantity.
     """
 
-    prior: Prior
+    sizes: Sequence[int]
     mean: np.ndarray
     equations: Mapping[str, NormalEquations]
+
+    @property
+    def n_coordinates(self) -> int:
+        """Number of whitened coordinates."""
+        return sum(self.sizes)
+
+    def repeat(self, of_terms: Sequence[float]) -> np.ndarray:
+        """Value of each coordinate's term, ndarray of shape (n_coordinates,)."""
+        return np.repeat(np.asarray(of_terms, dtype=np.float64), self.sizes)
 
     def decompose(
         self, scales: Sequence[float], noise: Mapping[str, float]
@@ -136,15 +153,14 @@ class Training:
 
         Returns
         -------
-        factor : ndarray of shape (n_points, n_points)
+        factor : ndarray of shape (n_coordinates, n_coordinates)
             Lower triangle; its upper part is arbitrary.
-        right : ndarray of shape (n_points,)
+        right : ndarray of shape (n_coordinates,)
             Right-hand side.
         None
             In place of both, where double precision does not suffice.
         """
-        n = self.prior.n_points
-        delta = self.prior.repeat_per_point(scales)
+        n, delta = self.n_coordinates, self.repeat(scales)
         matrix, right = np.zeros((n, n), order="F"), np.zeros(n)
         for quantity, equations in self.equations.items():
             weight = noise[quantity] ** -2
@@ -164,16 +180,9 @@ class Training:
             return None
         return factor, right * delta
 
-    def weights(self, scales: Sequence[float], noise: Mapping[str, float]) -> np.ndarray | None:
-        """Whitened weights, for scales of 1; None where double precision does not suffice."""
-        decomposed = self.decompose(scales, noise)
-        if decomposed is None:
-            return None
-        solution = lapack.dpotrs(*decomposed, lower=1)[0]
-        return solution * self.prior.repeat_per_point(scales)
-
     def posterior(
         self,
+        prior: Prior,
         scales: Sequence[float],
         noise: Mapping[str, float],
         parts: Sequence[Mapping[str, np.ndarray]],
@@ -182,6 +191,8 @@ class Training:
 
         Parameters
         ----------
+        prior : Prior
+            Covariances among sparse points.
         scales : sequence of float
             Scale of each term.
         noise : dict of str to float
@@ -195,20 +206,21 @@ class Training:
         Posterior
             Solved.
         """
-        scales, noise, prior = np.asarray(scales, dtype=np.float64), dict(noise), self.prior
-        decomposed = self.decompose(scales, noise)
+        scales, noise = np.asarray(scales, dtype=np.float64), dict(noise)
+        # with fewer coordinates than points, rows are so few that triangles cost least
+        complete = self.n_coordinates == prior.n_points
+        decomposed = self.decompose(scales, noise) if complete else None
         if decomposed is None:
             R, weights, misfit = solve_weights(prior, _Chained(parts), scales, noise)
         else:
-            R, weights, misfit = self._refine(*decomposed, scales, noise, parts)
+            R, weights, misfit = self._refine(prior, *decomposed, scales, noise, parts)
         n_rows = {quantity: equations.n_rows for quantity, equations in self.equations.items()}
         log_noise = {quantity: e.log_noise for quantity, e in self.equations.items()}
         return Posterior.assemble(prior, scales, noise, R, weights, misfit, n_rows, log_noise)
 
-    def _refine(self, factor, right, scales, noise, parts):
+    def _refine(self, prior, factor, right, scales, noise, parts):
         """Triangle, weights and misfit; residuals of the rows make the weights accurate."""
-        prior, n = self.prior, self.prior.n_points
-        delta = prior.repeat_per_point(scales)
+        n, delta = self.n_coordinates, self.repeat(scales)
         x = lapack.dpotrs(factor, right, lower=1)[0]
         for _ in range(_REFINEMENTS):
             gradient, misfit = -x, float(x @ x)
@@ -231,6 +243,29 @@ class Training:
                 1.0, L, R[: points.stop, points], side=1, lower=1, trans_a=1
             )
         return np.asfortranarray(R), weights, misfit
+
+
+def whiten_rows(prior: Prior, rows: np.ndarray) -> np.ndarray:
+    """Whiten covariances with the sparse points, and leave all columns beside them.
+
+    Parameters
+    ----------
+    prior : Prior
+        Covariances among sparse points.
+    rows : ndarray of shape (n_rows, n_columns)
+        An upper triangle if it is square.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_columns)
+        New, in Fortran order.
+    """
+    rows = np.array(rows, order="F")
+    for points, L in prior.factors:
+        # rows below the last of these columns are zero in a triangle
+        last = points.stop if len(rows) == rows.shape[1] else len(rows)
+        rows[:last, points] = blas.dtrsm(1.0, L, rows[:last, points], side=1, lower=1, trans_a=1)
+    return rows
 
 
 def unwhiten(prior: Prior, x: np.ndarray) -> np.ndarray:

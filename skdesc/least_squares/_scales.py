@@ -61,12 +61,14 @@ def moment_scales(
 
 
 def moment_scales_of_parts(
-    training: Training, parts: Sequence[Observations], quantities: Sequence[str]
+    prior: Prior, training: Training, parts: Sequence[Observations], quantities: Sequence[str]
 ) -> np.ndarray:
     """The same scales for data in several parts, from their normal equations.
 
     Parameters
     ----------
+    prior : Prior
+        Covariances among sparse points.
     training : Training
         Normal equations of all parts together.
     parts : sequence of Observations
@@ -79,31 +81,38 @@ def moment_scales_of_parts(
     ndarray of shape (n_terms,)
         Scales.
     """
-    prior, n = training.prior, training.prior.n_points
-    scales = np.zeros(len(prior.terms))
+    n, scales = training.n_coordinates, np.zeros(len(prior.terms))
+    ends = np.cumsum([0, *training.sizes])[:-1]
     for quantity in quantities:
         equations = training.equations[quantity]
-        squares = np.diag(equations.products)[:n]
-        compared = [(squares, equations.subtract_mean(n, training.mean)[1])]
+        # squares of whitened covariances are the same in any orthonormal basis
+        expected = np.add.reduceat(np.diag(equations.products)[:n], ends)
+        compared = [(expected, equations.subtract_mean(n, training.mean)[1])]
         if len(equations.products) > n + 1:
             rows = [
                 part.triangles[quantity].compact() for part in parts if quantity in part.triangles
             ]
-            means = np.concatenate([A[:, n:-1] for A in rows])
-            values = np.concatenate([A[:, -1] for A in rows])
-            U, singular, _ = np.linalg.svd(means, full_matrices=False)
-            U = U[:, singular > 1e-10 * singular[0]]
-            ends = np.cumsum([0, *map(len, rows)])
-            along = sum(
-                U[start:stop].T @ A[:, :n]
-                for A, start, stop in zip(rows, ends[:-1], ends[1:], strict=True)
-            )
-            explained = np.square(prior.whiten(along)).sum(axis=0)
-            total = np.square(values - means @ training.mean).sum()
-            varying = np.square(values - U @ (U.T @ values)).sum()
-            compared = [(squares, total), (np.maximum(squares - explained, 0.0), varying)]
+            explained, total, varying = _explained_by_means(prior, training.mean, rows)
+            compared = [(expected, total), (np.maximum(expected - explained, 0.0), varying)]
         for expected, total in compared:
-            expected = prior.sum_per_term(expected)
             known = expected > 1e-10 * equations.n_rows
             scales[known] = np.maximum(scales[known], np.sqrt(total / expected[known]))
     return scales
+
+
+def _explained_by_means(prior, mean, rows):
+    """What the means explain of whitened covariances; squares of targets without a given mean,
+    and without the best mean."""
+    n = prior.n_points
+    means = np.concatenate([A[:, n:-1] for A in rows])
+    values = np.concatenate([A[:, -1] for A in rows])
+    U, singular, _ = np.linalg.svd(means, full_matrices=False)
+    U = U[:, singular > 1e-10 * singular[0]]
+    ends = np.cumsum([0, *map(len, rows)])
+    along = sum(
+        U[start:stop].T @ A[:, :n]
+        for A, start, stop in zip(rows, ends[:-1], ends[1:], strict=True)
+    )
+    explained = prior.sum_per_term(np.square(prior.whiten(along)).sum(axis=0))
+    total = np.square(values - means @ mean).sum()
+    return explained, total, np.square(values - U @ (U.T @ values)).sum()

@@ -1,5 +1,6 @@
 """One evaluation of a structure gives what `Pipeline.predict` gives, and what each atom has."""
 
+import joblib
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,7 +8,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
 from helpers.toy_data import make_frames, reference
 from helpers.toy_descriptor import ToyTransformer
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from skdesc import (
     CachedDescriptor,
@@ -19,6 +20,7 @@ from skdesc import (
 )
 from skdesc._potential import _simple_descriptors
 from skdesc.calculator import SkdescCalculator, ZBLCalculator
+from skdesc.utils import blas
 
 SMALL = {"cutoff": 3.0, "n_max": 3, "l_max": 2}
 DESCRIPTORS = {
@@ -196,3 +198,19 @@ def test_coefficients_are_kept_or_not(monkeypatch):
         np.testing.assert_array_equal(atoms.get_forces(), kept[0])
         np.testing.assert_array_equal(atoms.get_stresses(), kept[1])
         monkeypatch.undo()
+
+
+def test_a_step_does_nothing_that_takes_as_long_as_the_rest(monkeypatch):
+    """No counting of cores, which reads files; no pipelines and tags of scikit-learn."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("called in a step")
+
+    atoms = with_calculator(fit(DESCRIPTORS["soap"]))
+    atoms.get_forces()
+    for module, name in ((joblib, "cpu_count"), (blas, "cpu_count"), (Pipeline, "transform"),
+                         (GAPRegressor, "predict"), (GAPRegressor, "__sklearn_tags__")):
+        monkeypatch.setattr(module, name, refuse)
+    atoms.positions[0] += 0.01
+    assert atoms.get_stress().shape == (6,)
+    assert atoms.get_forces().shape == (2, 3)

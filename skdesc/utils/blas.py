@@ -83,7 +83,8 @@ def threads(n_jobs):
     context manager
         Resets the limit when it is left.
     """
-    return _Limit(min(effective_n_threads(n_jobs), cpu_count()))
+    n_threads = effective_n_threads(n_jobs)
+    return one_thread if n_threads == 1 else _Limit(min(n_threads, cpu_count()))
 
 
 one_thread = _Limit(1)

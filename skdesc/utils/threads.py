@@ -71,9 +71,11 @@ def effective_n_threads(n_jobs: int | None) -> int:
     if n_jobs == 1:
         return 1
     backend, configured = get_active_backend()
+    if n_jobs is None and configured in (None, 1):
+        return 1  # without counting cores, which takes as long as describing a small structure
     cores = joblib.cpu_count()
     if n_jobs is None:  # on a cluster, the number is that of all machines together
-        n_jobs = 1 if configured is None else min(configured, cores)
+        n_jobs = min(configured, cores)
     if n_jobs == 1:
         return 1
     wanted = max(1, cores + 1 + n_jobs) if n_jobs < 0 else min(int(n_jobs), max(_MANY, cores))

@@ -28,7 +28,7 @@ SIZES = {4: (1, 1, 1), 32: (2, 2, 2), 108: (3, 3, 3), 256: (4, 4, 4)}
 def potential(n_sparse):
     rng = np.random.RandomState(0)
     frames = []
-    for _ in range(12):
+    for _ in range(40):  # more environments than sparse points
         atoms = bulk("Cu", cubic=True) * (2, 2, 2)
         atoms.set_cell(atoms.cell * (1 + 0.03 * rng.uniform(-1, 1)), scale_atoms=True)
         atoms.positions += 0.1 * rng.normal(size=atoms.positions.shape)

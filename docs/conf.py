@@ -1,6 +1,7 @@
 """Sphinx configuration: ``sphinx-build -W -b html docs docs/_build/html``."""
 
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 import skdesc
 
@@ -100,13 +104,55 @@ def draw_first_page(app):
     text = Path(app.srcdir, "index.md").read_text(encoding="utf-8")
     namespace = {}
     exec(re.search(r"(?s)```python\n(.*?)```", text).group(1), namespace)
-    target = Path(app.srcdir, "_static", "generated")
-    target.mkdir(exist_ok=True)
-    namespace["display"].figure_.savefig(target / "index.png", dpi=200)
+    save_figure(app, namespace["display"].figure_, "index")
+
+
+def save_figure(app, figure, name):
+    """Keep a picture beside those that do not change."""
+    folder = Path(app.srcdir, "_static", "generated")
+    folder.mkdir(exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=200)
+    plt.close(figure)
+
+
+def table_below(text, heading):
+    """Return the rows of the first table of a page whose head begins so."""
+    lines = text[text.index(f"| {heading}"):].splitlines()
+    rows = [row.strip("|") for row in itertools.takewhile(lambda line: line.startswith("|"), lines)]
+    return [[cell.strip() for cell in row.split("|")] for row in rows if "---" not in row]
+
+
+def draw_benchmarks(app):
+    """Draw what the tables of the page of benchmarks hold."""
+    text = Path(app.srcdir, "benchmarks.md").read_text(encoding="utf-8")
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    head, *rows = table_below(text, "system | features")
+    alloys = [row for row in rows if row[0].startswith("alloy")]
+    for name in ("skdesc", "dscribe", "featomic", "quippy"):
+        times = [float(row[head.index(name)]) for row in alloys]
+        axes[0].loglog([int(row[0].split()[1]) for row in alloys], times, "o-", label=name)
+    axes[0].set(xlabel="elements", title="SOAP of an alloy", xticks=[4, 8, 16, 25])
+    axes[0].xaxis.set_major_formatter("{x:.0f}")
+    axes[0].minorticks_off()
+    _, *rows = table_below(text, "atoms | microseconds per step")
+    atoms, _, now, before, _ = np.array(rows, dtype=float).T
+    axes[1].loglog(atoms, now, "o-", label="skdesc")
+    axes[1].loglog(atoms, before / atoms, "o--", color="0.6", label="before")
+    axes[1].set(xlabel="atoms", title="step of the ASE calculator", ylim=(10, 300))
+    _, *rows = table_below(text, "potential | per atom and step")
+    bars = axes[2].barh([row[0].split(" (")[0] for row in rows], [float(row[1]) for row in rows])
+    axes[2].bar_label(bars, padding=3)
+    axes[2].set(title="step of LAMMPS, 256 atoms", xlim=(0, 130))
+    for axis in axes[:2]:
+        axis.set_ylabel("microseconds per atom")
+        axis.legend(frameon=False, fontsize="small")
+    axes[2].set_xlabel("microseconds per atom")
+    save_figure(app, figure, "benchmarks")
 
 
 def setup(app):
     app.connect("builder-inited", draw_first_page)
+    app.connect("builder-inited", draw_benchmarks)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("build-finished", copy_mathjax)
 

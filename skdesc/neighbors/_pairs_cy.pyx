@@ -421,6 +421,7 @@ cdef class NeighborSearch:
         cdef const double *center = &self.wrapped[atom, 0]
         # a little more than the cutoff, so that rounding loses no neighbor
         cdef double limit = self.cutoff * self.cutoff * (1 + 1e-6), dx, dy, half
+        cdef double edge_x, edge_y
         cdef double[3] t
         cdef double[3] reach
         cdef Py_ssize_t a, b, row, low, high, count = 0, k, kept, kind
@@ -432,10 +433,11 @@ cdef class NeighborSearch:
             for axis in range(3):
                 t[axis] = (center[axis] - grid.low[axis]) * grid.per_angstrom[axis]
                 reach[axis] = self.cutoff * grid.per_angstrom[axis] * (1 + 1e-6) + 1e-6
+            edge_x, edge_y = 1.0 / grid.per_angstrom[0], 1.0 / grid.per_angstrom[1]
             for a in range(_box(grid, 0, t[0] - reach[0]), _box(grid, 0, t[0] + reach[0]) + 1):
-                dx = max(max(a - t[0], t[0] - a - 1), 0.0) / grid.per_angstrom[0]
+                dx = max(max(a - t[0], t[0] - a - 1), 0.0) * edge_x
                 for b in range(_box(grid, 1, t[1] - reach[1]), _box(grid, 1, t[1] + reach[1]) + 1):
-                    dy = max(max(b - t[1], t[1] - b - 1), 0.0) / grid.per_angstrom[1]
+                    dy = max(max(b - t[1], t[1] - b - 1), 0.0) * edge_y
                     half = limit - dx * dx - dy * dy
                     if half < 0:
                         continue
@@ -512,4 +514,5 @@ cdef class NeighborSearch:
 
 cdef Py_ssize_t _box(const Grid *grid, int axis, double t) noexcept nogil:
     """The box of a coordinate in units of boxes, or the nearest one."""
-    return <Py_ssize_t>min(max(floor(t), 0.0), <double>(grid.size[axis] - 1))
+    # what is cut off of a positive number is its fraction
+    return <Py_ssize_t>min(max(t, 0.0), <double>(grid.size[axis] - 1))

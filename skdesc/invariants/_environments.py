@@ -70,6 +70,15 @@ class Batch:
         """Neighbors of the centers."""
         return self.prepared().pairs(self.centers)
 
+    def describe(self, out, cleared):
+        """Write the features of the centers to an array (n_rows, n_features)."""
+        search = self.prepared()
+        closest = _environments_cy.describe(
+            self.descriptor.expansion, self.descriptor.invariant, search.compiled, self.centers,
+            out, cleared,
+        )  # fmt: skip
+        search.check(self.centers, closest)
+
     @property
     def owners(self):
         """Structure of each center, counted from the first of the batch."""
@@ -115,6 +124,12 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
     """
     check_offsets("offsets", center_offsets, len(structures), len(centers))
     step = centers_per_batch(descriptor.invariant.n_features)
+    if 0 < len(centers) <= step and len(structures.positions) <= BATCH_ATOMS:  # in short
+        check_indices("centers", centers, len(structures.positions))
+        species = descriptor.species_index(structures.numbers)
+        every, rows = slice(0, len(structures)), slice(0, len(centers))
+        yield Batch(descriptor, every, rows, structures, species, centers, None)
+        return
     for part in runs(structures.offsets, BATCH_ATOMS):
         first, last = int(center_offsets[part.start]), int(center_offsets[part.stop])
         if first == last:
@@ -167,11 +182,12 @@ def describe(descriptor, structures, centers, center_offsets, out=None, cleared=
             except IndexError:
                 buffer = np.empty((length, n_features))
             values = buffer[: len(batch.centers)]
-        batch.environments(batch.pairs(), False).features(values, cleared)
+        batch.describe(values, cleared)
         return batch.rows, values, buffer
 
     batches = neighborhoods(descriptor, structures, centers, center_offsets)
-    for rows, values, buffer in ordered_map(compute, batches, descriptor.n_threads):
+    n_threads = 1 if len(structures.positions) <= BATCH_ATOMS else descriptor.n_threads
+    for rows, values, buffer in ordered_map(compute, batches, n_threads):
         yield rows, values
         if buffer is not None:
             buffers.append(buffer)

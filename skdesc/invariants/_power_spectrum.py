@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -48,7 +49,7 @@ class PowerSpectrum:
         """Whether the features are one half of a symmetric matrix."""
         return self.compression != "mu1nu1"
 
-    @property
+    @cached_property
     def n_features(self):
         """Length of a spectrum."""
         return sum(self._size(pair) for pair in self.pairs)

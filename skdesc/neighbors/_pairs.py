@@ -154,11 +154,15 @@ class NeighborSearch:
         *arrays, closest = self.compiled.search(centers)
         pairs = Pairs(*arrays)
         if closest < MIN_DISTANCE:
-            self.refuse(centers, pairs)
+            self._refuse(centers, pairs)
         return pairs
 
-    def refuse(self, centers, pairs):
-        """Name the two atoms that are closest."""
+    def check(self, centers, closest):
+        """Refuse atoms that coincide, given the shortest distance."""
+        if closest < MIN_DISTANCE:
+            self.pairs(centers)
+
+    def _refuse(self, centers, pairs):
         pair = int(np.argmin(pairs.distance))
         first = centers[np.searchsorted(pairs.offsets, pair, side="right") - 1]
         second = pairs.neighbor[pair]

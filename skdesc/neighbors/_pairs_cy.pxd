@@ -26,7 +26,7 @@ cdef void free_notes(Notes *notes) noexcept nogil
 cdef class NeighborSearch:
     cdef readonly Py_ssize_t[::1] counts
     cdef readonly Py_ssize_t largest
-    cdef readonly double total, cutoff
+    cdef readonly double total, cutoff, infinite
     cdef double[:, ::1] wrapped, fractional
     cdef double[:, :, ::1] bounds
     cdef const double[:, :, ::1] cells
@@ -39,6 +39,7 @@ cdef class NeighborSearch:
     cdef Grid *grids                # (n_structures,)
 
     cdef void free(self) noexcept
+    cdef int check(self, const Py_ssize_t[::1] centers) except -1
     cdef copy_into(self, const Py_ssize_t[::1] centers, const Py_ssize_t[::1] offsets,
                    const Notes *notes, Py_ssize_t[::1] neighbor, double[:, ::1] displacement,
                    double[::1] distance, double *closest)

@@ -114,7 +114,7 @@ cdef class NeighborSearch:
         cdef double margin, low, high, product, count, shift
         cdef int axis, k
         self.cells, self.offsets, self.cutoff = cells, offsets, cutoff
-        self.n_structures = n_structures
+        self.n_structures, self.infinite = n_structures, INFINITE
         self.wrapped = np.array(positions)
         self.fractional = np.zeros((positions.shape[0], 3))
         self.bounds = np.empty((n_structures, 2, 3))
@@ -334,6 +334,17 @@ cdef class NeighborSearch:
         PyMem_RawFree(atoms)
         return 0
 
+    cdef int check(self, const Py_ssize_t[::1] centers) except -1:
+        """Refuse centers that are no atoms or do not ascend, and a search that is not prepared."""
+        cdef Py_ssize_t k
+        if self.grids == NULL:
+            raise ValueError("the search is not prepared")
+        for k in range(centers.shape[0]):
+            if not (0 <= centers[k] < self.wrapped.shape[0]
+                    and (k == 0 or centers[k - 1] <= centers[k])):
+                raise ValueError("centers must ascend and be atoms")
+        return 0
+
     def search(self, const Py_ssize_t[::1] centers):
         """Find the neighbors of some centers; `prepare` comes first.
 
@@ -349,15 +360,10 @@ cdef class NeighborSearch:
         closest : float
             The shortest distance; infinite where there are no pairs.
         """
-        cdef Py_ssize_t n_centers = centers.shape[0], total, k
+        cdef Py_ssize_t n_centers = centers.shape[0], total
         cdef double closest = INFINITE
         cdef Notes notes
-        if self.grids == NULL:
-            raise ValueError("the search is not prepared")
-        for k in range(n_centers):
-            if not (0 <= centers[k] < self.wrapped.shape[0]
-                    and (k == 0 or centers[k - 1] <= centers[k])):
-                raise ValueError("centers must ascend and be atoms")
+        self.check(centers)
         memset(&notes, 0, sizeof(Notes))
         offsets_array = np.zeros(n_centers + 1, dtype=np.intp)
         cdef Py_ssize_t[::1] offsets = offsets_array

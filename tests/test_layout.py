@@ -18,14 +18,16 @@ ALLOWED["neighbors"] -= {"features"}
 ALLOWED["density"] -= {"features"}
 ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 # linear algebra knows neither atoms nor estimators, see below
+ALLOWED["labels"] = {"labels", "least_squares", "structures", "utils", "exceptions"}
 ALLOWED["least_squares"] = {"least_squares", "utils", "exceptions"}
 ALLOWED["gaussian_process"] = {
-    "gaussian_process", "least_squares", "features", "structures", "utils", "exceptions",
+    "gaussian_process", "labels", "least_squares", "features", "structures", "utils",
+    "exceptions",
 }  # fmt: skip
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
-    "auto", "gaussian_process", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
+    "auto", "gaussian_process", "labels", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
 }  # fmt: skip
 ALLOWED["suggest"] = {"suggest", "descriptors", "neighbors", "structures", "utils"}
 

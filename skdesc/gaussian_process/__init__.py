@@ -11,7 +11,7 @@
     _memory              how many bytes a fit takes
     _baseline            energies of single atoms, a calculator to learn the difference to
     _accumulation        the pass over the data, batch by batch
-    _label_checks        warnings of missing or contradictory labels, and of their fits
+    _label_checks        warnings of rounding errors and huge forces; others are in `labels`
     _prediction          energies, their derivatives, their uncertainty
     _fold_session        fits to parts of the data by one pass
     _serialization       a fit as plain data, for pickles and files

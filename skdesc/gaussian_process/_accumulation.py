@@ -7,6 +7,7 @@ from sys import getsizeof
 
 import numpy as np
 
+from ..labels import warn_of_contradictions
 from ..least_squares import (
     Observations,
     Posterior,
@@ -19,7 +20,7 @@ from ..utils.validation import is_choice
 from ._baseline import AtomEnergies
 from ._covariance import Covariance
 from ._inputs import check_elements
-from ._label_checks import warn_of_rounding, warn_of_virials
+from ._label_checks import warn_of_rounding
 from ._memory import (
     bytes_beside_rows,
     bytes_for_selecting,
@@ -196,6 +197,10 @@ class Accumulator:
             QUANTITIES[0], energies, composition[part], targets.energies[part], noise[part, 0]
         )
 
+    def derivative_rows(self, environments):
+        """Covariances of energies, forces and virials of structures with the sparse points."""
+        return derivative_rows(environments, self.points, self.covariances)
+
     def _add_derivatives(self, environments, targets, noise):
         """Add rows of forces and virials; return those of energies, which cost nothing."""
         wants_virials = targets.virials is not None
@@ -222,7 +227,7 @@ class Accumulator:
         self.atom_energies.merge(other.atom_energies)
         self.observations.merge(other.observations)
 
-    def solve(self, energy_scale, noise, *, optimize=None, check_virials=True):
+    def solve(self, energy_scale, noise, *, optimize=None, check_labels=True):
         """Solve for the weights.
 
         Parameters
@@ -233,8 +238,8 @@ class Accumulator:
             Noise of each quantity.
         optimize : {None, "marginal_likelihood"}, default=None
             How to refine both.
-        check_virials : bool, default=True
-            Whether to compare virials with what else there is, which costs as much as to solve.
+        check_labels : bool, default=True
+            Whether to compare each quantity with all others, which costs less than to solve.
 
         Returns
         -------
@@ -254,8 +259,8 @@ class Accumulator:
                 scales, noise = maximize_evidence(prior, observations, rows, scales, noise)
             posterior = Posterior.solve(prior, observations, rows, scales, noise)
             warn_of_rounding(posterior)
-            if check_virials:
-                warn_of_virials(posterior, observations, rows)
+            if check_labels:
+                warn_of_contradictions(prior, observations, posterior.noise)
         return e0, posterior
 
     def require_energies(self):

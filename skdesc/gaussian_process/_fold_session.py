@@ -400,7 +400,7 @@ class GapFoldSession:
             accumulator = found.accumulate(fold, fold.training)
             e0, posterior = accumulator.solve(
                 regressor.energy_scale, regressor._noise(), optimize=regressor.optimize,
-                check_virials=False,
+                check_labels=False,
             )  # fmt: skip
         else:
             training, scales, floors = self._training(regressor, found, fold)

@@ -7,6 +7,13 @@ from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..labels import (
+    e0_sources,
+    undetermined_compositions,
+    warn_of_compositions,
+    warn_of_data,
+    warn_of_more_data,
+)
 from ..utils.atomic import atomic
 from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
@@ -14,7 +21,7 @@ from ._accumulation import Accumulator
 from ._baseline import add_baseline, local_baseline, subtract_baseline
 from ._fold_session import GapFoldSession
 from ._inputs import check_elements, check_environments
-from ._label_checks import warn_of_forces, warn_of_missing_energies
+from ._label_checks import warn_of_forces
 from ._memory import estimate_bytes
 from ._parameters import check_parameters
 from ._prediction import Model, forces_std, leave_one_out_energies
@@ -105,6 +112,12 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         Index of their descriptor, ascending; 0 where there is only one.
     e0_ : dict of str to float
         Energy of a single atom of each element, in eV.
+    e0_source_ : dict of str to str
+        Where `e0_` came from: "given", "zero" (for None), "isolated atom", "least squares", or
+        "minimum norm" where the compositions leave it open. Energies of other compositions then
+        hold an unknown constant, of which predictions of these warn.
+    e0_open_ : ndarray of shape (n_directions, n_elements)
+        Directions of compositions that the training data leave open; none without "minimum norm".
     energy_scale_ : float or ndarray of shape (n_descriptors,)
         Scale of the energy of an environment, in eV; one each if there are several descriptors.
     sigma_energy_, sigma_forces_, sigma_virials_ : float
@@ -223,7 +236,8 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         seen = self._check_and_accumulate(
             None, X, y, forces=forces, virials=virials, sigmas=sigmas, config_types=config_types
         )
-        self._finish(*seen)
+        expected = self._finish(*seen)
+        warn_of_data(self, *seen, config_types, expected, seen[0].derivative_rows)
         return self
 
     def fold_session(self, X, y, splits, **metadata) -> GapFoldSession:
@@ -317,11 +331,12 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         accumulator = getattr(self, "_training", None)
         # data are added to a copy, so that an interrupted call has added nothing
         accumulator = None if accumulator is None else accumulator.copy()
-        accumulator, *_ = self._check_and_accumulate(
+        accumulator, *data = self._check_and_accumulate(
             accumulator, X, y, forces=forces, virials=virials, sigmas=sigmas,
             config_types=config_types,
         )  # fmt: skip
         self._solve(accumulator)
+        warn_of_more_data(*data)
         vars(self).pop("loo_", None)
         return self
 
@@ -343,7 +358,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         if self._training is None:
             raise ValueError("this potential was loaded without what it has seen, so it cannot be "
                              "solved again; fit it anew")
-        self._solve(self._training, check_virials=False)
+        self._solve(self._training, check_labels=False)
         vars(self).pop("loo_", None)
         return self
 
@@ -470,7 +485,6 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         targets = check_targets(environments, y, noise=self._noise(), **metadata)
         if self.baseline is not None:
             targets = subtract_baseline(self.baseline, environments.structures, targets)
-        warn_of_missing_energies(targets.energies)
         warn_of_forces(targets.forces, targets.offsets)
         with threads(self.n_jobs):
             if accumulator is None:
@@ -479,25 +493,31 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         return accumulator, environments, targets
 
     def _finish(self, accumulator, environments, targets):
-        """Become the model of an accumulator that has seen these data and no others."""
+        """Become the model of an accumulator that has seen these data and no others.
+
+        Returns the standard deviations that the model expects of leave-one-out errors.
+        """
         self._solve(accumulator)
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
         with threads(self.n_jobs):
-            self.loo_ = leave_one_out_energies(
+            self.loo_, expected = leave_one_out_energies(
                 self._model, accumulator, environments, targets, limit
             )
+        return expected
 
-    def _solve(self, accumulator, *, check_virials=True):
+    def _solve(self, accumulator, *, check_labels=True):
         """Become the model that an accumulator leads to."""
         with threads(self.n_jobs):
             e0, posterior = accumulator.solve(
                 self.energy_scale, self._noise(), optimize=self.optimize,
-                check_virials=check_virials,
+                check_labels=check_labels,
             )  # fmt: skip
         model = Model(
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )
         self._become(model, accumulator)
+        self.e0_source_ = e0_sources(accumulator.atom_energies)
+        self.e0_open_ = undetermined_compositions(accumulator.atom_energies)
 
     def _become(self, model, accumulator=None):
         """Predict as a model does; without an accumulator, nothing can be added to it."""
@@ -518,6 +538,7 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
         check_is_fitted(self, "weights_")
         environments = check_environments(X, self, reset=False)
         check_elements(environments, self.elements_)
+        warn_of_compositions(self, environments)
         return environments
 
     def __getstate__(self):

@@ -232,8 +232,10 @@ def leave_one_out_energies(model, accumulator, environments, targets, batch_byte
 
     Returns
     -------
-    ndarray of shape (n_structures,)
+    residuals : ndarray of shape (n_structures,)
         Energy minus prediction, in eV; NaN where the energy is not known.
+    expected : ndarray of shape (n_structures,)
+        Their standard deviations, as the model expects them.
     """
     posterior, observations = model.posterior, accumulator.observations
     noise = targets.relative_noise[:, 0] * np.sqrt(environments.n_atoms)
@@ -246,11 +248,12 @@ def leave_one_out_energies(model, accumulator, environments, targets, batch_byte
     rows = np.concatenate([rows for _, _, rows in batches])
     known = np.isfinite(residuals)
     others = [name for name in observations.triangles if name != QUANTITIES[0]]
-    residuals[known] = leave_one_out_by_covariance(
+    expected = np.full_like(residuals, np.nan)
+    residuals[known], expected[known] = leave_one_out_by_covariance(
         posterior, observations, observations.subtract_mean(model.e0, others),
         rows[known], residuals[known], noise[known],
     )  # fmt: skip
-    return residuals
+    return residuals, expected
 
 
 def forces_std(model, environments):

@@ -13,8 +13,10 @@ prior into weights, their covariance and the evidence::
     _cells             observations in cells, whose sums are training and test parts
     _held_out          noise of least errors in what parts hold back
     _leave_one_out     residuals of targets that were left out
+    _agreement         whether quantities agree with each other
 """
 
+from ._agreement import Agreement, Labels, compare, thin_out
 from ._cells import Cells
 from ._evidence import evidence_and_gradient, maximize_evidence
 from ._held_out import HeldOut, mean_errors, tune_noise
@@ -27,9 +29,10 @@ from ._scales import moment_scales, moment_scales_of_parts
 from ._triangle import CHUNK, Triangle, stack
 
 __all__ = [
-    "CHUNK", "LADDER", "Cells", "HeldOut", "NormalEquations", "Observations", "Posterior", "Prior",
-    "Training", "Triangle", "evidence_and_gradient", "factorize", "leave_one_out",
+    "CHUNK", "LADDER", "Agreement", "Cells", "HeldOut", "Labels", "NormalEquations",
+    "Observations", "Posterior", "Prior", "Training", "Triangle", "compare",
+    "evidence_and_gradient", "factorize", "leave_one_out",
     "leave_one_out_by_covariance", "maximize_evidence", "mean_errors", "moment_scales",
     "moment_scales_of_parts", "solve_weights", "stack",
-    "tune_noise",
+    "thin_out", "tune_noise",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ def leave_one_out(
     batches: Iterable[tuple[slice, np.ndarray]],
     residuals: np.ndarray,
     noise: np.ndarray,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Leave-one-out residuals of targets, more of them than sparse points.
 
     Parameters
@@ -33,17 +33,19 @@ def leave_one_out(
 
     Returns
     -------
-    ndarray of shape (n,)
+    residuals : ndarray of shape (n,)
         Target minus the prediction without it.
+    expected : ndarray of shape (n,)
+        Standard deviations of these, as the model expects them.
     """
-    residuals = residuals.copy()
+    residuals, left = residuals.copy(), np.empty_like(noise)
     for part, rows in batches:
         factor = posterior.covariance_factor(rows)
         leverage = np.square(factor).sum(axis=1) / noise[part] ** 2
         residuals[part] -= rows @ posterior.weights
         # rounding errors may make the leverage of a noiseless target 1 or more
-        residuals[part] /= np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
-    return residuals
+        left[part] = np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
+    return residuals / left, noise / np.sqrt(left)
 
 
 def leave_one_out_by_covariance(
@@ -53,7 +55,7 @@ def leave_one_out_by_covariance(
     rows: np.ndarray,
     residuals: np.ndarray,
     noise: np.ndarray,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Leave-one-out residuals by the covariances between the targets.
 
     With no more targets than sparse points, the model may go right through the targets. Residual
@@ -75,8 +77,10 @@ def leave_one_out_by_covariance(
 
     Returns
     -------
-    ndarray of shape (n,)
+    residuals : ndarray of shape (n,)
         Target minus the prediction without it.
+    expected : ndarray of shape (n,)
+        Standard deviations of these, as the model expects them.
     """
     without = Posterior.solve(
         posterior.prior, observations, others, posterior.scales, posterior.noise
@@ -86,4 +90,5 @@ def leave_one_out_by_covariance(
     # of the inverse of the covariances, C = L L^T, the diagonal and the product with targets
     inverse = solve_triangular(L, np.eye(len(L)), lower=True)
     solution = inverse.T @ (inverse @ (residuals - rows @ without.weights))
-    return solution / np.square(inverse).sum(axis=0)
+    precision = np.square(inverse).sum(axis=0)
+    return solution / precision, 1.0 / np.sqrt(precision)

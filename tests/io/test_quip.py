@@ -348,6 +348,7 @@ def assert_agrees(model, path, frames, folder, init=""):
 
 
 @needs_quippy
+@pytest.mark.filterwarnings("ignore:cutoff_width is 0:skdesc.exceptions.SuspiciousTargetsWarning")
 @pytest.mark.parametrize(
     "soap",
     [

@@ -1,0 +1,196 @@
+"""Labels that contradict each other: of another sign, unit or method, or placeholders."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..exceptions import SuspiciousTargetsWarning
+from ..least_squares import Agreement, Labels, Observations, Prior, compare, thin_out
+from ..utils.user_warnings import warn_user
+
+# A contradiction is told of if it is as certain as this. On published data and thousands of crude
+# fits to few structures of them, nothing less keeps silent.
+# - Student's t of a correlation, the correlation, and the number of independent labels;
+_SIGNIFICANT, _LEAST_CORRELATION, _LEAST_KNOWN = 5.0, 0.4, 8
+# - part of the variance of each quantity that a fit to it alone explains: descriptors that cannot
+#   represent a quantity imply nothing about others;
+_LEAST_EXPLAINED = 0.8
+# - length of implied labels over their standard deviation, where the sign differs or labels are 0;
+_CERTAIN = 2.0
+# - factor between labels and implied labels that all of the interval of regressions lies beyond.
+_FACTOR = 3.0
+_RANK = 1e-10
+
+_NOUNS = {"energy": "energies", "forces": "forces", "virials": "virials"}
+# known reasons for a factor: what is stored is so many times what is expected
+_REASONS = {
+    "forces": [
+        (1 / 51.42207, "hartree/bohr in place of eV/angstrom"),
+        (1 / 25.71103, "rydberg/bohr in place of eV/angstrom"),
+        (0.529177, "eV/bohr in place of eV/angstrom"),
+        (23.0605, "kcal/mol/angstrom in place of eV/angstrom"),
+        (96.4853, "kJ/mol/angstrom in place of eV/angstrom"),
+        (27.2114, "energies in hartree in place of eV"),
+        (13.6057, "energies in rydberg in place of eV"),
+        (1 / 23.0605, "energies in kcal/mol in place of eV"),
+        (1 / 96.4853, "energies in kJ/mol in place of eV"),
+    ],
+    "virials": [
+        (1602.18, "a stress in kbar (kB) in place of eV/angstrom^3"),
+        (160.218, "a stress in GPa in place of eV/angstrom^3"),
+        (0.1, "a stress in units ten times too large, such as kbar taken for GPa"),
+        (1 / 27.2114, "hartree in place of eV"),
+    ],
+    "energy": [
+        (1 / 27.2114, "hartree in place of eV"),
+        (1 / 13.6057, "rydberg in place of eV"),
+        (23.0605, "kcal/mol in place of eV"),
+        (96.4853, "kJ/mol in place of eV"),
+    ],
+}
+_RULES = {
+    "energy": "energies are totals in eV",
+    "forces": "forces are -dE/dr in eV/angstrom",
+    "virials": "virials are -dE/d(strain) in eV, that is -volume * stress with ASE's stress",
+}
+
+
+def warn_of_contradictions(
+    prior: Prior, observations: Observations, noise: dict[str, float]
+) -> None:
+    """Warn if labels of one quantity have another sign or size than all others imply.
+
+    Every quantity is compared, by :func:`compare`, with the labels that a fit to all other
+    quantities implies. Energies are compared but for their best function of the composition,
+    so that `e0` does not matter. It takes Cholesky decompositions of at most 500 points.
+
+    Parameters
+    ----------
+    prior : Prior
+        Covariances among sparse points.
+    observations : Observations
+        Triangles of all labels.
+    noise : dict of str to float
+        Noise of each quantity.
+    """
+    if len(observations.triangles) < 2:
+        return
+    energies = observations.triangles["energy"]
+    n_known = energies.n_rows - (energies.n_columns - observations.n_points - 1)
+    if n_known < _LEAST_KNOWN:
+        return
+    index, factors = thin_out([points for points, _ in prior.factors],
+                              [L for _, L in prior.factors])  # fmt: skip
+    labels = {
+        name: _labels(name, observations, index, noise[name], factors)
+        for name in observations.triangles
+    }
+    blocks = [np.flatnonzero((index >= b.start) & (index < b.stop)) for b in prior.terms]
+    agreements = compare(labels, blocks)
+    # rows of energies have the numbers of atoms over their square root
+    roots = energies.R[:, observations.n_points : -1].sum(axis=1)
+    text = describe_contradiction(agreements, labels, roots @ roots / energies.n_rows)
+    if text:
+        warn_user(text, SuspiciousTargetsWarning)
+
+
+def _labels(
+    name: str, observations: Observations, index: np.ndarray, noise: float,
+    factors: list[np.ndarray],
+) -> Labels:
+    n, triangle = observations.n_points, observations.triangles[name]
+    kept = triangle.compact()
+    rows, values = kept[:, index], kept[:, -1]
+    n_rows = triangle.n_rows
+    if name == "energy":
+        U, singular, _ = np.linalg.svd(kept[:, n:-1], full_matrices=False)
+        U = U[:, singular > _RANK * singular[0]]
+        rows -= U @ (U.T @ rows)
+        values = values - U @ (U.T @ values)
+        n_rows -= U.shape[1]
+    return Labels.of(rows, values, n_rows, noise, factors)
+
+
+def describe_contradiction(
+    agreements: dict[str, Agreement], labels: dict[str, Labels], atoms_per_energy: float
+) -> str:
+    """Describe the worst contradiction, if there is one beyond doubt.
+
+    Parameters
+    ----------
+    agreements : dict of str to Agreement
+        By quantity.
+    labels : dict of str to Labels
+        The labels that were compared.
+    atoms_per_energy : float
+        Mean number of atoms of a structure.
+
+    Returns
+    -------
+    str
+        Empty if labels agree as far as can be told.
+    """
+    for name, agreement in agreements.items():
+        is_explained = _are_explained(agreements, labels)
+        if agreement.certainty > _CERTAIN and is_explained and labels[name].square == 0.0:
+            constant = "do not vary with the positions" if name == "energy" else "are all zero"
+            return (f"the {_NOUNS[name]} {constant}, although {_others(name, agreements)} imply "
+                    f"that they are not: are they placeholders? {_remedy(name)}")
+    # whatever is wrong agrees best, but for its factor, with what all others imply without it;
+    # energies, which programs call by one sign and mostly one unit, are suspected last
+    suspects = [name for name in agreements if _has_wrong_factor(agreements[name])]
+    if suspects and _are_explained(agreements, labels):
+        name = max(suspects, key=lambda k: abs(agreements[k].cosine) - 0.1 * (k == "energy"))
+        return _describe_factor(name, agreements, atoms_per_energy)
+    return ""
+
+
+def _are_explained(agreements: dict[str, Agreement], labels: dict[str, Labels]) -> bool:
+    """Whether the descriptors can represent each quantity that is not zero."""
+    return all(
+        agreement.explained > _LEAST_EXPLAINED
+        for name, agreement in agreements.items() if labels[name].square > 0.0
+    )  # fmt: skip
+
+
+def _has_wrong_factor(agreement: Agreement) -> bool:
+    if abs(agreement.significance) < _SIGNIFICANT or agreement.n_known < _LEAST_KNOWN:
+        return False
+    if abs(agreement.cosine) < _LEAST_CORRELATION:
+        return False
+    # the longer of labels and implied labels must be no noise
+    longer = 1.0 if agreement.cosine < 0 else max(agreement.ratio, 1.0)
+    if agreement.certainty * longer < _CERTAIN:
+        return False
+    low, high = agreement.bounds
+    return agreement.cosine < 0 or high < 1.0 / _FACTOR or low > _FACTOR
+
+
+def _describe_factor(
+    name: str, agreements: dict[str, Agreement], atoms_per_energy: float
+) -> str:
+    agreement = agreements[name]
+    factor = np.sign(agreement.cosine) * agreement.ratio
+    reasons = list(_REASONS[name])
+    if atoms_per_energy > 1.5:
+        per_atom = "energies per atom in place of totals"
+        reasons.append((1 / atoms_per_energy if name == "energy" else atoms_per_energy, per_atom))
+    low, high = (0.8 * agreement.bounds[0], 1.25 * agreement.bounds[1])
+    if factor < 0:
+        guess = "gradients in place of forces? " if name == "forces" else "is the sign another? "
+    else:
+        fitting = [(abs(np.log(f / agreement.ratio)), why) for f, why in reasons if low < f < high]
+        guess = f"{min(fitting)[1]}? " if fitting else "are the units, or the method, others? "
+    return (
+        f"the {_NOUNS[name]} are about {factor:.2g} times those that {_others(name, agreements)} "
+        f"imply (correlation {agreement.cosine:.2f}): {guess}{_remedy(name)}"
+    )
+
+
+def _others(name: str, agreements: dict[str, Agreement]) -> str:
+    return " and ".join(_NOUNS[other] for other in ("energy", "forces", "virials")
+                        if other in agreements and other != name)  # fmt: skip
+
+
+def _remedy(name: str) -> str:
+    return f"{_RULES[name]}; convert them, or leave them out"

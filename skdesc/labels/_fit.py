@@ -1,0 +1,74 @@
+"""All that a fit says about its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._energies_of_atoms import warn_of_e0
+from ._neighbors import warn_of_no_neighbors
+from ._suspicious import (
+    warn_of_energies_per_atom,
+    warn_of_missing_energies,
+    warn_of_outliers,
+    warn_of_placeholders,
+    warn_of_steps,
+    warn_of_wide_features,
+)
+
+
+def warn_of_data(
+    regressor: Any, accumulator: Any, environments: Any, targets: Any,
+    config_types: Sequence | None, expected: np.ndarray, rows_of: Callable,
+) -> None:
+    """Warn of data that look wrong, after a fit to them.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        The fit.
+    accumulator : Accumulator
+        What the fit has seen.
+    environments : Environments
+        The structures; nothing is said of plain arrays.
+    targets : Targets
+        Their labels.
+    config_types : sequence or None
+        Kinds of the structures.
+    expected : ndarray of shape (n_structures,)
+        Standard deviations of leave-one-out errors.
+    rows_of : callable
+        Covariances of energies, forces and virials of some structures with the sparse points.
+    """  # fmt: skip
+    if environments.features is None:
+        return
+    warn_of_more_data(environments, targets)
+    composition = environments.composition(accumulator.elements)
+    warn_of_e0(accumulator.atom_energies, targets.energies, composition)
+    warn_of_energies_per_atom(targets.energies, composition)
+    if targets.has_derivatives().any():
+        warn_of_placeholders(
+            environments, targets, accumulator.prior, np.ravel(regressor.energy_scale_), rows_of
+        )
+    warn_of_outliers(regressor.loo_, expected, environments.n_atoms, config_types)
+
+
+def warn_of_more_data(environments: Any, targets: Any) -> None:
+    """Warn of what can be said of some of the data.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures; nothing is said of plain arrays.
+    targets : Targets
+        Their labels.
+    """
+    if environments.features is None:
+        return
+    warn_of_missing_energies(targets.energies)
+    warn_of_wide_features(environments)
+    warn_of_no_neighbors(environments)
+    if targets.has_derivatives().any():
+        warn_of_steps(environments)

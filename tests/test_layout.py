@@ -27,7 +27,8 @@ ALLOWED["gaussian_process"] = {
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
-    "auto", "gaussian_process", "labels", "model_selection", "suggest", *ORDER, "exceptions", "calculator",
+    "auto", "gaussian_process", "labels", "model_selection", "suggest", *ORDER, "exceptions",
+    "calculator",
 }  # fmt: skip
 ALLOWED["suggest"] = {"suggest", "descriptors", "neighbors", "structures", "utils"}
 

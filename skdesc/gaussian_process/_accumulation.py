@@ -197,6 +197,41 @@ class Accumulator:
             QUANTITIES[0], energies, composition[part], targets.energies[part], noise[part, 0]
         )
 
+    def with_energies(self, environments, targets, memory_limit):
+        """Return an accumulator that has seen other energies of the same structures.
+
+        Parameters
+        ----------
+        environments : Environments
+            All structures that this one has seen.
+        targets : Targets
+            Their energies; NaN leaves one out.
+        memory_limit : int or None
+            For the whole fit, in bytes.
+
+        Returns
+        -------
+        Accumulator
+            It shares the triangles of forces and virials with this one.
+        """
+        kept = [name for name in self.observations.triangles if name != QUANTITIES[0]]
+        observations = Observations(
+            len(self.points),
+            {name: self.observations.triangles[name] for name in kept},
+            {name: self.observations.log_noise[name] for name in kept},
+        )
+        other = replace(self.empty(), observations=observations)
+        composition = environments.composition(self.elements)
+        other.atom_energies.add(targets.energies, composition, environments.isolated())
+        noise = targets.relative_noise[:, 0] * np.sqrt(environments.n_atoms)
+        costs, limit = self.row_limit(environments, targets, memory_limit)
+        for part in split_by_cost(costs, limit):
+            rows = energy_rows(environments[part], self.points, self.covariances)
+            observations.add(
+                QUANTITIES[0], rows, composition[part], targets.energies[part], noise[part]
+            )
+        return other
+
     def derivative_rows(self, environments):
         """Covariances of energies, forces and virials of structures with the sparse points."""
         return derivative_rows(environments, self.points, self.covariances)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -237,7 +239,10 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
             None, X, y, forces=forces, virials=virials, sigmas=sigmas, config_types=config_types
         )
         expected = self._finish(*seen)
-        warn_of_data(self, *seen, config_types, expected, seen[0].derivative_rows)
+        warn_of_data(
+            self, *seen, config_types, expected, seen[0].derivative_rows,
+            lambda index: self._leave_one_out_without(index, *seen),
+        )  # fmt: skip
         return self
 
     def fold_session(self, X, y, splits, **metadata) -> GapFoldSession:
@@ -504,6 +509,20 @@ class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
                 self._model, accumulator, environments, targets, limit
             )
         return expected
+
+    def _leave_one_out_without(self, index, accumulator, environments, targets):
+        """Leave-one-out errors, and what is expected of them, without some energies."""
+        energies = targets.energies.copy()
+        energies[index] = np.nan
+        targets = replace(targets, energies=energies)
+        other = accumulator.with_energies(environments, targets, self.memory_limit)
+        scales, noise = self._model.posterior.scales, self._model.posterior.noise
+        e0, posterior = other.solve(list(scales), noise, check_labels=False)
+        model = Model(
+            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
+        )
+        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
+        return leave_one_out_energies(model, other, environments, targets, limit)
 
     def _solve(self, accumulator, *, check_labels=True):
         """Become the model that an accumulator leads to."""

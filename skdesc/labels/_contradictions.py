@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..exceptions import SuspiciousTargetsWarning
@@ -18,7 +20,7 @@ _LEAST_EXPLAINED = 0.8
 # - length of implied labels over their standard deviation, where the sign differs or labels are 0;
 _CERTAIN = 2.0
 # - factor between labels and implied labels that all of the interval of regressions lies beyond.
-_FACTOR = 3.0
+_FACTOR = 3.5
 _RANK = 1e-10
 
 _NOUNS = {"energy": "energies", "forces": "forces", "virials": "virials"}
@@ -136,12 +138,19 @@ def describe_contradiction(
             constant = "do not vary with the positions" if name == "energy" else "are all zero"
             return (f"the {_NOUNS[name]} {constant}, although {_others(name, agreements)} imply "
                     f"that they are not: are they placeholders? {_remedy(name)}")
-    # whatever is wrong agrees best, but for its factor, with what all others imply without it;
-    # energies, which programs call by one sign and mostly one unit, are suspected last
+    if not _are_explained(agreements, labels):
+        return ""
+    # whatever is wrong agrees best, but for its factor, with what all others imply without it
     suspects = [name for name in agreements if _has_wrong_factor(agreements[name])]
-    if suspects and _are_explained(agreements, labels):
-        name = max(suspects, key=lambda k: abs(agreements[k].cosine) - 0.1 * (k == "energy"))
-        return _describe_factor(name, agreements, atoms_per_energy)
+    for name in sorted(suspects, key=lambda k: (k == "energy", -abs(agreements[k].cosine))):
+        agreement, other = agreements[name], name
+        if name == "energy" and len(agreements) == 2:  # rather than energies, what goes with them
+            other = next(k for k in agreements if k != "energy")
+            agreement = replace(agreement, ratio=1.0 / agreement.ratio)
+        reason = _find_reason(other, agreement, atoms_per_energy)
+        # crude descriptors imply energies that vary too little: only a known factor tells
+        if reason or name != "energy":
+            return _describe_factor(other, agreement, agreements, reason)
     return ""
 
 
@@ -166,24 +175,30 @@ def _has_wrong_factor(agreement: Agreement) -> bool:
     return agreement.cosine < 0 or high < 1.0 / _FACTOR or low > _FACTOR
 
 
-def _describe_factor(
-    name: str, agreements: dict[str, Agreement], atoms_per_energy: float
-) -> str:
-    agreement = agreements[name]
-    factor = np.sign(agreement.cosine) * agreement.ratio
+def _find_reason(name: str, agreement: Agreement, atoms_per_energy: float) -> str:
+    """Known reason for the factor of a quantity; empty if there is none."""
+    if agreement.cosine < 0:
+        return "gradients in place of forces" if name == "forces" else "is the sign another"
     reasons = list(_REASONS[name])
     if atoms_per_energy > 1.5:
         per_atom = "energies per atom in place of totals"
         reasons.append((1 / atoms_per_energy if name == "energy" else atoms_per_energy, per_atom))
-    low, high = (0.8 * agreement.bounds[0], 1.25 * agreement.bounds[1])
-    if factor < 0:
-        guess = "gradients in place of forces? " if name == "forces" else "is the sign another? "
-    else:
-        fitting = [(abs(np.log(f / agreement.ratio)), why) for f, why in reasons if low < f < high]
-        guess = f"{min(fitting)[1]}? " if fitting else "are the units, or the method, others? "
+    low, high = 0.8 * agreement.bounds[0], 1.25 * agreement.bounds[1]
+    fitting = [
+        (abs(np.log(factor / agreement.ratio)), reason)
+        for factor, reason in reasons if low < factor < high
+    ]  # fmt: skip
+    return min(fitting)[1] if fitting else ""
+
+
+def _describe_factor(
+    name: str, agreement: Agreement, agreements: dict[str, Agreement], reason: str
+) -> str:
+    factor = np.sign(agreement.cosine) * agreement.ratio
     return (
         f"the {_NOUNS[name]} are about {factor:.2g} times those that {_others(name, agreements)} "
-        f"imply (correlation {agreement.cosine:.2f}): {guess}{_remedy(name)}"
+        f"imply (correlation {agreement.cosine:.2f}): "
+        f"{reason or 'are the units, or the method, others'}? {_remedy(name)}"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ._energies_of_atoms import warn_of_e0
 from ._neighbors import warn_of_no_neighbors
 from ._suspicious import (
+    FEWEST_POINTS,
     warn_of_energies_per_atom,
     warn_of_missing_energies,
     warn_of_outliers,
@@ -21,7 +22,7 @@ from ._suspicious import (
 
 def warn_of_data(
     regressor: Any, accumulator: Any, environments: Any, targets: Any,
-    config_types: Sequence | None, expected: np.ndarray, rows_of: Callable,
+    config_types: Sequence | None, expected: np.ndarray, rows_of: Callable, without: Callable,
 ) -> None:
     """Warn of data that look wrong, after a fit to them.
 
@@ -41,6 +42,8 @@ def warn_of_data(
         Standard deviations of leave-one-out errors.
     rows_of : callable
         Covariances of energies, forces and virials of some structures with the sparse points.
+    without : callable
+        Leave-one-out errors, and what is expected of them, of a fit without some energies.
     """  # fmt: skip
     if environments.features is None:
         return
@@ -52,7 +55,15 @@ def warn_of_data(
         warn_of_placeholders(
             environments, targets, accumulator.prior, np.ravel(regressor.energy_scale_), rows_of
         )
-    warn_of_outliers(regressor.loo_, expected, environments.n_atoms, config_types)
+    if accumulator.prior.n_points < FEWEST_POINTS:  # too crude for single errors to tell
+        return
+    energies = targets.energies - composition @ accumulator.atom_energies.solve()
+    deviations = energies / environments.n_atoms
+    spread = 1.4826 * np.nanmedian(np.abs(deviations - np.nanmedian(deviations)))
+    warn_of_outliers(
+        regressor.loo_, expected, environments.n_atoms, config_types, spread,
+        without,
+    )  # fmt: skip
 
 
 def warn_of_more_data(environments: Any, targets: Any) -> None:

@@ -15,10 +15,12 @@ from ..utils.user_warnings import warn_user
 # energies that a function of the fractions of elements fits this well, and so many times better
 # than one of the numbers of atoms, are energies per atom
 _FITTED, _BETTER = 0.1, 5.0
-# Leave-one-out errors are told of if they are as many times the typical one, in eV per atom and
-# over the standard deviation that the model expects, or as many times with a gap to all others.
-# Published data reach 18 without a gap; a wrong energy among few spoils the errors of others, too.
-_OUTLYING, _OUTLYING_ALONE, _GAP, _FEWEST = 25.0, 10.0, 2.5, 20
+# Leave-one-out errors, in eV per atom and over the standard deviation that the model expects, are
+# suspected if they are so many times the typical one. A wrong energy spoils the errors of others, so
+# that what counts is the ratio without the suspects. Rare structures have large errors, too, such as
+# dimers on the repulsive wall: errors must not be small compared with the spread of energies.
+_SUSPECTED, _OUTLYING, _OF_SPREAD = 6.0, 40.0, 0.5
+_FEWEST_STRUCTURES, FEWEST_POINTS = 12, 10
 # forces (per angstrom) or virials that are exactly zero are placeholders if the prior lets them
 # vary by this part of the energy scale; at sites of symmetry they cannot vary at all
 _VARYING = 1e-2
@@ -192,7 +194,8 @@ def _can_vary(
 
 
 def warn_of_outliers(
-    errors: np.ndarray, expected: np.ndarray, n_atoms: np.ndarray, config_types: Sequence | None
+    errors: np.ndarray, expected: np.ndarray, n_atoms: np.ndarray, config_types: Sequence | None,
+    spread: float, without: Callable,
 ) -> None:
     """Warn of single energies that are far off what all others imply.
 
@@ -206,22 +209,33 @@ def warn_of_outliers(
         Numbers of atoms.
     config_types : sequence or None
         Kinds of the structures.
+    spread : float
+        Of energies per atom, but for `e0`, in eV.
+    without : callable
+        Gives both arrays for a fit without the energies of some structures.
     """  # fmt: skip
     known = np.flatnonzero(np.isfinite(errors) & (expected > 0))
-    if len(known) < _FEWEST:
+    if len(known) < _FEWEST_STRUCTURES:
         return
-    ratios = np.full(len(known), np.inf)
-    for divisor in (expected[known], n_atoms[known]):
-        relative = np.abs(errors[known]) / divisor
-        typical = 1.4826 * np.median(relative)  # as the standard deviation, were they normal
-        ratios = np.minimum(ratios, relative / max(typical, 1e-300))
-    worst = np.argsort(-ratios, kind="stable")
-    worst = worst[: _count_outliers(ratios[worst])]
-    if not len(worst):
+    ratios = _ratios(errors[known], expected[known], n_atoms[known])
+    is_large = np.abs(errors[known]) > _OF_SPREAD * spread * n_atoms[known]
+    suspects = known[(ratios > _SUSPECTED) & is_large]
+    if not 0 < len(suspects) <= 0.1 * len(known):  # many are no outliers
+        return
+    others, their_expected = without(suspects)
+    rest = np.setdiff1d(known, suspects)
+    ratios = []
+    for index in suspects:
+        columns = (others, errors), (their_expected, expected), (n_atoms, n_atoms)
+        ratios.append(_ratios(*(np.append(of[rest], own[index]) for of, own in columns))[-1])
+    ratios = np.array(ratios)
+    order = np.argsort(-ratios, kind="stable")
+    worst = [k for k in order if ratios[k] > _OUTLYING]
+    if not worst:
         return
     named = []
     for k in worst[:N_NAMED]:
-        index = int(known[k])
+        index = int(suspects[k])
         kind = "" if config_types is None else f", config_type {config_types[index]}"
         named.append(
             f"structure {index}{kind}: {errors[index] / n_atoms[index]:.3g} eV/atom, "
@@ -235,15 +249,14 @@ def warn_of_outliers(
     )
 
 
-def _count_outliers(ratios: np.ndarray) -> int:
-    """How many of some errors, in descending order, are outliers; many are none."""
-    count = int((ratios > _OUTLYING).sum())
-    if count:
-        return count if count <= 0.1 * len(ratios) else 0
-    for count in range(1, 1 + len(ratios) // 10):
-        if ratios[count - 1] > _OUTLYING_ALONE and ratios[count - 1] > _GAP * ratios[count]:
-            return count
-    return 0
+def _ratios(errors: np.ndarray, expected: np.ndarray, n_atoms: np.ndarray) -> np.ndarray:
+    """Errors over typical ones, both per atom and as expected: whatever is less."""
+    ratios = np.full(len(errors), np.inf)
+    for divisor in (expected, n_atoms):
+        relative = np.abs(errors) / divisor
+        typical = 1.4826 * np.median(relative)  # the standard deviation, were they normal
+        ratios = np.minimum(ratios, relative / max(typical, 1e-300))
+    return ratios
 
 
 def warn_of_steps(environments: Any) -> None:

@@ -16,8 +16,8 @@ from ..utils.user_warnings import warn_user
 # than one of the numbers of atoms, are energies per atom
 _FITTED, _BETTER = 0.1, 5.0
 # Leave-one-out errors, in eV per atom and over the standard deviation that the model expects, are
-# suspected if they are so many times the typical one. A wrong energy spoils the errors of others, so
-# that what counts is the ratio without the suspects. Rare structures have large errors, too, such as
+# suspected if they are so many times the typical one. A wrong energy spoils the errors of others,
+# so that what counts is the ratio without the suspects. Rare structures have large errors, too, as
 # dimers on the repulsive wall: errors must not be small compared with the spread of energies.
 _SUSPECTED, _OUTLYING, _OF_SPREAD = 6.0, 40.0, 0.5
 _FEWEST_STRUCTURES, FEWEST_POINTS = 12, 10

@@ -117,6 +117,7 @@ def test_a_worker_dies_in_mid_fit(pipeline, local, data, client, tmp_path):
     assert len(before & set(client.run(lambda: __import__("os").getpid()).values())) == 1
 
 
+@pytest.mark.filterwarnings("ignore:the forces are all zero")  # they don't matter here
 def test_memory_does_not_grow_with_the_data(pipeline):
     """Eight times the data need little more than what one partition and the triangles do."""
     peaks = {}

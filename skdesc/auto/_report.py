@@ -51,7 +51,8 @@ pre { background: #f4f6fa; border-radius: 6px; padding: 10px; overflow-x: auto;
 .warning { border-left: 4px solid #d6604d; background: #fdf1ee; padding: 8px 12px; margin: 8px 0;
            overflow-wrap: anywhere; }
 @media (max-width: 500px) { main { padding: 8px; } section { padding: 12px; }
-  dl { grid-template-columns: 1fr; } dd { margin-bottom: 6px; } th, td { padding: 4px 6px; } }
+  dl { grid-template-columns: 1fr; } dd { margin-bottom: 6px; } th, td { padding: 4px 5px; }
+  table { font-size: .8rem; } td.long { min-width: 6.5em; } }
 """
 
 _UNITS = ", in meV per atom, of forces in meV/A"
@@ -125,13 +126,13 @@ def _result(auto, parts) -> str:
     chosen = auto.leaderboard_[0]
     cards = [(escape(str(chosen["n_points"])), "sparse points")]
     if "time_per_atom" in chosen:
-        cards.append((f"{1e6 * chosen['time_per_atom']:.3g} us", "per atom and step"))
+        cards.append((f"{_digits(1e6 * chosen['time_per_atom'])} us", "per atom and step"))
     shown = parts[-1]
     for quantity, blocks in shown.residuals.items():
         values = np.concatenate([np.empty(0), *blocks])
         if values.size:
             unit = "meV/A" if quantity == "forces" else "meV/atom"
-            cards.append((f"{1e3 * np.mean(np.abs(values)):.3g}",
+            cards.append((_digits(1e3 * np.mean(np.abs(values))),
                           f"{quantity} MAE, {unit}, {shown.name}"))  # fmt: skip
     text = "".join(f'<div class="card"><b>{value}</b><span>{label}</span></div>'
                    for value, label in cards)  # fmt: skip
@@ -173,7 +174,7 @@ def _tried(auto) -> str:
         errors = (_pair(record[f"{q}_mae"], record[f"{q}_rmse"]) for q in quantities)
         rows.append((
             record["candidate"], record["n_structures"], record["n_points"], *errors,
-            f"{1e6 * record['time_per_atom']:.3g}", f"{record['seconds']:.3g}",
+            _digits(1e6 * record["time_per_atom"]), f"{record['seconds']:.3g}",
         ))  # fmt: skip
     header = ["candidate", "structures", "points", *quantities, "us per atom", "seconds"]
     html += (f"<p>Errors on what was held back, mean absolute / root mean square{_UNITS}; the best "
@@ -190,19 +191,24 @@ def _tried(auto) -> str:
 def _errors(parts) -> str:
     quantities = [q for q in ("energy", "forces", "virials") if q in parts[0].residuals]
     rows = [
-        (part.name if label == "all" else "", label,
+        (part.name if label == "all" else f"\u2003{label}",
          *(_pair(*errors[q][1:]) if q in errors else "" for q in quantities))
         for part in parts
         for label, errors in error_rows(part)
     ]  # fmt: skip
     html = (f"<p>Mean absolute / root mean square errors{_UNITS}. Structures held back were "
             "predicted by a model that had not learned them.</p>")  # fmt: skip
-    html += _table(["structures", "of", *quantities], rows, text=(0, 1), long=(1,))
+    html += _table(["structures", *quantities], rows, text=(0,), long=(0,))
     return html + _figures([(plots.parity(parts, q), f"Parity: {q}") for q in quantities])
 
 
 def _pair(mae: float, rmse: float) -> str:
-    return f"{1e3 * mae:.3g} / {1e3 * rmse:.3g}"
+    return f"{_digits(1e3 * mae)} / {_digits(1e3 * rmse)}"
+
+
+def _digits(value: float) -> str:
+    """Three digits, without an exponent where there are more before the point."""
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _uncertainty(parts) -> str:
@@ -284,8 +290,8 @@ def _warning(text: str) -> str:
 
 
 def _milli_or_empty(value: float) -> str:
-    return f"{1e3 * value:.3g}" if np.isfinite(value) else ""
+    return _digits(1e3 * value) if np.isfinite(value) else ""
 
 
 def _milli(name: str, value: float) -> str:
-    return f"{1e3 * value:.3g} {'meV/A' if name.startswith('forces') else 'meV/atom'}"
+    return f"{_digits(1e3 * value)} {'meV/A' if name.startswith('forces') else 'meV/atom'}"

@@ -32,8 +32,8 @@ from sklearn.utils import check_random_state
 from . import __version__
 from .gaussian_process import GAPRegressor
 from .gaussian_process._accumulation import Accumulator
+from .gaussian_process._checks import check_parameters
 from .gaussian_process._inputs import check_environments
-from .gaussian_process._parameters import check_parameters
 from .model_selection._evaluation import count_stateless_steps
 from .structures import Structures, as_column, check_structures, extract_targets
 from .utils.blas import threads

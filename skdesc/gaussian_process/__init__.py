@@ -4,7 +4,6 @@
 
     _inputs              what may be passed as X
     _targets             what may be passed as y, forces, virials, sigmas
-    _parameters          what the parameters may be
     _covariance          (p . p')^zeta and its derivatives
     _sparse_points       which environments carry the model
     _rows                covariances between targets and sparse points
@@ -13,9 +12,10 @@
     _accumulation        the pass over the data, batch by batch
     _label_checks        warnings of rounding errors and huge forces; others are in `labels`
     _prediction          energies, their derivatives, their uncertainty
-    _fold_session        fits to parts of the data by one pass
+    _fold_pass           one pass over the data for all folds
+    _fold_session        fits to their training parts, and noise that suits them
     _serialization       a fit as plain data, for pickles and files
-    _state_checks        whether plain data are those of a fit
+    _checks              what parameters and plain data of a fit may be
     _active_learning     which structures to learn from next
 
 They turn atoms into rows; what becomes of rows is in :mod:`skdesc.least_squares`.

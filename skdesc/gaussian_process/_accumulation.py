@@ -285,6 +285,10 @@ class Accumulator:
         """
         prior, observations = self.prior, self.observations
         self.require_energies()
+        if is_choice(optimize, "held_out"):
+            raise ValueError("optimize is 'held_out', but must be None or 'marginal_likelihood' "
+                             "where data are seen part by part or solved for again; use fit, or "
+                             "the noise that an earlier fit has found")
         with one_thread:
             e0 = self.atom_energies.solve()
             present = [name for name in QUANTITIES if name in observations.triangles]

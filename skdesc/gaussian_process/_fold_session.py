@@ -3,116 +3,51 @@
 What a fit needs of the data are triangles, and those of different structures can be combined. So
 the data pass by once, in cells that no part of a fold cuts; the model of each training part, and
 the errors in each test part, follow from the products of the rows of each cell.
-
-Sparse points see no targets, and choosing them is part of the price: all folds share those that
-are chosen from all structures. Only where data are few, so that it costs next to nothing, each
-training part chooses its own, and its model is that of a fit to this part.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
 
 from ..exceptions import UntrustworthyFitError
 from ..least_squares import (
     Cells,
     HeldOut,
+    Observations,
     Training,
     mean_errors,
     moment_scales_of_parts,
     tune_noise,
 )
 from ..utils.blas import one_thread, threads
-from ..utils.folds import can_share_a_pass, check_folds, split_blocks, take
+from ..utils.folds import take
 from ..utils.validation import is_choice
-from ._accumulation import Accumulator, choose_points, make_covariances, make_prior
-from ._baseline import subtract_baseline
-from ._inputs import check_environments
-from ._parameters import check_parameters
+from ._accumulation import Accumulator
+from ._checks import check_parameters
+from ._fold_pass import FoldData
+from ._memory import N_FOLDS
 from ._prediction import Model
-from ._sparse_points import SparsePoints, merge_choices, one_per_term
-from ._targets import QUANTITIES, check_targets
+from ._sparse_points import one_per_term
+from ._targets import QUANTITIES
 
 if TYPE_CHECKING:
     from ._gap import GAPRegressor
 
-_SOLVE_ONLY_PARAMETERS = (
-    "energy_scale", "optimize", "n_jobs", *(f"sigma_{quantity}" for quantity in QUANTITIES),
-)  # fmt: skip
-# multiplications of a pass below which each training part chooses its own sparse points: of the
-# order of ten milliseconds
-OWN_POINTS_BELOW = 10**8
-# passes that a session keeps at most, but for the last, in bytes
-_KEPT_BYTES = 2**29
 # of the errors of targets that no metric looks at: forces alone say little of what noise suits
 # energies, and a potential is asked for both
 _WEIGHT_OF_UNSCORED = 0.25
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """A training part: its structures, cells, sparse points and elements.
-
-    Parameters
-    ----------
-    training, test : list of int
-        Indices of the cells of both parts.
-    elements : ndarray
-        Those of the training part.
-    points : SparsePoints
-        Those of its model.
-    columns : ndarray or None
-        Their places among the points of the pass; None for all.
-    prior : Prior
-        Covariances among them.
-    """
-
-    training: list
-    test: list
-    elements: np.ndarray
-    points: SparsePoints
-    columns: np.ndarray | None
-    prior: Any
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """What one pass over the data leaves.
-
-    Parameters
-    ----------
-    params : dict
-        Parameters of the pass, kept so that they are not mistaken for others.
-    folds : list of _Fold
-        The folds.
-    accumulators : list of Accumulator
-        Each has seen the structures of a cell.
-    cells : Cells
-        Their observations.
-    """
-
-    params: dict
-    folds: list
-    accumulators: list
-    cells: Cells
-
-    def accumulate(self, fold, cells):
-        """Accumulator of several cells together, with the sparse points of a fold."""
-        result = self.accumulators[0].empty()
-        for cell in cells:
-            result.merge(self.accumulators[cell])
-        result.points, result.prior = fold.points, fold.prior
-        if fold.columns is not None:
-            result.observations = result.observations.select_columns(fold.columns)
-        return result
+# held-out errors of energies may exceed those of a fit without forces and virials by this factor,
+# where no metric says what counts, and where one does
+_ENERGIES_MAY_RISE = {True: 1.05, False: 1.5}
+# blocks of consecutive structures dealt to each fold of a fit that tunes its noise
+_BLOCKS_PER_FOLD = 4
+# noise may move by this factor either way, or up to so many times the targets' root mean square:
+# then they no longer count
+_REACH, _NEGLIGIBLE = 1000.0, 100.0
 
 
 class GapFoldSession:
@@ -128,30 +63,18 @@ class GapFoldSession:
         Index arrays without repetitions, or boolean masks.
     metadata : dict
         Further arguments of :meth:`GAPRegressor.fit`.
-
-    Attributes
-    ----------
-    n_passes : int
-        Passes over the data so far.
     """
 
     def __init__(self, regressor: GAPRegressor, X, y, splits, metadata: Mapping[str, Any]):
-        self._regressor = clone(regressor)
+        # no clone, which would copy arrays and calculators
+        self._regressor = type(regressor)(**regressor.get_params(deep=False))
         check_parameters(self._regressor)
-        self._environments = check_environments(X, self._regressor, reset=True)
-        self._y, self._metadata = y, dict(metadata)
-        self._splits = check_folds(splits, len(self._environments))
-        if not can_share_a_pass(self._splits):
-            raise ValueError(
-                "splits has an empty part, or one with a sample more than once, but one pass over "
-                "the data sees each sample once; fit to each training part by itself"
-            )
-        self._members = split_blocks(
-            [part for split in self._splits for part in split], len(self._environments)
-        )
-        self._passes, self._choices, self._targets = OrderedDict(), {}, (None, None)
-        self.n_passes = 0
-        self._prepare(self._regressor)  # what is wrong with the data is said at once
+        self._X, self._data = X, FoldData(self._regressor, X, y, splits, metadata)
+
+    @property
+    def n_passes(self) -> int:
+        """Passes over the data so far."""
+        return self._data.n_passes
 
     def models(self, params: Mapping[str, Any] | None = None) -> list[GAPRegressor]:
         """Fit to each training part.
@@ -168,7 +91,9 @@ class GapFoldSession:
             One for each fold. They predict, but have no ``loo_`` and can't see more data.
         """
         regressor = self._with(params)
-        found = self._pass_for(regressor)
+        if is_choice(regressor.optimize, "held_out"):  # with folds of each training part
+            return [self._fit_part(regressor, train) for train, _ in self._data.splits]
+        found = self._data.pass_for(regressor)
         with threads(regressor.n_jobs), one_thread:
             return [self._fit_fold(regressor, found, fold) for fold in found.folds]
 
@@ -190,7 +115,8 @@ class GapFoldSession:
         metrics : sequence of callable, default=()
             The metrics that count; an attribute `quantity` says what each compares. The product
             of the errors of all quantities is to be small; where all metrics look at the same
-            quantity, those of others count less.
+            quantity, those of others count less. Energies do not become worse than those of a
+            fit without forces and virials, or of the composition alone.
 
         Returns
         -------
@@ -198,14 +124,15 @@ class GapFoldSession:
             Parameters of the regressor; none for quantities that there are no targets of.
         """
         regressor = self._with(params)
-        found = self._pass_for(regressor)
+        found = self._data.pass_for(regressor)
         held_out = self._held_out(regressor, found)
         present = [q for q in QUANTITIES if any(q in part.test for part in held_out)]
         varied = {q: bounds[f"sigma_{q}"] for q in present if f"sigma_{q}" in bounds}
         wanted = {quantity_of(metric) for metric in metrics}
         single = len(wanted) == 1 and wanted <= set(present)
         weights = {q: _WEIGHT_OF_UNSCORED if single and q not in wanted else 1.0 for q in present}
-        noise = tune_noise(held_out, regressor._noise(), varied, weights)
+        ceilings = self._ceilings(regressor, found, held_out, varied, not wanted)
+        noise = tune_noise(held_out, regressor._noise(), varied, weights, ceilings)
         return {f"sigma_{quantity}": value for quantity, value in noise.items()}
 
     def errors(self, params: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -223,7 +150,7 @@ class GapFoldSession:
             force components in eV/angstrom, and of virials as of energies.
         """
         regressor = self._with(params)
-        held_out = self._held_out(regressor, self._pass_for(regressor))
+        held_out = self._held_out(regressor, self._data.pass_for(regressor))
         with one_thread:
             errors = mean_errors(held_out, regressor._noise())
         if errors is None:
@@ -232,6 +159,24 @@ class GapFoldSession:
                 "sigma_virials"
             )
         return errors
+
+    def noise_of_least_errors(self) -> dict[str, float]:
+        """Noise of least held-out errors, within wide bounds around that of the parameters.
+
+        Returns
+        -------
+        dict of str to float
+            Noise of energies, forces and virials.
+        """
+        noise = self._regressor._noise()
+        held_out = self._held_out(self._regressor, self._data.pass_for(self._regressor))
+        bounds = {}
+        for quantity, value in noise.items():
+            errors = [part.errors_of_the_mean().get(quantity, 0.0) for part in held_out]
+            high = max(value * _REACH, _NEGLIGIBLE * max(errors))
+            bounds[f"sigma_{quantity}"] = value / _REACH, high
+        tuned = self.tune({}, bounds)
+        return {quantity: tuned.get(f"sigma_{quantity}", noise[quantity]) for quantity in noise}
 
     def full_model(self, params: Mapping[str, Any] | None = None) -> GAPRegressor:
         """Fit to all structures; it takes no further pass over the data if folds share points.
@@ -247,118 +192,43 @@ class GapFoldSession:
             As after :meth:`GAPRegressor.fit`.
         """
         regressor = self._with(params)
-        found = self._pass_for(regressor)
-        seen = len(np.concatenate(self._members)) == len(self._environments)
-        fold = found.folds[0]
-        if fold.columns is not None or not seen:
-            accumulator = Accumulator.start(
-                self._environments, regressor, self._metadata.get("config_types")
-            )
-            targets = self._prepare(regressor)
-            accumulator.add(self._environments, targets, regressor.memory_limit)
-            self.n_passes += 1
-        else:
-            accumulator = found.accumulate(fold, range(len(found.accumulators)))
-        regressor._finish(accumulator, self._environments, self._prepare(regressor))
+        regressor._finish(*self.accumulate(params))
         return regressor
 
+    def accumulate(self, params: Mapping[str, Any] | None = None) -> tuple:
+        """Put together what has been seen of all structures.
+
+        Parameters
+        ----------
+        params : dict, default=None
+            Parameters of the regressor.
+
+        Returns
+        -------
+        accumulator : Accumulator
+            What a fit to all structures would have seen.
+        environments : Environments
+            The structures.
+        targets : Targets
+            Their targets.
+        """
+        regressor, environments = self._with(params), self._data.environments
+        found, targets = self._data.pass_for(regressor), self._data.targets(regressor)
+        fold, complete = found.folds[0], sum(map(len, self._data.members)) == len(environments)
+        if fold.columns is None and complete:
+            accumulator = found.accumulate(fold, range(len(found.accumulators)))
+        else:
+            kinds = self._data.metadata.get("config_types")
+            accumulator = Accumulator.start(environments, regressor, kinds)
+            accumulator.add(environments, targets, regressor.memory_limit)
+            self._data.n_passes += 1
+        return accumulator, environments, targets
+
     def _with(self, params):
-        regressor = clone(self._regressor).set_params(**(params or {}))
+        regressor = copy(self._regressor).set_params(**(params or {}))
         check_parameters(regressor)
         regressor.n_features_in_ = self._regressor.n_features_in_
         return regressor
-
-    def _prepare(self, regressor):
-        """Targets without those of the baseline, checked once for equal parameters."""
-        noise = regressor._noise()
-        own = self._metadata.get("sigmas") is not None
-        key = tuple(noise.values()) if own else None, id(regressor.baseline)
-        if self._targets[0] != key:
-            targets = check_targets(self._environments, self._y, noise=noise, **self._metadata)
-            if regressor.baseline is not None:
-                structures = self._environments.structures
-                targets = subtract_baseline(regressor.baseline, structures, targets)
-            self._targets = key, targets
-        return self._targets[1]
-
-    def _pass_for(self, regressor):
-        """Pass with the parameters of a regressor, which may have been made before."""
-        params = regressor.get_params(deep=False)
-        if self._metadata.get("sigmas") is None:
-            params = {k: v for k, v in params.items() if k not in _SOLVE_ONLY_PARAMETERS}
-        key = tuple(sorted((name, _identity(value)) for name, value in params.items()))
-        if key not in self._passes:
-            self._passes[key] = self._make_pass(regressor, params)
-        self._passes.move_to_end(key)
-        sizes = list(accumulate(p.cells.n_bytes() for p in reversed(self._passes.values())))
-        for size in reversed(sizes[1:]):
-            if size > _KEPT_BYTES:
-                self._passes.popitem(last=False)
-        return self._passes[key]
-
-    def _make_pass(self, regressor, params):
-        environments, targets = self._environments, self._prepare(regressor)
-        with threads(regressor.n_jobs):
-            folds, points = self._make_folds(regressor)
-            base = Accumulator.with_points(environments, regressor, points)
-            cells = [base.empty() for _ in self._members]
-            for cell, index in zip(cells, self._members, strict=True):
-                some = environments.take(index)
-                cell.add(some, targets.take(index), regressor.memory_limit)
-        self.n_passes += 1
-        observations = Cells([cell.observations for cell in cells])
-        return _Pass(params, folds, cells, observations)
-
-    def _make_folds(self, regressor):
-        """Folds with their sparse points, and the points of the pass."""
-        environments, firsts = self._environments, [index[0] for index in self._members]
-        kinds = self._metadata.get("config_types")
-        covariances = make_covariances(regressor, environments)
-        points = self._shared_points(regressor, kinds)
-        choices, columns = [points] * len(self._splits), [None] * len(self._splits)
-        if self._is_small(len(points)):
-            choices = [
-                choose_points(environments.take(train), regressor, take(kinds, train))
-                for train, _ in self._splits
-            ]
-            points, columns = merge_choices(choices)
-        priors = {}
-        for choice in choices:
-            if id(choice) not in priors:
-                with one_thread:
-                    priors[id(choice)] = make_prior(choice, covariances, regressor.jitter)
-        folds = [
-            _Fold(
-                *(np.flatnonzero(np.isin(firsts, part)).tolist() for part in split),
-                np.union1d(
-                    environments.take(split[0]).elements(),
-                    choice.species if isinstance(regressor.sparse_method, Mapping) else [],
-                ).astype(np.intp),
-                choice, places, priors[id(choice)],
-            )
-            for split, choice, places in zip(self._splits, choices, columns, strict=True)
-        ]  # fmt: skip
-        return folds, points
-
-    def _shared_points(self, regressor, kinds):
-        """Sparse points chosen from all structures, once for all exponents but 1."""
-        linear = [c.is_linear for c in make_covariances(regressor, self._environments)]
-        names = ("n_sparse", "sparse_method", "random_state")
-        values = [getattr(regressor, name) for name in names]
-        key = tuple(linear), tuple(map(_identity, values))
-        if key not in self._choices:
-            chosen = choose_points(self._environments, regressor, kinds)
-            self._choices = {key: (chosen, values)}
-        return self._choices[key][0]
-
-    def _is_small(self, n_points):
-        """Whether the pass takes so little that choosing points for each fold does not matter."""
-        n_centers, n_features = self._environments.values.shape
-        n_rows, products = len(self._environments), n_centers * n_features
-        if any(self._metadata.get(name) is not None for name in ("forces", "virials")):
-            n_rows += 3 * int(self._environments.n_atoms.sum())
-            products *= 4
-        return n_points * (n_rows * n_points + products) <= OWN_POINTS_BELOW
 
     def _training(self, regressor, found, fold):
         """Energies of single atoms, normal equations and energy scales of a training part."""
@@ -393,6 +263,49 @@ class GapFoldSession:
                 result.append(HeldOut(training, test, scales, floors))
         return result
 
+    def _ceilings(self, regressor, found, held_out, varied, strict):
+        """Errors of energies that forces and virials may not lead to."""
+        energy = QUANTITIES[0]
+        if not any(len(part.test) > 1 for part in held_out):
+            return {}
+        cells = Cells([
+            Observations(o.n_points, {energy: o.triangles[energy]}, {energy: o.log_noise[energy]})
+            for o in (accumulator.observations for accumulator in found.accumulators)
+            if energy in o.triangles
+        ])  # fmt: skip
+        numbers = [
+            index for index, accumulator in enumerate(found.accumulators)
+            if energy in accumulator.observations.triangles
+        ]  # fmt: skip
+        parts = []
+        with one_thread:
+            for fold, part in zip(found.folds, held_out, strict=True):
+                sums = [
+                    cells.sum_equations(
+                        fold.prior, [numbers.index(c) for c in side if c in numbers], fold.columns
+                    )
+                    for side in (fold.training, fold.test)
+                ]  # fmt: skip
+                if energy in sums[1]:
+                    sizes = cells.sizes(fold.prior, fold.columns)
+                    training = Training(sizes, part.training.mean, sums[0])
+                    parts.append(HeldOut(training, sums[1], part.scales, part.floors))
+        if not parts:
+            return {}
+        noise = {energy: regressor._noise()[energy]}
+        bounds = {energy: varied[energy]} if energy in varied else {}
+        noise |= tune_noise(parts, noise, bounds, {energy: 1.0})
+        errors = mean_errors(parts, noise) or {energy: np.inf}
+        without_model = np.mean([part.errors_of_the_mean()[energy] for part in parts])
+        return {energy: min(_ENERGIES_MAY_RISE[strict] * errors[energy], without_model)}
+
+    def _fit_part(self, regressor, index):
+        X = self._X[index] if hasattr(self._X, "shape") else take(self._X, index)
+        metadata = {name: take(values, index) for name, values in self._data.metadata.items()
+                    if not isinstance(values, Mapping)}  # fmt: skip
+        tables = {k: v for k, v in self._data.metadata.items() if isinstance(v, Mapping)}
+        return copy(regressor).fit(X, np.asarray(self._data.y)[index], **metadata, **tables)
+
     def _fit_fold(self, regressor, found, fold):
         """Model of a training part."""
         model = copy(regressor)
@@ -418,6 +331,36 @@ class GapFoldSession:
         return model
 
 
+def deal_folds(n_structures: int, config_types: Sequence[Any] | None = None) -> list[tuple]:
+    """Folds of a fit that tunes its noise.
+
+    Neighbors in a file are often alike, as those in a trajectory are, and files are often sorted.
+    So consecutive structures of a kind are held back together, and each fold has some from all
+    over the file.
+
+    Parameters
+    ----------
+    n_structures : int
+        Number of structures, at least 2.
+    config_types : sequence of length n_structures, default=None
+        Kinds of the structures.
+
+    Returns
+    -------
+    list of (train, test)
+        Index arrays.
+    """
+    n_folds = min(N_FOLDS, n_structures)
+    order = np.arange(n_structures)
+    if config_types is not None:
+        order = np.argsort([str(kind) for kind in config_types], kind="stable")
+    owner = np.empty(n_structures, dtype=np.intp)
+    blocks = np.array_split(order, min(n_structures, n_folds * _BLOCKS_PER_FOLD))
+    for number, block in enumerate(blocks):
+        owner[block] = number % n_folds
+    return [(np.flatnonzero(owner != k), np.flatnonzero(owner == k)) for k in range(n_folds)]
+
+
 def quantity_of(metric: Callable[..., Any]) -> str | None:
     """Quantity that a metric compares; None if it does not say.
 
@@ -436,12 +379,3 @@ def quantity_of(metric: Callable[..., Any]) -> str | None:
     if quantity is None and hasattr(metric, "_score_func"):
         return QUANTITIES[0]
     return quantity
-
-
-def _identity(value):
-    """What tells parameters apart, without a look into arrays."""
-    if isinstance(value, (list, tuple)):
-        return "sequence", tuple(map(_identity, value))
-    if value is None or isinstance(value, (str, bool, int, float, np.generic)):
-        return type(value).__name__, str(value)
-    return "object", str(id(value))

@@ -256,3 +256,23 @@ def check_elements(environments, known):
             f"saw {', '.join(chemical_symbols[z] for z in known)} only; fit to structures with "
             "all elements"
         )
+
+
+def check_config_types(config_types, n_structures, reason):
+    """Refuse kinds of structures that are missing or not one per structure.
+
+    Parameters
+    ----------
+    config_types : sequence or None
+        The kinds.
+    n_structures : int
+        Number of structures.
+    reason : str
+        Why kinds are needed, for the message.
+    """
+    if isinstance(config_types, str) or not hasattr(config_types, "__len__"):
+        raise ValueError(f"{reason}, but no config types are given; pass config_types=, one per "
+                         "structure, to fit")
+    if len(config_types) != n_structures:
+        raise ValueError(f"config_types has {len(config_types)} entries, but there are "
+                         f"{n_structures} structures; give one per structure")

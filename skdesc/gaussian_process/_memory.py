@@ -11,9 +11,12 @@ from ..utils.subset_selection import (
     MAX_LEVERAGE_FEATURES,
     chunk_rows,
 )
+from ..utils.validation import is_choice
 from ._rows import split_by_cost
 from ._sparse_points import check_method, expected_counts, expected_groups, one_per_term
 
+# folds of a fit that tunes its noise
+N_FOLDS = 5
 # memory for the rows of a batch where no limit is given
 _DEFAULT_BATCH_BYTES = 2**26
 # fraction of the limit reserved for uncounted allocations
@@ -121,7 +124,39 @@ def estimate_bytes(environments, regressor, forces, virials):
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
     limit = row_bytes(regressor.memory_limit, (passing, solving), costs)
     rows = max(costs[part].sum() for part in split_by_cost(costs, limit))
-    return int(max(selecting, solving, passing + rows))
+    folds = 0
+    if is_choice(regressor.optimize, "held_out"):
+        n_folds = min(N_FOLDS, len(environments))
+        folds = fold_bytes(sizes[0], n_elements, n_kinds, n_folds, n_folds)
+    return int(max(selecting, solving + folds, passing + rows + folds))
+
+
+def fold_bytes(n_points, n_elements, n_quantities, n_cells, n_folds):
+    """Memory of fits to parts of the data beside that of a fit, in bytes.
+
+    Parameters
+    ----------
+    n_points, n_elements, n_quantities, n_cells, n_folds : int
+        Numbers of sparse points, of elements, of quantities, of cells of the data that no part
+        of a fold cuts, and of folds.
+
+    Returns
+    -------
+    int
+        Triangles and products of the rows of each cell, sums of these for each fold.
+    """
+    side = n_points + n_elements + 1
+    n_squares = n_quantities * (2 * n_cells + n_folds) + 2
+    return 8 * (n_squares * side**2 + n_quantities * n_cells * CHUNK * side)
+
+
+def check_fold_bytes(memory_limit, n_bytes):
+    """Refuse folds that take more memory than there may be."""
+    if memory_limit is not None and n_bytes > memory_limit:
+        raise ValueError(
+            f"memory_limit is {memory_limit} bytes, but the folds need {n_bytes}; raise it, lower "
+            "n_sparse, take fewer folds, or fit to each part by itself"
+        )
 
 
 def bytes_for_selecting(memory_limit, environments, method, *counts):

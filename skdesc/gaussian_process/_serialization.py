@@ -10,10 +10,10 @@ from ase.data import chemical_symbols
 from ..least_squares import Observations, Posterior, Prior, Triangle
 from ._accumulation import Accumulator
 from ._baseline import AtomEnergies
+from ._checks import check_state
 from ._covariance import Covariance
 from ._prediction import Model
 from ._sparse_points import SparsePoints
-from ._state_checks import check_state
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from ase.data import chemical_symbols
 from sklearn.utils import check_random_state
 
 from ..utils.subset_selection import CHOOSERS, balanced, distinct_rows, used_columns
-from ._inputs import atomic_number
-from ._targets import check_config_types
+from ._inputs import atomic_number, check_config_types
 
 METHODS = (*CHOOSERS, "config")
 _WRONG_METHOD = (

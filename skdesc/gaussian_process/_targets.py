@@ -18,6 +18,7 @@ from ..structures._target_checks import (
 )
 from ..utils.indexing import segments_to_indices
 from ..utils.user_warnings import warn_user
+from ._inputs import check_config_types
 from ._rows import VOIGT
 
 QUANTITIES = ("energy", "forces", "virials")
@@ -201,23 +202,3 @@ def sigmas_of_kinds(table, config_types, n_structures):
             SuspiciousTargetsWarning,
         )
     return [table.get(kind, (np.nan,) * 3) for kind in config_types]
-
-
-def check_config_types(config_types, n_structures, reason):
-    """Refuse kinds of structures that are missing or not one per structure.
-
-    Parameters
-    ----------
-    config_types : sequence or None
-        The kinds.
-    n_structures : int
-        Number of structures.
-    reason : str
-        Why kinds are needed, for the message.
-    """
-    if isinstance(config_types, str) or not hasattr(config_types, "__len__"):
-        raise ValueError(f"{reason}, but no config types are given; pass config_types=, one per "
-                         "structure, to fit")
-    if len(config_types) != n_structures:
-        raise ValueError(f"config_types has {len(config_types)} entries, but there are "
-                         f"{n_structures} structures; give one per structure")

@@ -61,6 +61,16 @@ class HeldOut:
         result = self.errors_and_gradients(noise, ())
         return None if result is None else {name: error for name, (error, _) in result.items()}
 
+    def errors_of_the_mean(self) -> dict[str, float]:
+        """Root mean square errors of the mean alone, without any weights."""
+        n = self.training.n_coordinates
+        return {
+            quantity: float(np.sqrt(
+                max(equations.subtract_mean(n, self.training.mean)[1], 0.0) / equations.n_rows
+            ))
+            for quantity, equations in self.test.items()
+        }  # fmt: skip
+
     def errors_and_gradients(
         self, noise: Mapping[str, float], varied: Sequence[str]
     ) -> dict[str, tuple[float, np.ndarray]] | None:

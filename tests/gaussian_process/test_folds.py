@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process import _fold_session
+from skdesc.gaussian_process import _fold_pass
 from skdesc.metrics import make_energy_scorer, make_forces_scorer
 from skdesc.utils.folds import split_blocks
 
@@ -25,7 +25,7 @@ def data():
 @pytest.fixture
 def shared_points(monkeypatch):
     """As if data were many: all folds share their sparse points."""
-    monkeypatch.setattr(_fold_session, "OWN_POINTS_BELOW", 0)
+    monkeypatch.setattr(_fold_pass, "OWN_POINTS_BELOW", 0)
 
 
 def _part(values, index):
@@ -91,7 +91,7 @@ def test_folds_of_many_data_share_their_points(data, shared_points, params):
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_full_model_is_that_of_a_fit(data, monkeypatch, shared):
     if shared:
-        monkeypatch.setattr(_fold_session, "OWN_POINTS_BELOW", 0)
+        monkeypatch.setattr(_fold_pass, "OWN_POINTS_BELOW", 0)
     X, y, more = data
     gap = GAPRegressor(n_sparse=5, sigma_energy=0.01)
     session = gap.fold_session(X, y, list(KFold(3).split(y)), **more)
@@ -220,19 +220,19 @@ def test_one_pass_serves_all_noise(data, shared_points, monkeypatch):
     """One candidate checks and sees each structure once, folds, noise and the refit included."""
     X, y, more = data
     checked, seen = [], []
-    check = _fold_session.check_targets
+    check = _fold_pass.check_targets
 
     def counted(environments, *args, **kwargs):
         checked.append(len(environments))
         return check(environments, *args, **kwargs)
 
-    class Counted(_fold_session.Accumulator):
+    class Counted(_fold_pass.Accumulator):
         def add(self, environments, *args):
             seen.append(len(environments))
             super().add(environments, *args)
 
-    monkeypatch.setattr(_fold_session, "check_targets", counted)
-    monkeypatch.setattr(_fold_session, "Accumulator", Counted)
+    monkeypatch.setattr(_fold_pass, "check_targets", counted)
+    monkeypatch.setattr(_fold_pass, "Accumulator", Counted)
     splits = list(KFold(3).split(y))
     session = GAPRegressor(n_sparse=6).fold_session(X, y, splits, **more)
     tuned = session.tune({}, _BOUNDS)
@@ -248,13 +248,13 @@ def test_one_pass_serves_all_noise(data, shared_points, monkeypatch):
 def test_other_exponents_share_the_sparse_points(data, shared_points, monkeypatch):
     X, y, _ = data
     count = []
-    choose = _fold_session.choose_points
+    choose = _fold_pass.choose_points
 
     def counted(*args):
         count.append(None)
         return choose(*args)
 
-    monkeypatch.setattr(_fold_session, "choose_points", counted)
+    monkeypatch.setattr(_fold_pass, "choose_points", counted)
     gap = GAPRegressor(n_sparse=6, sparse_method="random")
     session = gap.fold_session(X, y, list(KFold(3).split(y)))
     for zeta in (2, 3, 2):
@@ -270,7 +270,7 @@ def test_other_exponents_share_the_sparse_points(data, shared_points, monkeypatc
 def test_old_passes_go_first(data, monkeypatch):
     X, y, _ = data
     session = GAPRegressor(n_sparse=6).fold_session(X, y, list(KFold(3).split(y)))
-    monkeypatch.setattr(_fold_session, "_KEPT_BYTES", 1)
+    monkeypatch.setattr(_fold_pass, "_KEPT_BYTES", 1)
     for zeta in (2, 3, 3, 2):
         session.models({"zeta": zeta})
     assert session.n_passes == 3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.stored_models import makers
 
+from skdesc.gaussian_process._checks import verify_factors, verify_solution
 from skdesc.gaussian_process._serialization import pack, unpack
-from skdesc.gaussian_process._state_checks import verify_factors, verify_solution
 
 
 @pytest.fixture(scope="module", params=["gap_partial", "gap_joined"])

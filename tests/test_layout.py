@@ -20,9 +20,10 @@ ALLOWED["reading"] = {"reading", "structures", "utils", "exceptions"}
 # linear algebra knows neither atoms nor estimators, see below
 ALLOWED["labels"] = {"labels", "least_squares", "structures", "utils", "exceptions"}
 ALLOWED["least_squares"] = {"least_squares", "utils", "exceptions"}
+ALLOWED["metrics"] = {"metrics", "structures", "utils"}
 ALLOWED["gaussian_process"] = {
     "gaussian_process", "labels", "least_squares", "features", "structures", "utils",
-    "exceptions",
+    "exceptions", "metrics",
 }  # fmt: skip
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it

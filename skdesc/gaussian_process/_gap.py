@@ -28,11 +28,12 @@ from ._inputs import check_config_types, check_elements, check_environments
 from ._label_checks import warn_of_forces
 from ._memory import estimate_bytes
 from ._prediction import Model, forces_std, leave_one_out_energies
+from ._search_hooks import SearchHooks
 from ._serialization import attributes, pack, unpack
 from ._targets import QUANTITIES, check_targets
 
 
-class GAPRegressor(FittedCaption, RegressorMixin, BaseEstimator):
+class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
     r"""Sparse Gaussian process for energies, forces and virials.
 
     The energy of a structure is a sum over its environments i,

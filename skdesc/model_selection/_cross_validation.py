@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.base import clone
 
 from ..utils._sklearn_compat import (
@@ -9,11 +10,12 @@ from ..utils._sklearn_compat import (
     insert_error_scores,
     warn_or_raise_about_fit_failures,
 )
+from ..utils.folds import take
 
 
 def cross_validate(
     estimator, X, y, splits, make_scorer, *, fit_params, score_params, error_score,
-    return_train_score,
+    return_train_score, report=None,
 ):  # fmt: skip
     """Fit and score all folds as scikit-learn's searches do.
 
@@ -36,6 +38,8 @@ def cross_validate(
         Score of a fold that fails.
     return_train_score : bool
         Whether to score the training folds too.
+    report : dict, default=None
+        Metadata for the method ``report_errors`` of the fitted estimators; None does not call it.
 
     Returns
     -------
@@ -53,6 +57,7 @@ def cross_validate(
             clone(estimator), X, y, scorer=make_scorer(mode == "raise"), train=train, test=test,
             verbose=0, parameters=None, fit_params=fit_params, score_params=score_params,
             return_train_score=return_train_score, return_times=True, error_score=mode,
+            return_estimator=True,
         )  # fmt: skip
 
     results = []
@@ -68,7 +73,14 @@ def cross_validate(
             results.append(evaluate(train, test, error_score))
     warn_or_raise_about_fit_failures(results, error_score)
     insert_error_scores(results, error_score)
-    return [_flat(result, return_train_score) for result in results]
+    folds = [_flat(result, return_train_score) for result in results]
+    if report is not None:
+        for fold, result, (_, test) in zip(folds, results, splits, strict=True):
+            some = {name: take(values, test) for name, values in report.items()}
+            if result["fit_error"] is None:
+                model = result["estimator"]
+                fold["errors"] = model.report_errors(X[test], np.asarray(y)[test], **some)
+    return folds
 
 
 def _flat(result, with_train_scores):

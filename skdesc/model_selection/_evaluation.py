@@ -17,7 +17,7 @@ from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from ..utils._sklearn_compat import scorers_of
+from ..utils._sklearn_compat import num_samples, safe_indexing, scorers_of
 from ..utils.packing import pack
 from ..utils.shared_work import forget, sharing
 from ._cross_validation import cross_validate
@@ -32,6 +32,7 @@ from ._steps import (
     step_of,
     unwrapped,
 )
+from ._subset import choose_samples, restrict_folds, restrict_metadata
 
 # objectives that every candidate has besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
@@ -70,6 +71,8 @@ class Evaluator:
         Fits that may share intermediate results have the same; None where they have none.
     metrics : tuple of str
         Those of several metrics that the search looks at.
+    fraction : float
+        Part of all samples that these are.
     """
 
     estimator: Any
@@ -86,9 +89,10 @@ class Evaluator:
     frozen: frozenset = frozenset()
     scope: str | None = None
     metrics: tuple = ()
+    fraction: float = 1.0
     main_process: int = field(default_factory=os.getpid)
 
-    def __call__(self, objective, params, found_in=None, deadline=None):
+    def __call__(self, objective, params, found_in=None, deadline=None, untuned=False):
         """Evaluate a candidate.
 
         Parameters
@@ -101,6 +105,8 @@ class Evaluator:
             Space of those of the parameters that the last step finds itself.
         deadline : float or None
             Time, in seconds since the epoch, after which nothing is computed.
+        untuned : bool
+            Whether to score the candidate without what the last step finds, too.
 
         Returns
         -------
@@ -108,8 +114,8 @@ class Evaluator:
             None if it was too late. Otherwise JSON-able. Always has "error" (None or a traceback),
             "n_models", "n_features", "feature_time", and "model_time", the seconds in fits and
             scores; then "folds", a list with one dict per fold, or "score"; and "found", the
-            parameters that the last step has found. An error that may not come again, for lack of
-            memory, is "transient".
+            parameters that the last step has found; "untuned" folds, if asked for. An error that
+            may not come again, for lack of memory, is "transient".
         """
         if deadline is not None and time.time() > deadline:
             return None
@@ -119,7 +125,7 @@ class Evaluator:
             with self._limited_threads(), self._shared_work():
                 estimator = self._configured(params)
                 if objective == "one_pass":
-                    folds = self._pass_once(estimator, params, evaluation, found_in)
+                    folds = self._pass_once(estimator, params, evaluation, found_in, untuned)
                     evaluation["folds"] = folds
                 elif objective == "cv":
                     evaluation["folds"] = self._cross_validate(estimator, evaluation)
@@ -180,6 +186,36 @@ class Evaluator:
             self, estimator=rest, X=Z, fit_params=fit_params, frozen=names, scope=scope
         )
 
+    def on_part(self, fraction, seed):
+        """Evaluator of the same candidates on some of the samples.
+
+        Parameters
+        ----------
+        fraction : float
+            Which part of the samples; 1 is this evaluator.
+        seed : int
+            Decides which samples.
+
+        Returns
+        -------
+        Evaluator
+            Its last step is smaller, too, if it says how.
+        """
+        if fraction == 1:
+            return self
+        n_samples = num_samples(self.X)
+        samples = choose_samples(self.splits, n_samples, fraction, seed)
+        fit_params, score_params = (
+            restrict_metadata(metadata, samples, n_samples)
+            for metadata in (self.fit_params, self.score_params)
+        )
+        return replace(
+            self, X=safe_indexing(self.X, samples),
+            y=None if self.y is None else safe_indexing(self.y, samples),
+            fit_params=fit_params, score_params=score_params,
+            splits=restrict_folds(self.splits, samples, n_samples), fraction=fraction,
+        )  # fmt: skip
+
     def forget(self):
         """Drop what this process has kept for the fits of this evaluator."""
         if self.scope is not None:
@@ -217,7 +253,12 @@ class Evaluator:
 
     def _configured(self, params):
         params = {name: value for name, value in params.items() if step_of(name) not in self.frozen}
-        return clone(self.estimator).set_params(**clone(params, safe=False))
+        estimator = clone(self.estimator).set_params(**clone(params, safe=False))
+        if self.fraction < 1:
+            last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+            if hasattr(last, "reduced_parameters"):
+                last.set_params(**last.reduced_parameters(self.fraction))
+        return estimator
 
     def _cross_validate(self, estimator, counts):
         n_steps = count_stateless_steps(estimator) if self.cache_features else 0
@@ -238,11 +279,12 @@ class Evaluator:
             score_params=score_params,
             error_score=self.error_score,
             return_train_score=self.return_train_score,
+            report=self._report(rest, fit_params),
         )
         counts["model_time"] = float(sum(fold[name] for fold in folds for name in TIMES))
         return folds
 
-    def _pass_once(self, estimator, params, counts, found_in):
+    def _pass_once(self, estimator, params, counts, found_in, untuned):
         if not self._is_one_pass_cheap:
             return self._cross_validate(estimator, counts)
         rest, Z, metadata = self._apply(estimator, count_stateless_steps(estimator), counts)
@@ -255,15 +297,17 @@ class Evaluator:
         try:
             with sharing(scope):
                 session = open_session(last, Z, self.y, self.splits, fit_params, self.scope)
-                own = {name: params[name] for name in params if step_of(name) == step}
-                if found_in is not None:
-                    counts["found"] = self._tune(session, own, step, scorer, found_in)
-                    last.set_params(**_without_step(counts["found"]))
-                own |= counts.get("found", {})
-                return score_folds(
-                    partial(session.models, _without_step(clone(own, safe=False))),
-                    Z, self.y, self.splits, scorer, score_params, self.return_train_score,
+                searched = [*_without_step({k: v for k, v in params.items() if step_of(k) == step})]
+                score = partial(
+                    self._score_session, session, last, searched, Z, scorer, score_params,
+                    fit_params,
                 )  # fmt: skip
+                if found_in is not None:
+                    if untuned and self._report(last, fit_params) is not None:
+                        counts["untuned"] = score()
+                    counts["found"] = self._tune(session, last, searched, step, scorer, found_in)
+                    last.set_params(**_without_step(counts["found"]))
+                return score()
         except (MemoryError, UnsuitableEstimatorError):
             raise
         except Exception:
@@ -276,12 +320,23 @@ class Evaluator:
             if self.scope is None:
                 forget(scope)
 
-    def _tune(self, session, params, step, scorer, space):
+    def _score_session(self, session, last, searched, Z, scorer, score_params, fit_params):
+        """Scores of all folds with the present parameters of the last step."""
+        return score_folds(
+            partial(session.models, _values(last, searched)), Z, self.y, self.splits, scorer,
+            score_params, self.return_train_score, self._report(last, fit_params),
+        )  # fmt: skip
+
+    def _report(self, last, fit_params):
+        """Metadata for errors that models report; None where they report none, or on a part."""
+        return fit_params if self.fraction == 1 and hasattr(last, "report_errors") else None
+
+    def _tune(self, session, last, searched, step, scorer, space):
         """Values of parameters that the last step tunes itself."""
         several = scorers_of(scorer)
         metrics = [scorer] if several is None else [several[name] for name in self.metrics]
-        own = _without_step(clone(params, safe=False))
-        found = session.tune(own, _without_step(space.bounds()), metrics)
+        bounds = _without_step(space.bounds())
+        found = session.tune(_values(last, searched), bounds, metrics)
         return space.nearest({f"{step}__{name}": value for name, value in found.items()})
 
     def _objective(self, objective, estimator, params, counts):
@@ -328,6 +383,12 @@ class Evaluator:
         # the main process is set around the whole batch: threads that set and reset it at
         # their own pace would leave it at any value
         return ThreadpoolController().select(user_api="openmp").limit(limits=self.n_threads)
+
+
+def _values(estimator, names):
+    """Present values of parameters, as copies."""
+    present = estimator.get_params()
+    return {name: clone(present[name], safe=False) for name in names}
 
 
 def _without_step(params):

@@ -80,10 +80,10 @@ def check_metadata(estimator, scorers, routed, spaces):
         )
 
 
-def metadata_of_scorers(estimator, scorers, X, params, routed):
+def metadata_of_scorers(estimator, scorers, X, y, params, routed):
     """Metadata that scorers shall get, whether routed, given to fit, or read from the samples.
 
-    A scorer may have a method ``read_metadata(estimator, X, given)``, see
+    A scorer may have a method ``read_metadata(estimator, X, y, given)``, see
     :class:`~skdesc.model_selection._protocols.ReadsMetadata`.
 
     Parameters
@@ -92,8 +92,8 @@ def metadata_of_scorers(estimator, scorers, X, params, routed):
         That of the search.
     scorers : callable
         As scikit-learn's searches have them.
-    X : sequence
-        Samples, as they were given to fit.
+    X, y : object
+        Samples and targets, as they were given to fit.
     params : dict
         Metadata given to fit.
     routed : Bunch
@@ -122,7 +122,7 @@ def metadata_of_scorers(estimator, scorers, X, params, routed):
                 for argument, name in arguments.items()
                 if score_params.get(name) is not None
             }
-            read = scorer.read_metadata(estimator, X, given)
+            read = scorer.read_metadata(estimator, X, y, given)
             score_params |= {arguments[name]: values for name, values in read.items()}
     return score_params
 

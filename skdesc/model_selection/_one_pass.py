@@ -134,7 +134,9 @@ class _SessionByFitFolds:
         return clone(self._estimator).set_params(**params)
 
 
-def score_folds(fit, Z, y, splits, scorer, score_params, train_scores=False):
+def score_folds(
+    fit, Z, y, splits, scorer, score_params, train_scores=False, report=None
+):  # fmt: skip
     """Fit and score all folds.
 
     Parameters
@@ -151,12 +153,14 @@ def score_folds(fit, Z, y, splits, scorer, score_params, train_scores=False):
         Metadata by the names of arguments of the scorers.
     train_scores : bool, default=False
         Whether to score the training parts too.
+    report : dict, default=None
+        Metadata for the method ``report_errors`` of the models; None does not call it.
 
     Returns
     -------
     list of dict
         Scores and times by fold, named as by ``cross_validate``; each has its share of the time
-        to fit.
+        to fit. "errors" are those that the model reports.
     """
     start = time.perf_counter()
     models = fit()
@@ -173,5 +177,8 @@ def score_folds(fit, Z, y, splits, scorer, score_params, train_scores=False):
             fold.setdefault("score_time", time.perf_counter() - start)
             scores = scores if isinstance(scores, dict) else {"score": scores}
             fold |= {f"{side}_{name}": float(score) for name, score in scores.items()}
+        if report is not None:
+            some = {name: take(values, test) for name, values in report.items()}
+            fold["errors"] = model.report_errors(Z[test], np.asarray(y)[test], **some)
         folds.append(fold)
     return folds

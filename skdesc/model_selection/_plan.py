@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from sklearn.pipeline import Pipeline
@@ -14,6 +14,7 @@ from ._objectives import FEATURE_OBJECTIVES
 from ._one_pass import parameters_declared_by_last_step
 from ._space import SearchSpace
 from ._steps import has_leading_steps, step_of, supports_one_pass
+from ._subset import choose_fractions
 from ._swarm import SwarmRules
 
 # a swarm that searches a space again starts in a cube with edges so much shorter
@@ -23,6 +24,10 @@ _SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
 # first candidates of a small default swarm: where errors have several valleys, its particles
 # would otherwise often begin, and stay, in the wrong ones
 _SCOUTS = 16
+# on the smallest part of many samples; then, from the whole of them backwards: how many of the best
+# go on, particles, and iterations
+_FEW_ITERATIONS = 4
+_ON_LARGER_PARTS = ((2, 2, 2), (5, 3, 3))
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Stage:
     width: float = 1.0
     n_scouts: int = 0  # candidates of the first iteration, if more than particles
     found_in: SearchSpace | None = None
+    mover: str = "rules"  # or "guided", or "compass"
+    fraction: float = 1.0  # part of the samples
+    n_promoted: int = 0  # first candidates that were the best of the stage before
 
     @property
     def has_folds(self):
@@ -48,6 +56,13 @@ class Stage:
     def n_first(self):
         """Candidates of the first iteration."""
         return max(self.n_particles, self.n_scouts)
+
+    @property
+    def n_candidates(self):
+        """Candidates in all, if no iteration is left out."""
+        if self.mover == "compass":
+            return self.n_particles * self.n_iterations
+        return self.n_first + self.n_particles * (self.n_iterations - 1)
 
     @property
     def label(self):
@@ -67,10 +82,11 @@ class Settings:
     metrics: list
     early_stopping: int | None
     max_time: float | None
+    max_fits: float | None
     verbose: int
 
 
-def make_stages(search, metrics):
+def make_stages(search, metrics, n_samples):
     """Check the spaces of a search and lay out its stages.
 
     Parameters
@@ -79,6 +95,8 @@ def make_stages(search, metrics):
         The search.
     metrics : list of str
         What it looks at.
+    n_samples : int
+        Number of samples.
 
     Returns
     -------
@@ -131,21 +149,65 @@ def make_stages(search, metrics):
     n_iterations = _by_stage(search, "n_iterations", sizes[1])
     warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
     n_scouts = _SCOUTS if len(plan) == 2 and search.n_particles is None else 0
+    guided = is_guided(search, metrics)
+    movers = ["guided", "compass" if guided and search.swarm == "auto" else "guided"]
     stages = [
         Stage(
             number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
             _NARROWING ** (cycle + bool((warm_up or found_in) and number == 2)),
             n_scouts if number == 1 and cycle == 0 else 0,
             found_in if number == 1 else None,
+            movers[number - 1] if guided and len(plan) == 2 else "guided" if guided else "rules",
         )
         for cycle in range(search.n_cycles)
         for number, space, objective in plan
     ]
+    if guided and search.swarm == "auto" and len(plan) == 2:
+        stages = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
     if warm_up:
         stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
     _check_init_names(search.init or [], spaces)
     _check_init_size(search.init or [], min(n_particles[number - 1] for number, *_ in plan))
     return stages, start, present
+
+
+def _by_parts(stage, n_samples):
+    """A first stage on growing parts of the samples, where there are many."""
+    fractions = choose_fractions(n_samples)
+    if stage.number != 1 or not stage.has_folds or len(fractions) == 1:
+        return [stage]
+    rungs = []
+    for level, fraction in enumerate(reversed(fractions)):
+        if level == len(fractions) - 1:
+            rungs.append(replace(stage, fraction=fraction, n_iterations=_FEW_ITERATIONS))
+            continue
+        n_promoted, n_particles, n_iterations = _ON_LARGER_PARTS[level]
+        rungs.append(replace(
+            stage, fraction=fraction, n_scouts=n_promoted + 1, n_particles=n_particles,
+            n_iterations=n_iterations, n_promoted=n_promoted,
+        ))  # fmt: skip
+    return rungs[::-1]
+
+
+def is_guided(search, metrics):
+    """Whether a surrogate guides the swarms of a search.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        The search.
+    metrics : list of str
+        What it looks at.
+
+    Returns
+    -------
+    bool
+        By default if neither numbers of particles nor of iterations are given; never for several
+        metrics.
+    """
+    if isinstance(search.swarm, str) and search.swarm == "auto":
+        return search.n_particles is None and search.n_iterations is None and len(metrics) == 1
+    return isinstance(search.swarm, str) and search.swarm == "guided" and len(metrics) == 1
 
 
 def _resolve_objectives(search, names, metrics):

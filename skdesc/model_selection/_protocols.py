@@ -118,18 +118,63 @@ class DeclaresParameters(Protocol):
         """
 
 
+class HelpsSearches(Protocol):
+    """Last step that has a metric of its own, reports errors, or can be made smaller."""
+
+    def search_scorer(self) -> Any:
+        """Return the scorer of searches whose `scoring` is None.
+
+        Returns
+        -------
+        callable
+            Called as scikit-learn's scorers.
+        """
+
+    def report_errors(self, X: Any, y: Any, **metadata: Any) -> dict[str, float]:
+        """Return errors of each kind of target, of a fitted estimator.
+
+        Parameters
+        ----------
+        X, y : object
+            Features and targets of some samples.
+        **metadata : object
+            Further arguments of fit.
+
+        Returns
+        -------
+        dict of str to float
+            The smaller, the better.
+        """
+
+    def reduced_parameters(self, fraction: float) -> dict[str, Any]:
+        """Return parameters for a fit to a part of the samples.
+
+        Parameters
+        ----------
+        fraction : float
+            Which part.
+
+        Returns
+        -------
+        dict
+            By the names of its own arguments; may be empty.
+        """
+
+
 class ReadsMetadata(Protocol):
     """Scorer that reads what it needs from the samples, and knows at the start what is missing."""
 
-    def read_metadata(self, estimator: Any, X: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    def read_metadata(
+        self, estimator: Any, X: Any, y: Any, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Return metadata that the scorer shall get beside those given.
 
         Parameters
         ----------
         estimator : estimator
             That of the search, not fitted.
-        X : sequence
-            Samples, as they were given to fit.
+        X, y : object
+            Samples and targets, as they were given to fit.
         given : dict
             Metadata for the scorer, by the names of its arguments.
 

@@ -11,9 +11,10 @@ from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..utils._sklearn_compat import BaseSearchCV
+from ..utils._sklearn_compat import BaseSearchCV, num_samples
 from ..utils.atomic import atomic
 from ._checkpoint import changeable_fingerprint, open_checkpoint
+from ._comparison import add_untuned, set_comparison
 from ._evaluation import Evaluator, inner_threads, pack_samples
 from ._metadata import check_metadata, metadata_of_scorers, routing_enabled
 from ._plan import make_stages
@@ -134,6 +135,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     max_time : float, default=None
         Seconds, shared evenly between the stages; after its share a stage begins no candidate, and
         after all of them no stage begins. The first candidate is evaluated in any case.
+    max_fits : float, default=None
+        Price of the search, in fits to all the data: no candidate begins that would exceed it, but
+        the first. A candidate evaluated in one pass costs 1.3, one by "cv" the sum of the shares of
+        its training parts, and on a part f of the samples f squared of that.
     checkpoint : str or path-like, default=None
         File that keeps evaluations, written after each candidate. A search that was killed
         continues from it when run again, to the same result; one with more iterations extends it.
@@ -166,6 +171,12 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     pareto_front_ : list of dict
         Candidates that no other beats in all objectives: "params", "scores" and "index" in
         `cv_results_`.
+    comparison_ : dict of str to dict
+        "present" and "found": errors of each kind of target that the models report, mean over folds
+        (the smaller, the better), and scores of the metrics (the larger, the better), of the
+        estimator as it was given and of the best candidate. Where `scoring` is None and the last
+        step has a metric of its own, no error of the best candidate is more than two per cent
+        larger than that of the estimator as it was given; with other metrics, a warning says so.
     n_models_trained_ : int
         Models fitted, that of `refit` included, those inside a callable objective not. What
         counts is to go through the data: a candidate is one model by "loo" and "one_pass", and
@@ -254,9 +265,10 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         random_state=None,
         init=None,
         topology="star",
-        swarm="pso",
+        swarm="auto",
         early_stopping=None,
         max_time=None,
+        max_fits=None,
         checkpoint=None,
         cache_features=True,
         verbose=0,
@@ -288,6 +300,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.swarm = swarm
         self.early_stopping = early_stopping
         self.max_time = max_time
+        self.max_fits = max_fits
         self.checkpoint = checkpoint
         self.cache_features = cache_features
 
@@ -313,14 +326,17 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         """
         settings = check_settings(self)
         self._validate_params()
-        stages, start, present = make_stages(self, settings.metrics)
+        stages, start, present = make_stages(
+            self, settings.metrics, num_samples(X)
+        )
         check_target(self.estimator, y, stages)
         check_samplers(self.estimator, stages)
         scorers, _ = self._get_scorers()
+        scoring = scorers if self._own_scorer() is not None else self.scoring
         Z, y = indexable(pack_samples(X, self.estimator), y)
         routed = self._get_routed_params_for_fit(params)
         check_metadata(self.estimator, scorers, routed, [stage.space for stage in stages])
-        score_params = metadata_of_scorers(self.estimator, scorers, X, params, routed)
+        score_params = metadata_of_scorers(self.estimator, scorers, X, y, params, routed)
         splits = make_folds(self, Z, y, routed.splitter.split)
         evaluator = Evaluator(
             estimator=clone(self.estimator),
@@ -329,7 +345,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             fit_params=params if routing_enabled() else routed.estimator.fit,
             score_params=score_params,
             splits=splits,
-            scoring=self.scoring,
+            scoring=scoring,
             error_score=self.error_score,
             return_train_score=self.return_train_score,
             cache_features=self.cache_features,
@@ -421,6 +437,18 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             )
         return self
 
+    def _own_scorer(self):
+        """Metric that the last step names for its searches, where `scoring` names none."""
+        if self.scoring is not None:
+            return None
+        steps = getattr(self.estimator, "steps", [(None, self.estimator)])
+        search_scorer = getattr(steps[-1][1], "search_scorer", None)
+        return search_scorer and search_scorer()
+
+    def _get_scorers(self):
+        own = self._own_scorer()
+        return super()._get_scorers() if own is None else (own, "score")
+
     def _is_knee_chosen(self):
         return self.refit is True and isinstance(self.objective, (list, tuple))
 
@@ -440,8 +468,11 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.history_ = search.history
         self.n_models_trained_ = search.n_models
         self.n_feature_evaluations_ = search.n_features
+        present = add_untuned(search)
         make_results(self, search.rows)
         select_best(self, metrics, self._is_knee_chosen())
+        keeps = self._own_scorer() is not None and self.refit is True
+        set_comparison(self, search.rows, present, metrics, keeps)
         warn_of_failures(search)
 
     def _refit(self, X, y, fit_params):

@@ -17,6 +17,7 @@ class SharedFeatures:
         self._n_steps = evaluator.count_frozen_steps(params, names) if names else 0
         self._count = int(self._n_steps > 0)
         self._frozen, self.time = None, 0.0
+        self.splits = evaluator.splits
 
     def evaluator(self):
         """The evaluator."""

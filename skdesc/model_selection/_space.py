@@ -20,6 +20,8 @@ class _Choice:
     def __init__(self, values):
         self.values = values
         self.n_values = len(values)
+        is_number = all(_kind(value) in (_INTEGER, _REAL) for value in values)
+        self.is_ordered = is_number and list(values) == sorted(values)
 
     def decode(self, u):
         return self.values[min(int(u * self.n_values), self.n_values - 1)]
@@ -175,6 +177,50 @@ class SearchSpace:
             if value is not None:
                 position[axis] = value
         return position
+
+    def snap(self, positions):
+        """Positions in the middle of what stands for the same values.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_points, n_dims)
+            Points of the unit cube.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_dims)
+            Equal for equal candidates.
+        """
+        snapped = np.array(positions, dtype=np.float64)
+        for axis, name in enumerate(self.free):
+            dimension = self._dimensions[name]
+            if np.isfinite(dimension.n_values) or getattr(dimension, "discrete", False):
+                values = [dimension.decode(u) for u in snapped[:, axis]]
+                snapped[:, axis] = [dimension.encode(value) for value in values]
+        return snapped
+
+    def embed(self, positions):
+        """Coordinates in which near means similar: values without an order are one-hot.
+
+        Parameters
+        ----------
+        positions : ndarray of shape (n_points, n_dims)
+            Points of the unit cube.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_coordinates)
+            For a model of costs.
+        """
+        columns = []
+        for axis, name in enumerate(self.free):
+            dimension, column = self._dimensions[name], np.asarray(positions)[:, axis]
+            if getattr(dimension, "is_ordered", True):
+                columns.append(column[:, np.newaxis])
+            else:
+                index = np.minimum(column * dimension.n_values, dimension.n_values - 1).astype(int)
+                columns.append(np.eye(dimension.n_values)[index] / np.sqrt(2.0))
+        return np.hstack(columns)
 
     def restrict(self, params):
         """Those of the parameters that this space can give.

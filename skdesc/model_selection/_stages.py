@@ -12,12 +12,15 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from ..utils.blas import threads
+from ._compass import CompassSearch
 from ._evaluation import TIMES
+from ._guided_swarm import GuidedSwarm
 from ._objectives import FEATURE_OBJECTIVES
 from ._pareto import Front
 from ._plan import Stage
 from ._shared_features import SharedFeatures
 from ._space import SearchSpace
+from ._subset import price_of_candidate
 from ._swarm import ParticleSwarm, rules_for
 
 
@@ -55,6 +58,14 @@ class StagedSearch:
         Tracebacks of candidates that failed.
     n_evaluated : int
         Different candidates evaluated.
+    spent : float
+        Price of these, in fits to all the data.
+    present : dict of str to object
+        Values at the start.
+    untuned : dict or None
+        Folds of the estimator as it was given, if its last step finds parameters itself.
+    present_row : int or None
+        Index among the rows of the estimator as it was given, if nothing was found for it.
     """
 
     def __init__(self, stages, evaluator, start, present, settings, checkpoint, n_jobs):
@@ -63,26 +74,29 @@ class StagedSearch:
         self.current = dict(start)
         # what is not among the present values has moved into its space, and is no place to begin
         self._places = set(present)
+        self._known_at_start = set(present)
         self.settings = settings
         self.checkpoint = checkpoint
         self.n_jobs = n_jobs
         self.rows, self.history, self.stage_results, self.errors = [], [], [], []
         self.n_models = self.n_features = self.n_evaluated = 0
         self._seen, self._busy = {}, 0.0
+        self.spent = 0.0
+        self.present, self._promoted, self._guided = dict(start), [], None
+        self.untuned = self.present_row = None
         self._spaces = {name: stage.space for stage in stages for name in stage.space.names}
 
     def run(self):
         """Run all stages; Ctrl-C ends them early and keeps what is known."""
         self._began = time.time()
-        total = sum(stage.n_first + stage.n_particles * (stage.n_iterations - 1)
-                    for stage in self.stages)
+        total = sum(stage.n_candidates for stage in self.stages)
         with (
             _make_parallel(self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
         ):
             for index, stage in enumerate(self.stages):
                 stopped_by = self._run_stage(stage, self._deadline(index))
-                if stopped_by in ("max_time", "interrupt"):
+                if stopped_by in ("max_time", "max_fits", "interrupt"):
                     self._bar.set_postfix_str(f"stage {stage.number} stopped by {stopped_by}")
                 if stopped_by == "interrupt":
                     break
@@ -108,12 +122,16 @@ class StagedSearch:
         """Run one swarm, move to the best it has found, and return why it stopped."""
         began, models, features = time.time(), self.n_models, self.n_features
         busy, front, n_complete = self._busy, Front(), 0
-        shared = SharedFeatures(self.evaluator, self.current, stage.space.names)
+        evaluator = self.evaluator.on_part(stage.fraction, self.checkpoint.seed)
+        shared = SharedFeatures(evaluator, self.current, stage.space.names)
         first, swarm = self._start(stage)
-        waited, stopped_by = 0, "n_iterations"
+        waited, stopped_by, tried = 0, "n_iterations", {}
         for iteration in range(stage.n_iterations if swarm else 1):
             if self._is_late(deadline):
                 stopped_by = "max_time"
+                break
+            if swarm and swarm.finished:
+                stopped_by = "convergence"
                 break
             positions, candidates = self._propose(stage, swarm, [] if iteration else first)
             evaluations, cut_by = self._evaluate(stage, shared, candidates, iteration, deadline)
@@ -123,6 +141,8 @@ class StagedSearch:
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
             if done:
                 waited = 0 if front.update(candidates, scores) else waited + 1
+                for score, candidate in zip(scores[:, 0], candidates, strict=True):
+                    tried[self._key(stage, candidate)] = score, candidate
                 used = [
                     c | e.get("found", {}) for c, e in zip(candidates, evaluations, strict=True)
                 ]
@@ -137,12 +157,14 @@ class StagedSearch:
             if swarm:
                 swarm.tell(-scores[:, 0] if scores.shape[1] == 1 else -scores)
         self._move_to_best(stage, front)
+        self._promoted = _best_first(tried.values())
         shared.forget()
         self.stage_results.append(
             {
                 "stage": stage.number,
                 "cycle": stage.cycle,
                 "objective": stage.label,
+                "fraction": stage.fraction,
                 "best_params": stage.space.restrict(self.current),
                 "best_score": front.best_score,
                 "n_iterations": n_complete,
@@ -174,19 +196,34 @@ class StagedSearch:
         """Exact values of the first particles, and the swarm, if there is anything to vary."""
         space = stage.space
         known = {name: value for name, value in self.current.items() if name in self._places}
-        first = [space.restrict(seed) for seed in (known, *self.settings.init)]
+        seeds = [known, *self.settings.init]
+        if stage.n_promoted:
+            # the present values are compared with the best of the part on all samples, too
+            present = {k: v for k, v in self.present.items() if k in self._known_at_start}
+            seeds = [*self._promoted[: stage.n_promoted], present]
+        first = [space.restrict(seed) for seed in seeds]
         first = [seed for seed in first if seed]
         if space.n_dims == 0:
             return first, None
         position = np.full((stage.n_first, space.n_dims), np.nan)
         for row, seed in zip(position, first, strict=False):
             row[:] = space.encode(seed)
+        random_state = np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number])
+        if stage.mover == "compass":
+            given = position[: max(1, len(first))]
+            return first, CompassSearch(given, space, stage.width, stage.n_candidates)
+        if stage.mover == "guided":
+            swarm = GuidedSwarm(position, space, random_state, stage.width, stage.n_particles)
+            if stage.n_promoted:
+                swarm.remember(self._guided)
+            self._guided = swarm
+            return first, swarm
         swarm = ParticleSwarm(
             position,
             rules_for(self.settings.rules, stage.n_iterations),
             self.settings.topology,
             stage.n_iterations,
-            np.random.RandomState([self.checkpoint.seed, stage.cycle, stage.number]),
+            random_state,
             stage.width,
             stage.n_particles,
         )
@@ -199,10 +236,8 @@ class StagedSearch:
         "interrupt", or None if all have been.
         """
         keys = [self._key(stage, candidate) for candidate in candidates]
-        new = {}
-        for particle, key in enumerate(keys):
-            if key not in self._seen:
-                new.setdefault(key, particle)
+        new = {key: keys.index(key) for key in keys if key not in self._seen}
+        n_new, new = len(new), self._affordable(stage, shared, new)
         todo = {key: candidates[new[key]] for key in new if key not in self.checkpoint.evaluations}
         cut_by = None
         if todo:
@@ -218,6 +253,8 @@ class StagedSearch:
                 if not self._seen and not self.checkpoint.evaluations.keys() & new.keys():
                     raise
                 cut_by = "interrupt"
+        if len(new) < n_new:
+            cut_by = cut_by or "max_fits"
         if new:
             self.n_features += shared.take_count()
         for key, particle in new.items():
@@ -225,6 +262,15 @@ class StagedSearch:
                 self._take(stage, key, candidates[particle], iteration, particle)
         self._bar.update(sum(key in self._seen for key in keys))
         return [self._seen.get(key) for key in keys], cut_by
+
+    def _affordable(self, stage, shared, new):
+        """As many candidates as the limit of the price allows; the first of all always."""
+        price = price_of_candidate(stage.objective, stage.fraction, shared.splits)
+        if self.settings.max_fits is not None:
+            left = max(int((self.settings.max_fits - self.spent) / price), self.n_evaluated == 0)
+            new = dict(list(new.items())[:left])
+        self.spent += price * len(new)
+        return new
 
     def _take(self, stage, key, candidate, iteration, particle):
         """Count an evaluation, and keep what it says."""
@@ -235,8 +281,12 @@ class StagedSearch:
         self._busy += evaluation["feature_time"] + evaluation["model_time"]
         if evaluation["error"] is not None:
             self.errors.append(evaluation["error"])
-        if not stage.has_folds:
+        if not stage.has_folds or stage.fraction < 1:
             return
+        if "untuned" in evaluation:
+            self.untuned = {"params": candidate, **evaluation, "folds": evaluation["untuned"]}
+        if key == self._key(stage, self.present) and not stage.found_in:
+            self.present_row = len(self.rows)
         params = {**candidate, **evaluation.get("found", {})}
         if stage.found_in:
             # the second stage begins with what the first has found
@@ -249,8 +299,11 @@ class StagedSearch:
         limit = evaluator.n_threads
         # the first of all candidates is evaluated, however little time there is
         limits = [None if self.n_evaluated == 0 else deadline, *[deadline] * len(candidates)]
+        first = self._key(stage, self.present) if stage.fraction == 1 else None
         jobs = (
-            delayed(_evaluate_one)(key, evaluator, stage.objective, params, stage.found_in, end)
+            delayed(_evaluate_one)(
+                key, evaluator, stage.objective, params, stage.found_in, end, key == first
+            )
             for (key, params), end in zip(candidates.items(), limits, strict=False)
         )
         with nullcontext() if limit is None else threads(limit):
@@ -263,7 +316,8 @@ class StagedSearch:
         names = stage.space.names if alone else sorted(candidate)
         tokens = {name: self._token(name, candidate) for name in names}
         found = [stage.found_in.names] if stage.found_in else []
-        return json.dumps([stage.label, tokens, *found])
+        part = [] if stage.fraction == 1 else [stage.fraction]
+        return json.dumps([stage.label, tokens, *found, *part])
 
     def _token(self, name, candidate):
         return self._spaces[name].token(name, candidate[name])
@@ -294,6 +348,7 @@ class StagedSearch:
                 "cycle": stage.cycle,
                 "iteration": iteration,
                 "objective": stage.label,
+                "fraction": stage.fraction,
                 "positions": positions,
                 "params": candidates,
                 "scores": scores[:, 0] if scores.shape[1] == 1 else scores,
@@ -304,6 +359,12 @@ class StagedSearch:
             }
         )
         self._bar.set_postfix(stage=stage.number, best=front.best_score)
+
+
+def _best_first(tried):
+    """Different candidates by descending score, without those that failed."""
+    finite = [pair for pair in tried if np.isfinite(pair[0])]
+    return [candidate for _, candidate in sorted(finite, key=lambda pair: -pair[0])]
 
 
 def _evaluate_one(key, evaluator, *arguments):

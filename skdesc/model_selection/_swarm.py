@@ -84,12 +84,13 @@ def make_rules(swarm):
     SwarmRules
         Checked.
     """
+    if isinstance(swarm, str) and swarm in ("auto", "guided"):
+        return PRESETS["pso"]  # for several metrics
     if isinstance(swarm, str) and swarm in PRESETS:
         return PRESETS[swarm]
     if not isinstance(swarm, Mapping):
-        raise ValueError(
-            f"swarm is {swarm!r}, but must be one of {tuple(PRESETS)} or a dict of options"
-        )
+        names = ("auto", "guided", *PRESETS)
+        raise ValueError(f"swarm is {swarm!r}, but must be one of {names} or a dict of options")
     options = {option.name for option in fields(SwarmRules)}
     unknown = sorted(set(swarm) - options)
     if unknown:
@@ -167,6 +168,8 @@ class ParticleSwarm:
         Particles that go on after the first iteration, those at the best positions; all by
         default.
     """
+
+    finished = False
 
     def __init__(
         self, start, rules, topology, n_iterations, random_state, width=1.0, n_particles=None

@@ -48,6 +48,8 @@ def check_settings(search):
         check_number("early_stopping", search.early_stopping, numbers.Integral, 1)
     if search.max_time is not None:
         check_number("max_time", search.max_time, numbers.Real, 0)
+    if search.max_fits is not None:
+        check_number("max_fits", search.max_fits, numbers.Real, 0)
     if not isinstance(search.cache_features, (bool, np.bool_)):
         raise ValueError(f"cache_features is {search.cache_features!r}, but must be True or False")
     for name, choices in _CHOICES.items():
@@ -64,6 +66,7 @@ def check_settings(search):
         metrics=make_metrics(search),
         early_stopping=search.early_stopping,
         max_time=search.max_time,
+        max_fits=search.max_fits,
         verbose=search.verbose,
     )
 

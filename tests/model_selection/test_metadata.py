@@ -226,7 +226,7 @@ def test_requests_under_another_name():
 class _Unroutable(_ForcesScorer):
     """Knows what the samples say, and that something is missing."""
 
-    def read_metadata(self, estimator, X, given):
+    def read_metadata(self, estimator, X, y, given):
         if "forces" not in given and not hasattr(X[0], "positions"):
             raise ValueError("no forces anywhere")
         return {} if "forces" in given else {"forces": [atoms.positions for atoms in X]}

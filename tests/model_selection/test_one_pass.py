@@ -255,8 +255,11 @@ def test_potentials_by_default():
 def test_default_sizes(data, calls):
     search = _search(n_particles=None, n_iterations=None).fit(*data)
     sizes = [(e["stage"], len(e["scores"])) for e in search.history_]
-    assert sizes == [(1, 16)] + [(1, 5)] * 4 + [(2, 5)] * 4
-    assert search.n_models_trained_ <= 16 + 5 * 8 + 1
+    assert sizes[:5] == [(1, 16)] + [(1, 5)] * 4
+    # steps along the axis of the regressor, as long as they pay
+    assert {stage for stage, _ in sizes[5:]} == {2}
+    assert all(size <= 3 for _, size in sizes[5:])
+    assert search.n_models_trained_ <= 16 + 5 * 4 + 20 + 1
     joint = _search(n_particles=None, n_iterations=None, strategy="joint").fit(*data)
     assert [len(entry["scores"]) for entry in joint.history_] == [12] * 15
     assert search.n_models_trained_ < joint.n_models_trained_ / 5

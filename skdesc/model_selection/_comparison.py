@@ -1,0 +1,130 @@
+"""Present parameters beside those found, for each kind of target on the same folds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..utils.user_warnings import warn_user
+
+# a quantity may get worse by so much for the sake of the others
+_TOLERANCE = 1.02
+
+
+class TradeOffWarning(UserWarning):
+    """What a search has found is better by its metric, and worse for a kind of target."""
+
+
+def errors_of_row(row):
+    """Mean over folds of the errors that the models report.
+
+    Parameters
+    ----------
+    row : dict
+        A cross-validated candidate.
+
+    Returns
+    -------
+    dict of str to float
+        By kind of target; empty if there are none.
+    """
+    reports = [fold["errors"] for fold in row.get("folds", ()) if "errors" in fold]
+    names = {name: None for report in reports for name in report}
+    return {
+        name: float(np.mean([report[name] for report in reports if name in report]))
+        for name in names
+    }
+
+
+def add_untuned(staged):
+    """Make a row of the estimator as it was given, after those of the candidates.
+
+    Parameters
+    ----------
+    staged : StagedSearch
+        A search that has run.
+
+    Returns
+    -------
+    int or None
+        Index of the row of the present parameters, None if they were not cross-validated.
+    """
+    if staged.untuned is not None:
+        where = {"stage": 1, "cycle": 0, "iteration": 0, "particle": 0}
+        staged.rows.append({**staged.untuned, **where})
+        return len(staged.rows) - 1
+    return staged.present_row
+
+
+def keep_from_worse(rows, present, scores):
+    """Best candidate that is nowhere worse than the present parameters.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Cross-validated candidates.
+    present : int or None
+        Index of the present parameters.
+    scores : ndarray of shape (n_rows,)
+        The larger, the better; NaN for those that failed.
+
+    Returns
+    -------
+    int
+        Its index: no kind of target has an error more than two per cent larger.
+    """
+    best = int(np.nanargmax(scores))
+    limits = {} if present is None else errors_of_row(rows[present])
+    for index in np.argsort(-np.where(np.isnan(scores), -np.inf, scores), kind="stable"):
+        errors = errors_of_row(rows[index])
+        if np.isfinite(scores[index]) and not _worse(limits, errors):
+            return int(index)
+    return best
+
+
+def set_comparison(search, rows, present, metrics, keeps):
+    """Set the table of a search, and see that no kind of target has got worse unsaid.
+
+    Parameters
+    ----------
+    search : TwoStagePSOSearchCV
+        Has its results and best candidate; gets ``comparison_``.
+    rows : list of dict
+        Its cross-validated candidates.
+    present : int or None
+        Index of the present parameters.
+    metrics : list of str
+        What its swarms looked at.
+    keeps : bool
+        Whether the best candidate must be nowhere worse than the present parameters.
+    """
+    search.comparison_ = {}
+    if present is None or not hasattr(search, "best_index_"):
+        return
+    results = search.cv_results_
+    if keeps and np.isfinite(results["mean_test_score"]).any():
+        index = keep_from_worse(rows, present, results["mean_test_score"])
+        search.best_index_ = index
+        search.best_params_ = results["params"][index]
+        search.best_score_ = results["mean_test_score"][index]
+    before, after = (errors_of_row(rows[index]) for index in (present, search.best_index_))
+    for name in before:
+        if name in after:
+            search.comparison_[name] = {"present": before[name], "found": after[name]}
+    for metric in metrics:
+        values = results.get(f"mean_test_{metric}")
+        if values is not None:
+            pair = {"present": values[present], "found": values[search.best_index_]}
+            search.comparison_[metric] = {name: float(value) for name, value in pair.items()}
+    worse = _worse(before, after)
+    if worse:
+        listed = ", ".join(f"{name} {before[name]:.4g} to {after[name]:.4g}" for name in worse)
+        warn_user(
+            "the best candidate by the metric has larger errors than the present parameters: "
+            f"{listed} (see comparison_); leave scoring at None for a metric of all kinds of "
+            "targets, which keeps each of them",
+            TradeOffWarning,
+        )
+
+
+def _worse(before, after):
+    return [name for name in before if after.get(name, np.inf) > _TOLERANCE * before[name]]

@@ -16,6 +16,7 @@ from ..labels import (
     warn_of_data,
     warn_of_more_data,
 )
+from ..metrics._search_hooks import SearchHooks
 from ..utils.atomic import atomic
 from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
@@ -28,7 +29,6 @@ from ._inputs import check_config_types, check_elements, check_environments
 from ._label_checks import warn_of_forces
 from ._memory import estimate_bytes
 from ._prediction import Model, forces_std, leave_one_out_energies
-from ._search_hooks import SearchHooks
 from ._serialization import attributes, pack, unpack
 from ._targets import QUANTITIES, check_targets
 

@@ -19,7 +19,6 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..utils._sklearn_compat import num_samples, safe_indexing, scorers_of
 from ..utils.packing import pack
-from ..utils.shared_work import forget, sharing
 from ._cross_validation import cross_validate
 from ._metadata import requested, routing_enabled, scorer_of_requested
 from ._objectives import UnsuitableEstimatorError, compute_objective
@@ -68,7 +67,7 @@ class Evaluator:
     frozen : frozenset of str
         Names of leading steps that `X` has passed already.
     scope : str or None
-        Fits that may share intermediate results have the same; None where they have none.
+        Key of the session that candidates on the same features have in common; None for none.
     metrics : tuple of str
         Those of several metrics that the search looks at.
     fraction : float
@@ -122,7 +121,7 @@ class Evaluator:
         evaluation = {"error": None, "n_models": 0, "n_features": 0}
         evaluation |= {"feature_time": 0.0, "model_time": 0.0}
         try:
-            with self._limited_threads(), self._shared_work():
+            with self._limited_threads():
                 estimator = self._configured(params)
                 if objective == "one_pass":
                     folds = self._pass_once(estimator, params, evaluation, found_in, untuned)
@@ -219,7 +218,6 @@ class Evaluator:
     def forget(self):
         """Drop what this process has kept for the fits of this evaluator."""
         if self.scope is not None:
-            forget(self.scope)
             close_session(self.scope)
 
     @cached_property
@@ -246,10 +244,6 @@ class Evaluator:
             return params, self.score_params
         fit_params = requested(estimator, "fit", params)
         return fit_params, requested(scorer, "score", self.score_params)
-
-    def _shared_work(self):
-        # on features that vary there would be nothing to share
-        return nullcontext() if self.scope is None else sharing(self.scope)
 
     def _configured(self, params):
         params = {name: value for name, value in params.items() if step_of(name) not in self.frozen}
@@ -293,21 +287,20 @@ class Evaluator:
         scorer = self._scorer(last)
         fit_params, score_params = self._metadata_of(last, scorer, metadata)
         counts["n_models"] = 1
-        start, scope = time.perf_counter(), self.scope or uuid.uuid4().hex
+        start = time.perf_counter()
         try:
-            with sharing(scope):
-                session = open_session(last, Z, self.y, self.splits, fit_params, self.scope)
-                searched = [*_without_step({k: v for k, v in params.items() if step_of(k) == step})]
-                score = partial(
-                    self._score_session, session, last, searched, Z, scorer, score_params,
-                    fit_params,
-                )  # fmt: skip
-                if found_in is not None:
-                    if untuned and self._report(last, fit_params) is not None:
-                        counts["untuned"] = score()
-                    counts["found"] = self._tune(session, last, searched, step, scorer, found_in)
-                    last.set_params(**_without_step(counts["found"]))
-                return score()
+            session = open_session(last, Z, self.y, self.splits, fit_params, self.scope)
+            searched = [*_without_step({k: v for k, v in params.items() if step_of(k) == step})]
+            score = partial(
+                self._score_session, session, last, searched, Z, scorer, score_params,
+                fit_params,
+            )  # fmt: skip
+            if found_in is not None:
+                if untuned and self._report(last, fit_params) is not None:
+                    counts["untuned"] = score()
+                counts["found"] = self._tune(session, last, searched, step, scorer, found_in)
+                last.set_params(**_without_step(counts["found"]))
+            return score()
         except (MemoryError, UnsuitableEstimatorError):
             raise
         except Exception:
@@ -317,8 +310,6 @@ class Evaluator:
             return self._cross_validate(estimator, counts)
         finally:
             counts["model_time"] = time.perf_counter() - start
-            if self.scope is None:
-                forget(scope)
 
     def _score_session(self, session, last, searched, Z, scorer, score_params, fit_params):
         """Scores of all folds with the present parameters of the last step."""

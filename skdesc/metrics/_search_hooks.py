@@ -6,6 +6,8 @@ import numbers
 
 import numpy as np
 
+from ._scorers import default_scorer
+
 
 class SearchHooks:
     """Mixin: the metric, the report of errors, and a smaller regressor for some of the data."""
@@ -19,8 +21,6 @@ class SearchHooks:
             With forces or virials the error of all quantities together, see
             :func:`~skdesc.metrics.make_potential_scorer`; R2 of energies without.
         """
-        from ..metrics._scorers import default_scorer
-
         return default_scorer()
 
     def report_errors(self, X, y, *, forces=None, virials=None, **others):

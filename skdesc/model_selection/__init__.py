@@ -1,5 +1,6 @@
-"""Search of hyper-parameters; knows scikit-learn's estimators and no physics."""
+"""Searches for the hyper-parameters of pipelines."""
 
+from ._comparison import TradeOffWarning
 from ._search import TwoStagePSOSearchCV
 
-__all__ = ["TwoStagePSOSearchCV"]
+__all__ = ["TradeOffWarning", "TwoStagePSOSearchCV"]

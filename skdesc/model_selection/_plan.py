@@ -46,6 +46,7 @@ class Stage:
     mover: str = "rules"  # or "guided", or "compass"
     fraction: float = 1.0  # part of the samples
     n_promoted: int = 0  # first candidates that were the best of the stage before
+    is_needed: bool = False  # whatever it costs
 
     @property
     def has_folds(self):
@@ -174,7 +175,9 @@ def make_stages(search, metrics, n_samples):
 def _by_parts(stage, n_samples):
     """A first stage on growing parts of the samples, where there are many."""
     fractions = choose_fractions(n_samples)
-    if stage.number != 1 or not stage.has_folds or len(fractions) == 1:
+    if len(fractions) > 1 and stage.number == 2:
+        return [replace(stage, n_iterations=1)]
+    if not stage.has_folds or len(fractions) == 1:
         return [stage]
     rungs = []
     for level, fraction in enumerate(reversed(fractions)):

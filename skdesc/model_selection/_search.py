@@ -183,6 +183,8 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         one for each fold by "cv". That one pass of "one_pass" yields a model for each fold
         all the same, by linear algebra without the data, and so does every value that is tried
         of what the last step finds itself; these are not counted.
+    price_ : float
+        Estimated price of the search in fits to all the data, see `max_fits`.
     n_feature_evaluations_ : int
         How many times the steps before the last were applied to data.
 
@@ -468,6 +470,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.history_ = search.history
         self.n_models_trained_ = search.n_models
         self.n_feature_evaluations_ = search.n_features
+        self.price_ = search.spent
         present = add_untuned(search)
         make_results(self, search.rows)
         select_best(self, metrics, self._is_knee_chosen())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -94,6 +95,7 @@ class StagedSearch:
             _make_parallel(self.n_jobs) as self._parallel,
             tqdm(total=total, unit="candidate", disable=not self.settings.verbose) as self._bar,
         ):
+            self._announce()
             for index, stage in enumerate(self.stages):
                 stopped_by = self._run_stage(stage, self._deadline(index))
                 if stopped_by in ("max_time", "max_fits", "interrupt"):
@@ -103,8 +105,27 @@ class StagedSearch:
             if not self.rows:
                 # every stage, by design or for lack of time, had an objective that is no
                 # cross-validation, and the result still needs one
-                last = Stage(2, self.stages[-1].cycle, SearchSpace({}), "cv")
+                final = self.stages[-1]
+                objective = final.objective if final.has_folds else "cv"
+                last = Stage(2, final.cycle, SearchSpace({}), objective, is_needed=True)
                 self._evaluate(last, SharedFeatures(self.evaluator), [dict(self.current)], 0)
+
+    def _announce(self):
+        """Say what the search may cost, before it does."""
+        price = sum(
+            stage.n_candidates
+            * price_of_candidate(stage.objective, stage.fraction, self.evaluator.splits)
+            for stage in self.stages
+        )
+        if self.settings.max_fits is not None:
+            price = min(price, self.settings.max_fits)
+        if self.settings.verbose:
+            n_candidates = sum(stage.n_candidates for stage in self.stages)
+            self._bar.write(
+                f"at most {n_candidates} candidates, at the price of about {price:.1f} fits to all "
+                "the data",
+                file=sys.stderr,
+            )
 
     def _deadline(self, index):
         """Each stage may use its share of the time that is left; None where there is no limit."""
@@ -266,7 +287,7 @@ class StagedSearch:
     def _affordable(self, stage, shared, new):
         """As many candidates as the limit of the price allows; the first of all always."""
         price = price_of_candidate(stage.objective, stage.fraction, shared.splits)
-        if self.settings.max_fits is not None:
+        if self.settings.max_fits is not None and not stage.is_needed:
             left = max(int((self.settings.max_fits - self.spent) / price), self.n_evaluated == 0)
             new = dict(list(new.items())[:left])
         self.spent += price * len(new)

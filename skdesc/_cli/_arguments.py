@@ -235,7 +235,8 @@ def _add_search(sub):
     group.add_argument("--search-n-sparse", type=int, default=100, metavar="INT",
                        help="sparse points per element during the search (default: 100)")
     group.add_argument("--score", choices=["auto", "energy", "forces"], default="auto",
-                       help="which error counts (default: forces, if there are some)")
+                       help="which error counts (default: all quantities together, each relative "
+                       "to its spread)")
     group.add_argument("--objective", default="auto", metavar="NAME",
                        help="objective of the first stage: one_pass, cv, loo, ridge or alignment "
                        "(default: one_pass where possible)")  # fmt: skip

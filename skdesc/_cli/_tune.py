@@ -30,8 +30,7 @@ def tune(args):
     metadata = make_metadata(frames, targets, args)
     chosen = {key: values[some] for key, values in metadata.items()}
     spaces = make_spaces(args, pipeline, frames[some], targets)
-    score = "forces" if args.score == "auto" and "forces" in targets else args.score
-    if score == "forces" and "forces" not in targets:
+    if args.score == "forces" and "forces" not in targets:
         raise ValueError("--score is forces, but there are none; use --score energy")
     searched = clone(pipeline).set_params(gap__n_sparse=args.search_n_sparse)
     search = TwoStagePSOSearchCV(
@@ -40,7 +39,7 @@ def tune(args):
         n_particles=args.n_particles,
         n_iterations=args.n_iterations,
         stage_one_objective=args.objective,
-        scoring=make_forces_scorer() if score == "forces" else make_energy_scorer(),
+        scoring=_make_scorer(args.score, targets),
         cv=KFold(args.folds, shuffle=True, random_state=args.seed),
         refit=False,
         max_time=args.max_time,
@@ -53,17 +52,28 @@ def tune(args):
         for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
             warnings.simplefilter("ignore", category)
         search.fit(frames[some], y[some], **chosen)
-    unit = "eV/A" if score == "forces" else "eV/atom"
-    progress.say(
-        f"{search.n_models_trained_} models trained; cross-validated RMSE of the best: "
-        f"{-search.best_score_:.4g} {unit}"
-    )
+    progress.say(f"{search.n_models_trained_} models trained; cross-validated RMSE of the best:")
+    for quantity, unit in (("energy", "eV/atom"), ("forces", "eV/A"), ("virials", "eV/atom")):
+        if quantity in search.comparison_:
+            errors = search.comparison_[quantity]
+            progress.say(
+                f"    {quantity} {errors['found']:.4g} {unit}, before the search "
+                f"{errors['present']:.4g}"
+            )
     for name, value in search.best_params_.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         progress.say(f"    {name} = {shown}")
     pipeline.set_params(**search.best_params_)
     fit_and_save(pipeline, frames, y, targets, args, progress)
     return 0
+
+
+def _make_scorer(score, targets):
+    """Scorer that ``--score`` asks for; None stands for all quantities together."""
+    if score == "forces":
+        return make_forces_scorer()
+    learns_derivatives = "forces" in targets or "virials" in targets
+    return None if score == "auto" and learns_derivatives else make_energy_scorer()
 
 
 def _check_folds(args, n_structures):

@@ -13,6 +13,7 @@ QUANTITIES = ("energy", "forces", "virials")
 _LARGEST = 3.0
 # as good as exact; the logarithm of a mean needs some floor
 _LEAST = 1e-12
+_N_REWEIGHTED = 30
 # of a normal distribution, for a median absolute deviation
 _MAD_TO_STD = 1.4826
 
@@ -65,10 +66,8 @@ def find_scales(y, n_atoms, composition, forces=None, virials=None):
         # too few to tell a composition's energy from others
         reference = n_atoms * (np.median(y[known] / n_atoms[known]) if known.any() else 0.0)
     else:
-        weights = 1.0 / n_atoms[known]
-        design = composition[known] * weights[:, np.newaxis]
-        model = np.linalg.lstsq(design, y[known] * weights, rcond=None)[0]
-        reference = composition @ model
+        design = composition[known] / n_atoms[known][:, np.newaxis]
+        reference = composition @ _least_absolute(design, y[known] / n_atoms[known])
     spreads = {"energy": _spread((y - reference)[known] / n_atoms[known])}
     if forces is not None:
         blocks = [np.ravel(block) for block in forces if block is not None]
@@ -77,6 +76,18 @@ def find_scales(y, n_atoms, composition, forces=None, virials=None):
     if virials is not None:
         spreads["virials"] = _spread(_per_atom(virials, n_atoms).ravel())
     return Scales(reference, spreads)
+
+
+def _least_absolute(design, targets):
+    """Coefficients with the least sum of absolute errors, by reweighted least squares."""
+    weights = np.ones(len(targets))
+    for _ in range(_N_REWEIGHTED):
+        rows = design * weights[:, np.newaxis], targets * weights
+        model = np.linalg.lstsq(*rows, rcond=None)[0]
+        size = np.abs(targets - design @ model)
+        # small errors have no more weight than the median one
+        weights = 1.0 / np.sqrt(np.maximum(size, 1e-3 * np.median(size) + 1e-12))
+    return model
 
 
 def _spread(values, centre=None):

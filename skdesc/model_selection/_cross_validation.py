@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from ..utils._sklearn_compat import (
     fit_and_score,
@@ -78,9 +79,17 @@ def cross_validate(
         for fold, result, (_, test) in zip(folds, results, splits, strict=True):
             some = {name: take(values, test) for name, values in report.items()}
             if result["fit_error"] is None:
-                model = result["estimator"]
-                fold["errors"] = model.report_errors(X[test], np.asarray(y)[test], **some)
+                fold["errors"] = _reported(result["estimator"], take(X, test), y, test, some)
     return folds
+
+
+def _reported(model, X, y, test, metadata):
+    """Errors that a fitted estimator, or the last step of a pipeline, reports."""
+    if isinstance(model, Pipeline):
+        X, model = (model[:-1].transform(X) if len(model) > 1 else X), model[-1]
+    # with metadata routing disabled, names begin with that of a step
+    metadata = {name.split("__")[-1]: values for name, values in metadata.items()}
+    return model.report_errors(X, np.asarray(y)[test], **metadata)
 
 
 def _flat(result, with_train_scores):

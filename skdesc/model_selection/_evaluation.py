@@ -220,6 +220,11 @@ class Evaluator:
         if self.scope is not None:
             close_session(self.scope)
 
+    @property
+    def reports_errors(self):
+        """Whether the last step reports errors of each kind of target."""
+        return self._report(self.estimator, {}) is not None
+
     @cached_property
     def _is_one_pass_cheap(self):
         return is_one_pass_cheap(self.splits, len(self.y))
@@ -320,6 +325,7 @@ class Evaluator:
 
     def _report(self, last, fit_params):
         """Metadata for errors that models report; None where they report none, or on a part."""
+        last = last.steps[-1][1] if isinstance(last, Pipeline) else last
         return fit_params if self.fraction == 1 and hasattr(last, "report_errors") else None
 
     def _tune(self, session, last, searched, step, scorer, space):

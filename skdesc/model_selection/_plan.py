@@ -8,12 +8,13 @@ from difflib import get_close_matches
 
 from sklearn.pipeline import Pipeline
 
+from ..utils._sklearn_compat import num_samples
 from ._checks import check_number
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._one_pass import parameters_declared_by_last_step
 from ._space import SearchSpace
-from ._steps import has_leading_steps, step_of, supports_one_pass
+from ._steps import has_leading_steps, resolve_parameters, step_of, supports_one_pass
 from ._subset import choose_fractions
 from ._swarm import SwarmRules
 
@@ -87,7 +88,7 @@ class Settings:
     verbose: int
 
 
-def make_stages(search, metrics, n_samples):
+def make_stages(search, metrics, X):
     """Check the spaces of a search and lay out its stages.
 
     Parameters
@@ -96,8 +97,8 @@ def make_stages(search, metrics, n_samples):
         The search.
     metrics : list of str
         What it looks at.
-    n_samples : int
-        Number of samples.
+    X : sequence
+        Samples.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def make_stages(search, metrics, n_samples):
             f"{common} are in transformer_space and in regressor_space, but each parameter "
             "belongs to one; remove it from the other"
         )
-    start, present = _present_values(search.estimator, spaces)
+    start, present = _present_values(search.estimator, spaces, X)
     found_in = None
     if search.strategy == "joint" or not transformer.names or not regressor.names:
         plan = [_single_stage(search, transformer, regressor, metrics)]
@@ -164,7 +165,7 @@ def make_stages(search, metrics, n_samples):
         for number, space, objective in plan
     ]
     if guided and search.swarm == "auto" and len(plan) == 2:
-        stages = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
+        stages = [rung for stage in stages for rung in _by_parts(stage, num_samples(X))]
     if warm_up:
         stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
     _check_init_names(search.init or [], spaces)
@@ -272,7 +273,7 @@ def _check_division(estimator, transformer, regressor):
             )
 
 
-def _present_values(estimator, spaces):
+def _present_values(estimator, spaces, X):
     known = estimator.get_params(deep=True)
     searched = {name for space in spaces.values() for name in space.names}
     for argument, space in spaces.items():
@@ -289,6 +290,7 @@ def _present_values(estimator, spaces):
     start, present = {}, set()
     for space in spaces.values():
         values = {name: known[name] for name in space.names if name in known}
+        values |= resolve_parameters(estimator, set(values) - set(space.restrict(values)), X)
         start |= space.start(values)
         present |= {*space.restrict(values)}
     return dict(sorted(start.items())), present

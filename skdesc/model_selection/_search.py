@@ -11,7 +11,7 @@ from sklearn.utils import indexable
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..utils._sklearn_compat import BaseSearchCV, num_samples
+from ..utils._sklearn_compat import BaseSearchCV
 from ..utils.atomic import atomic
 from ._checkpoint import changeable_fingerprint, open_checkpoint
 from ._comparison import add_untuned, set_comparison
@@ -328,9 +328,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         """
         settings = check_settings(self)
         self._validate_params()
-        stages, start, present = make_stages(
-            self, settings.metrics, num_samples(X)
-        )
+        stages, start, present = make_stages(self, settings.metrics, X)
         check_target(self.estimator, y, stages)
         check_samplers(self.estimator, stages)
         scorers, _ = self._get_scorers()
@@ -474,7 +472,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         present = add_untuned(search)
         make_results(self, search.rows)
         select_best(self, metrics, self._is_knee_chosen())
-        keeps = self._own_scorer() is not None and self.refit is True
+        keeps = self._own_scorer() is not None and not callable(self.refit)
         set_comparison(self, search.rows, present, metrics, keeps)
         warn_of_failures(search)
 

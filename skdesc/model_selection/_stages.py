@@ -109,6 +109,19 @@ class StagedSearch:
                 objective = final.objective if final.has_folds else "cv"
                 last = Stage(2, final.cycle, SearchSpace({}), objective, is_needed=True)
                 self._evaluate(last, SharedFeatures(self.evaluator), [dict(self.current)], 0)
+            if stopped_by != "interrupt":
+                self._compare_with_present()
+
+    def _compare_with_present(self):
+        """Evaluate the estimator as it was given, if models tell errors of each kind of target."""
+        known = self.present_row is not None or self.untuned is not None
+        final, limit = self.stages[-1], self.settings.max_time
+        is_late = limit is not None and time.time() > self._began + limit
+        if known or is_late or not self.evaluator.reports_errors:
+            return
+        objective = final.objective if final.has_folds else "cv"
+        stage = Stage(2, final.cycle, SearchSpace({}), objective, is_needed=True)
+        self._evaluate(stage, SharedFeatures(self.evaluator), [dict(self.present)], 0)
 
     def _announce(self):
         """Say what the search may cost, before it does."""

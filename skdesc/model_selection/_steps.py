@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
+
+from sklearn.base import clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
@@ -97,6 +100,41 @@ def unwrapped(estimator, params):
     if not routing_enabled():
         params = {key.removeprefix(f"{name}__"): values for key, values in params.items()}
     return last, params
+
+
+def resolve_parameters(estimator, names, X):
+    """Numbers that words such as "auto" stand for, as the first step of a pipeline says after fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Anything but a Pipeline with a stateless first step has none.
+    names : iterable of str
+        Parameters with values that are no numbers.
+    X : sequence
+        Samples.
+
+    Returns
+    -------
+    dict of str to number
+        By name; a fitted step has ``cutoff_`` for ``cutoff``.
+    """
+    if not isinstance(estimator, Pipeline) or count_stateless_steps(estimator) == 0:
+        return {}
+    step, first = estimator.steps[0]
+    words = [
+        name.removeprefix(f"{step}__")
+        for name in names
+        if step_of(name) == step and isinstance(estimator.get_params()[name], str)
+    ]
+    if not words or _is_passthrough(first):
+        return {}
+    try:
+        fitted = clone(first).fit(X)
+    except Exception:  # candidates will fail in the same way, and say so
+        return {}
+    values = {f"{step}__{word}": getattr(fitted, f"{word}_", None) for word in words}
+    return {name: value for name, value in values.items() if isinstance(value, numbers.Real)}
 
 
 def is_sampler(step):

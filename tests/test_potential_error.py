@@ -129,7 +129,7 @@ def test_the_default_of_searches_with_forces(data, routing, objective):
     name = "forces" if routing else "gapregressor__forces"
     spaces = {}, {"gapregressor__zeta": [1, 2, 3]}
     options = {"n_particles": 3, "n_iterations": 1, "cv": 4, "random_state": 0}
-    options["stage_two_objective"] = objective
+    options["stage_one_objective"] = objective
     with sklearn.config_context(enable_metadata_routing=routing), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         search = TwoStagePSOSearchCV(pipeline, *spaces, **options).fit(frames, y, **{name: forces})

@@ -10,17 +10,11 @@ import threading
 import time
 
 import numpy as np
-from sklearn.base import clone
 
 from ..utils.folds import can_share_a_pass, split_blocks, take
 
 # each block that no part of a fold cuts has triangles of its own, and all are kept at once
 _MAX_BLOCKS = 32
-# what the methods were called before the protocol was public
-_FORMER_NAMES = {
-    "self_tuned_parameters": "_findable",
-    "feature_bound_parameters": "_bound_to_features",
-}
 # sessions of this process by what they are for; a search forgets those that it has begun
 _sessions = {}
 _lock = threading.Lock()
@@ -65,7 +59,7 @@ def parameters_declared_by_last_step(estimator, method, names):
     """
     step, last = estimator.steps[-1]
     searched = [name.removeprefix(f"{step}__") for name in names]
-    declare = getattr(last, method, None) or getattr(last, _FORMER_NAMES[method], None)
+    declare = getattr(last, method, None)
     declared = declare(searched) if declare else ()
     return [f"{step}__{name}" for name in declared if name in searched]
 
@@ -94,10 +88,7 @@ def open_session(estimator, Z, y, splits, metadata, key=None):
     with _lock:
         session = _sessions.get(key)
     if session is None:
-        if hasattr(estimator, "fold_session"):
-            session = estimator.fold_session(Z, y, splits, **metadata)
-        else:
-            session = _SessionByFitFolds(estimator, Z, y, splits, metadata)
+        session = estimator.fold_session(Z, y, splits, **metadata)
         if key is not None:
             with _lock:
                 session = _sessions.setdefault(key, session)
@@ -114,24 +105,6 @@ def close_session(key):
     """
     with _lock:
         _sessions.pop(key, None)
-
-
-class _SessionByFitFolds:
-    """Session of an estimator that has the method ``fit_folds`` instead."""
-
-    def __init__(self, estimator, Z, y, splits, metadata):
-        self._estimator = estimator
-        self._data = Z, y, splits
-        self._metadata = metadata
-
-    def models(self, params):
-        return self._with(params).fit_folds(*self._data, **self._metadata)
-
-    def tune(self, params, bounds, metrics):
-        return self._with(params)._find(*self._data, list(metrics), dict(bounds), **self._metadata)
-
-    def _with(self, params):
-        return clone(self._estimator).set_params(**params)
 
 
 def score_folds(

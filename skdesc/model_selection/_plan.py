@@ -221,11 +221,11 @@ def _resolve_objectives(search, names, metrics):
     one, two = search.stage_one_objective, search.stage_two_objective
     if not able and "one_pass" in (one, two):
         raise ValueError(
-            "stage_one_objective or stage_two_objective is 'one_pass', but this needs a pipeline "
-            "of stateless transformers before a last step with the method fold_session, no step "
-            "that is itself searched, no time as objective, and cache_features=True; use 'cv'"
+            "stage_one_objective is 'one_pass', but this needs a pipeline of stateless "
+            "transformers before a last step with the method fold_session, no step that is itself "
+            "searched, no time as objective, and cache_features=True; use 'cv'"
         )
-    if two == "auto":
+    if two in ("deprecated", "auto"):
         two = "one_pass" if able and one != "cv" else "cv"
     if one == "auto":
         one = "one_pass" if able else "cv"
@@ -236,9 +236,11 @@ def _single_stage(search, transformer, regressor, metrics):
     number, space = (1, transformer) if transformer.names else (2, regressor)
     if search.strategy == "joint":
         return number, SearchSpace({**search.transformer_space, **search.regressor_space}), "cv"
-    objective = (search.stage_one_objective, search.stage_two_objective)[number - 1]
-    if objective == "one_pass":
-        _resolve_objectives(search, space.names, metrics)
+    objective = search.stage_one_objective
+    if number == 2 and search.stage_two_objective != "deprecated":
+        objective = search.stage_two_objective
+    if objective in ("auto", "one_pass"):
+        objective = _resolve_objectives(search, space.names, metrics)[number - 1]
     last = search.estimator.steps[-1][0] if isinstance(search.estimator, Pipeline) else None
     unseen = [name for name in space.names if step_of(name) == last]
     if objective in FEATURE_OBJECTIVES and unseen:
@@ -246,7 +248,7 @@ def _single_stage(search, transformer, regressor, metrics):
             f"stage_one_objective={objective!r} looks at features alone, so it cannot see "
             f"{unseen} in transformer_space; move them to regressor_space, or use 'cv'"
         )
-    return number, space, "cv" if objective == "auto" else objective
+    return number, space, objective
 
 
 def _check_division(estimator, transformer, regressor):

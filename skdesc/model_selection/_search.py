@@ -77,7 +77,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
     stage_one_objective : str or callable, default="auto"
         Objective of the first stage.
 
-        - "auto": "one_pass" where that is possible, else "cv"; "cv" in a single stage.
+        - "auto": "one_pass" where that is possible, else "cv"; "cv" with ``strategy="joint"``.
         - "cv": the cross-validated score.
         - "one_pass": the cross-validated score of a last step that computes it in one pass over
           the data, by a method ``fold_session``, as :class:`~skdesc.GAPRegressor` does. Where such
@@ -95,9 +95,9 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
           fitted, features of all samples, targets, and all parameters of the candidate; the
           larger, the better.
-    stage_two_objective : {"auto", "cv", "one_pass"}, default="auto"
-        Objective of the second stage. "auto" is "one_pass" where that is possible, unless
-        `stage_one_objective` is "cv" or there is a single stage. Both give the same scores.
+    stage_two_objective : {"auto", "cv", "one_pass"}, default="deprecated"
+        Deprecated: the second stage has "one_pass" where that is possible, unless
+        `stage_one_objective` is "cv". Both give the same scores.
     objective : str or list of str, default=None
         The metric that the swarms look at, if `scoring` has several; by default that of `refit`,
         or all if `refit` is False or a callable (unless `scoring` is a callable, whose metrics
@@ -257,7 +257,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         n_warm_up=0,
         strategy="two-stage",
         stage_one_objective="auto",
-        stage_two_objective="auto",
+        stage_two_objective="deprecated",
         objective=None,
         scoring=None,
         cv=None,

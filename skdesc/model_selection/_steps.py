@@ -69,7 +69,7 @@ def supports_one_pass(estimator, names):
     """
     return (
         isinstance(estimator, Pipeline)
-        and any(hasattr(estimator.steps[-1][1], name) for name in ("fold_session", "fit_folds"))
+        and hasattr(estimator.steps[-1][1], "fold_session")
         and count_stateless_steps(estimator) == len(estimator.steps) - 1
         and all("__" in name for name in names)
     )

@@ -14,6 +14,7 @@ from sklearn.utils import get_tags
 
 from ..utils._sklearn_compat import num_samples
 from ..utils.folds import check_folds
+from ..utils.user_warnings import warn_user
 from ._checks import check_choice, check_number
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
@@ -24,7 +25,7 @@ from ._swarm import make_rules
 _CHOICES = {
     "topology": ("star", "ring"),
     "strategy": ("two-stage", "joint"),
-    "stage_two_objective": ("auto", "cv", "one_pass"),
+    "stage_two_objective": ("deprecated", "auto", "cv", "one_pass"),
 }
 _STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
 
@@ -54,6 +55,13 @@ def check_settings(search):
         raise ValueError(f"cache_features is {search.cache_features!r}, but must be True or False")
     for name, choices in _CHOICES.items():
         check_choice(name, getattr(search, name), choices)
+    if search.stage_two_objective != "deprecated":
+        warn_user(
+            "stage_two_objective is deprecated and will be removed in 1.0: one pass and "
+            "cross-validation give the same scores, and the second stage takes what is possible; "
+            'leave it out, or set stage_one_objective="cv" for cross-validation in both stages',
+            FutureWarning,
+        )
     if not callable(search.stage_one_objective):
         one = search.stage_one_objective
         check_choice("stage_one_objective", one, _STAGE_ONE, " or a callable")

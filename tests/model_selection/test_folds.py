@@ -81,7 +81,7 @@ def test_scores_are_those_of_cross_validate(data, seed):
         for objective in ("one_pass", "cv"):
             search = TwoStagePSOSearchCV(
                 pipeline, {}, {"gap__n_sparse": [2]}, cv=folds, refit=False, random_state=0,
-                stage_two_objective=objective, scoring="neg_mean_squared_error",
+                stage_one_objective=objective, scoring="neg_mean_squared_error",
             ).fit(X, y)  # fmt: skip
             found = [search.cv_results_[f"split{k}_test_score"][0] for k in range(len(folds))]
             np.testing.assert_allclose(found, expected["test_score"], rtol=1e-9, atol=1e-12)
@@ -95,7 +95,7 @@ def test_masks_do_not_leak(data, objective):
     train = np.arange(N) < 8
     search = TwoStagePSOSearchCV(
         Pipeline([("same", "passthrough"), ("gap", GAPRegressor(n_sparse=2))]),
-        {}, {"gap__n_sparse": [2]}, cv=[(train, ~train)], stage_two_objective=objective,
+        {}, {"gap__n_sparse": [2]}, cv=[(train, ~train)], stage_one_objective=objective,
     ).fit(X, y)  # fmt: skip
     own = GAPRegressor(n_sparse=2).fit(X[train], y[train])
     assert search.best_score_ == pytest.approx(own.score(X[~train], y[~train]), rel=1e-9)
@@ -164,7 +164,7 @@ def test_a_fold_that_fails_leaves_the_others(data):
     for objective in ("one_pass", "cv"):
         search = TwoStagePSOSearchCV(
             Pipeline([("same", "passthrough"), ("gap", GAPRegressor(n_sparse=2))]), {},
-            {"gap__n_sparse": [2]}, stage_two_objective=objective, scoring=_fails_on_pairs,
+            {"gap__n_sparse": [2]}, stage_one_objective=objective, scoring=_fails_on_pairs,
             cv=[(np.arange(8), np.arange(8, 12)), (np.arange(8), np.arange(8, 10))], refit=False,
         ).fit(*data)  # fmt: skip
         scores[objective] = [search.cv_results_[f"split{k}_test_score"][0] for k in range(2)]

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import sklearn
-from model_selection.toys import FoldsRidge, ForcesRidge, PairCounts, shaken_molecules
+from model_selection.toys import (
+    FoldsRidge,
+    ForcesRidge,
+    PairCounts,
+    best_alpha,
+    shaken_molecules,
+)
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.model_selection import KFold, RepeatedKFold, cross_val_score, cross_validate
@@ -68,7 +74,7 @@ def test_the_second_stage_begins_where_the_step_itself_has_led(data, calls):
     search = _search().fit(*data)
     one = search.stage_results_[0]
     features = PairCounts(**{k[7:]: v for k, v in one["best_params"].items()}).transform(data[0])
-    found = FoldsRidge()._find(features, data[1], [], [], {})["alpha"]
+    found = best_alpha(features, data[1])
     start = next(e for e in search.history_ if e["stage"] == 2)
     assert start["params"][0]["ridge__alpha"] == pytest.approx(np.clip(found, 1e-6, 1e-1), rel=1e-6)
     assert start["params"][0]["ridge__alpha"] != 0.5
@@ -104,8 +110,6 @@ def test_nothing_is_found_that_is_not_searched(data, calls):
         {"objective": ["score", "fit_time"]},
         {"spaces": (SPACES[0], {"ridge": [FoldsRidge(0.1), FoldsRidge(1.0)]})},
         {"cache_features": False},
-        {"spaces": ({}, SPACES[1])},
-        {"spaces": (SPACES[0], {})},
     ],
 )
 def test_where_one_pass_is_not_possible_or_not_wanted(data, calls, changes):
@@ -183,10 +187,9 @@ def test_failures_lose(data, calls):
 
 
 def test_what_is_not_possible_is_refused(data):
-    for name in ("stage_one_objective", "stage_two_objective"):
-        search = _search(last=ForcesRidge(), **{name: "one_pass"})
-        with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
-            search.fit(*data)
+    search = _search(last=ForcesRidge(), stage_one_objective="one_pass")
+    with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
+        search.fit(*data)
     single = {"spaces": (SPACES[0], {}), "last": ForcesRidge()}
     for changes in ({"cache_features": False}, single):
         search = _search(stage_one_objective="one_pass", **changes)
@@ -197,11 +200,28 @@ def test_what_is_not_possible_is_refused(data):
         search.fit(*data)
 
 
-def test_one_pass_of_a_single_stage(data, calls):
-    search = _search(({}, SPACES[1]), stage_two_objective="one_pass").fit(*data)
+@pytest.mark.parametrize("spaces", [({}, SPACES[1]), (SPACES[0], {})])
+def test_one_pass_of_a_single_stage(data, calls, spaces):
+    search = _search(spaces).fit(*data)
     (stage,) = search.stage_results_
     assert stage["objective"] == "one_pass"
     assert stage["n_models_trained"] == len(search.cv_results_["params"]) == calls.count("fit")
+    by_folds = _search(spaces, stage_one_objective="cv").fit(*data)
+    assert by_folds.stage_results_[0]["objective"] == "cv"
+    assert by_folds.best_params_ == search.best_params_
+    assert by_folds.best_score_ == pytest.approx(search.best_score_, rel=1e-9)
+
+
+@pytest.mark.parametrize("objective", ["auto", "cv", "one_pass"])
+def test_the_second_objective_is_deprecated(data, objective):
+    with pytest.warns(FutureWarning, match="stage_two_objective is deprecated") as caught:
+        search = _search(stage_two_objective=objective, n_iterations=1).fit(*data)
+    assert caught[0].filename == __file__
+    assert search.stage_results_[1]["objective"] == ("cv" if objective == "cv" else "one_pass")
+    single = {"stage_two_objective": objective, "n_iterations": 1}
+    with pytest.warns(FutureWarning, match="both stages"):
+        search = _search(({}, SPACES[1]), **single).fit(*data)
+    assert search.stage_results_[0]["objective"] == ("cv" if objective == "cv" else "one_pass")
 
 
 def test_scorers_may_see_the_original_samples(data, calls):
@@ -242,7 +262,8 @@ def test_potentials_by_default():
         ).fit(frames, y, forces=more["forces"])  # fmt: skip
     one, two = search.stage_results_
     assert one["objective"] == two["objective"] == "one_pass"
-    assert search.n_models_trained_ <= 6 + 5 + 1
+    # both stages, the estimator as it was given, and the best one
+    assert search.n_models_trained_ <= 6 + 5 + 1 + 1
     assert search.cv_results_["param_gap__sigma_energy"][1] != 0.001
     pipeline = clone(pipeline).set_params(**search.best_params_)
     with sklearn.config_context(enable_metadata_routing=True):

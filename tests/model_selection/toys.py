@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase.build import molecule
-from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from threadpoolctl import threadpool_info
 
 
@@ -96,29 +96,45 @@ class Picky(RegressorMixin, BaseEstimator):
         return np.full(len(X), float(self.level))
 
 
+class FoldsRidgeSession:
+    """Fits to the training parts of folds, and a search for `alpha`, both of them recorded."""
+
+    def __init__(self, ridge, Z, y, splits, forces):
+        self.ridge, self.data, self.splits, self.forces = ridge, (Z, y), splits, forces
+
+    def models(self, params):
+        FoldsRidge.calls.append("fit")
+        models, (Z, y) = [], self.data
+        for train, _ in self.splits:
+            part = None if self.forces is None else [self.forces[i] for i in train]
+            model = clone(self.ridge).set_params(**params)
+            models.append(model.fit(Z[train], y[train], forces=part))
+        return models
+
+    def tune(self, params, bounds, metrics):
+        FoldsRidge.calls.append("find")
+        FoldsRidge.asked = metrics, bounds
+        return {"alpha": best_alpha(*self.data, self.forces)}
+
+
+def best_alpha(Z, y, forces=None):
+    """Regularisation of least leave-one-out error."""
+    grid = np.logspace(-7, 1, 9)
+    errors = [np.sum(ForcesRidge(alpha).fit(Z, y, forces=forces).loo_ ** 2) for alpha in grid]
+    return float(grid[np.argmin(errors)])
+
+
 class FoldsRidge(ForcesRidge):
-    """Does a whole cross-validation at once, and finds `alpha` by itself if asked to."""
+    """Offers a session for all folds, which finds `alpha` by itself if asked to."""
 
     calls = []
     asked = None
 
-    def fit_folds(self, X, y, splits, *, forces=None):
-        FoldsRidge.calls.append("fit")
-        models = []
-        for train, _ in splits:
-            part = None if forces is None else [forces[i] for i in train]
-            models.append(FoldsRidge(**self.get_params()).fit(X[train], y[train], forces=part))
-        return models
+    def fold_session(self, Z, y, splits, *, forces=None):
+        return FoldsRidgeSession(self, Z, y, splits, forces)
 
-    def _findable(self, searched):
+    def self_tuned_parameters(self, searched):
         return () if "need_forces" in searched else ("alpha",)
 
-    def _bound_to_features(self, searched):
+    def feature_bound_parameters(self, searched):
         return ("need_forces",)
-
-    def _find(self, X, y, splits, scorers, bounds, *, forces=None):
-        FoldsRidge.calls.append("find")
-        FoldsRidge.asked = scorers, bounds
-        grid = np.logspace(-7, 1, 9)
-        errors = [np.sum(ForcesRidge(alpha).fit(X, y, forces=forces).loo_ ** 2) for alpha in grid]
-        return {"alpha": float(grid[np.argmin(errors)])}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import wraps
 
 import numpy as np
 
@@ -140,18 +141,38 @@ def score_folds(
     fit_time = (time.perf_counter() - start) / len(splits)
     folds = []
     for model, (train, test) in zip(models, splits, strict=True):
-        fold = {"fit_time": fit_time}
+        fold, parts = {"fit_time": fit_time}, {}
+        _remember_predictions(model)
         for side, part in {"test": test, "train": train}.items():
             if side == "train" and not train_scores:
                 continue
             some = {name: take(values, part) for name, values in score_params.items()}
             start = time.perf_counter()
-            scores = scorer(model, Z[part], np.asarray(y)[part], **some)
+            rows = parts[side] = Z[part]
+            scores = scorer(model, rows, np.asarray(y)[part], **some)
             fold.setdefault("score_time", time.perf_counter() - start)
             scores = scores if isinstance(scores, dict) else {"score": scores}
             fold |= {f"{side}_{name}": float(score) for name, score in scores.items()}
         if report is not None:
             some = {name: take(values, test) for name, values in report.items()}
-            fold["errors"] = model.report_errors(Z[test], np.asarray(y)[test], **some)
+            fold["errors"] = model.report_errors(parts["test"], np.asarray(y)[test], **some)
         folds.append(fold)
     return folds
+
+
+def _remember_predictions(model):
+    """Let scorers and reports of a model, which is used for nothing else, share predictions."""
+    predict, known = getattr(model, "predict", None), []
+    if predict is None:
+        return
+
+    @wraps(predict)
+    def remembering(X, **options):
+        for features, asked, result in known:
+            if features is X and asked == options:
+                return result
+        result = predict(X, **options)
+        known.append((X, options, result))
+        return result
+
+    model.predict = remembering

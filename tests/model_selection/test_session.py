@@ -1,8 +1,11 @@
 """The written protocol of a fold session: any estimator can offer one."""
 
+from collections import Counter
+
 import joblib
 import numpy as np
 import pytest
+from helpers.toy_data import make_frames, reference
 from model_selection.toys import PairCounts, shaken_molecules
 from scipy.stats import loguniform, uniform
 from sklearn.base import clone
@@ -10,9 +13,13 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_validate
 from sklearn.pipeline import Pipeline
 
-from skdesc import TwoStagePSOSearchCV
+from skdesc import GAPRegressor, SOAPTransformer, Structures, TwoStagePSOSearchCV
+from skdesc.gaussian_process import _fold_pass, _gap
+from skdesc.model_selection._evaluation import Evaluator
 from skdesc.model_selection._one_pass import _sessions
 from skdesc.model_selection._protocols import FoldSession, OffersFoldSession
+
+N = 12
 
 
 class RidgeSession:
@@ -112,3 +119,48 @@ def test_workers_have_sessions_of_their_own(data, backend):
 def test_no_session_is_left_behind(data):
     _search().fit(*data)
     assert not _sessions
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_one_candidate_checks_its_structures_once(monkeypatch):
+    """No Atoms are converted for a candidate; its targets and rows are checked once."""
+    counts = Counter()
+
+    def count(module, name, size):
+        function = getattr(module, name)
+
+        def counted(*arguments, **options):
+            counts[name, module.__name__.rpartition(".")[2]] += size(*arguments)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(_fold_pass, "check_environments", lambda X, *_: len(X))
+    count(_fold_pass, "check_targets", lambda X, *_: len(X))
+    count(_gap, "check_environments", lambda X, *_: len(X))
+    count(Structures, "from_atoms", lambda frames, *_: len(frames))
+    per_candidate, evaluate = [], Evaluator.__call__
+
+    def counted_call(*arguments, **options):
+        before = counts.copy()
+        evaluation = evaluate(*arguments, **options)
+        per_candidate.append(counts - before)
+        return evaluation
+
+    monkeypatch.setattr(Evaluator, "__call__", counted_call)
+    frames = make_frames(N)
+    y, targets = reference(frames)
+    TwoStagePSOSearchCV(
+        Pipeline([("soap", SOAPTransformer(n_max=2, l_max=1)), ("gap", GAPRegressor(n_sparse=4))]),
+        {"soap__cutoff": uniform(2.5, 1.0)}, {"gap__sigma_energy": loguniform(1e-3, 1.0)},
+        n_particles=(2, 4), n_iterations=1, cv=KFold(3), random_state=0, refit=False,
+    ).fit(frames, y, gap__forces=targets["forces"])  # fmt: skip
+    # in the session, and, for predictions, in the test parts, which are all structures once
+    once = {("check_environments", "_fold_pass"): N, ("check_targets", "_fold_pass"): N,
+            ("check_environments", "_gap"): N}  # fmt: skip
+    assert per_candidate[1] == once
+    # the second stage begins with the best of the first, and its candidates have one session
+    assert per_candidate[2] == once
+    assert per_candidate[3] == per_candidate[4] == {("check_environments", "_gap"): N}
+    # packed, scored by default, fitted for the values of "auto", and read for targets
+    assert counts["from_atoms", "Structures"] <= 4 * N

@@ -104,7 +104,7 @@ def make_extensions():
         extensions.append(
             Extension(name, sources, include_dirs=["skdesc/simd"], define_macros=macros,
                       depends=depends)
-        )  # fmt: skip
+        )
     return extensions
 
 

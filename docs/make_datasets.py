@@ -43,7 +43,7 @@ def main():
     options = parser.parse_args()
     options.outdir.mkdir(parents=True, exist_ok=True)
     makers = {"dimer": carbon_dimer, "organic": organic_molecules, "solids": carbon_solids,
-              "ethanol": ethanol_dynamics}  # fmt: skip
+              "ethanol": ethanol_dynamics}
     for name, make in makers.items():
         if options.only in (None, name):
             make(options.outdir)

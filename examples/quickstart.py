@@ -52,7 +52,7 @@ def draw(path, test, predicted, kinetic, potential):
     picoseconds = 0.5e-3 * np.arange(STEPS)
     lowest = potential.min()
     curves = {"kinetic": kinetic, "potential": potential - lowest,
-              "total": kinetic + potential - lowest}  # fmt: skip
+              "total": kinetic + potential - lowest}
     for label, values in curves.items():
         right.plot(picoseconds, values, lw=1, label=label)
     right.set(xlabel="time (ps)", ylabel="energy (eV)", title="dynamics at constant energy")
@@ -82,7 +82,7 @@ def main(folder):
 
     folder.mkdir(parents=True, exist_ok=True)
     draw(folder / "quickstart.png", test, auto.predict(test, return_forces=True)[1], kinetic,
-         potential)  # fmt: skip
+         potential)
     save(auto.pipeline_, folder / "ethanol.skd")
     auto.report(folder / "report.html", test=test, command="python examples/quickstart.py")
     print(f"model, picture and report saved in {folder}; {time.perf_counter() - start:.0f} s")

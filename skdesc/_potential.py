@@ -197,7 +197,7 @@ class Potential:
             return Evaluation(
                 energy + float(base.sum()), forces - base_gradient, virial - strain.sum(axis=0),
                 energies + base, virials - strain,
-            )  # fmt: skip
+            )
         has_volume = atoms.cell.rank == 3
         base, base_forces, base_virials = evaluate_baseline(
             baseline, structures, forces=True, virials=has_volume

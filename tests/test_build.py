@@ -38,7 +38,7 @@ def test_an_edit_of_one_module_builds_one_extension(tmp_path):
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
         cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+    )
 
     for before, suffix in ((modules, ".so"), (c_files, "_cy.c")):
         after = modification_times(tmp_path / "skdesc", suffix)

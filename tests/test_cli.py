@@ -26,7 +26,7 @@ from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
 from skdesc.reading import read_structures
 
 SMALL = ["--cutoff", "4.2", "--n-max", "4", "--l-max", "3", "--n-sparse", "20",
-         "--sigma-forces", "0.05"]  # fmt: skip
+         "--sigma-forces", "0.05"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_fit_is_that_of_the_pipeline(folder):
 def test_evaluate(folder, capsys):
     """Compressed files, the same numbers as the metrics', for each kind of structure too."""
     out, _ = run(capsys, "evaluate", folder / "m.skd", folder / "test.xyz.xz", "--json",
-                 "--by-config-type", "--jobs", 1)  # fmt: skip
+                 "--by-config-type", "--jobs", 1)
     table = json.loads(out)
     frames = ase.io.read(folder / "test.xyz", ":")
     y, targets = extract_targets(frames)
@@ -128,7 +128,7 @@ def test_predict(folder, capsys):
     """What is written is read again; the structures' own reference does not remain."""
     path = folder / "predicted.xyz.xz"
     _, err = run(capsys, "predict", folder / "m.skd", folder / "test.xyz", folder / "test.xyz.xz",
-                 "-o", path, "--std", "--quiet")  # fmt: skip
+                 "-o", path, "--std", "--quiet")
     assert err == ""
     text = lzma.decompress(path.read_bytes()).decode()
     found = ase.io.read(io.StringIO(text), ":", format="extxyz")
@@ -164,7 +164,7 @@ def test_molecules_and_other_formats(folder, capsys):
     ase.io.write(folder / "molecules.xyz", frames, format="extxyz")
     path = folder / "molecules.skd"
     words = ["-o", path, "--n-max", 3, "--l-max", 2, "--n-sparse", 5, "--zbl", "--e0", "none",
-             "--species", "Cu,Au", "--optimize", "--zeta", "2"]  # fmt: skip
+             "--species", "Cu,Au", "--optimize", "--zeta", "2"]
     # EMT clusters of three atoms are hard on five sparse points: rounding is warned of
     _, err = run(capsys, "fit", folder / "molecules.xyz", *words, *keys)
     assert "5 energies, 36 force components, 0 virials" in err
@@ -189,7 +189,7 @@ def test_noise_of_config_types(folder, capsys):
     soap = SOAPTransformer(cutoff=4.2, n_max=4, l_max=3)
     gap = GAPRegressor(n_sparse=20, sigma_forces=0.05, sparse_method="config", random_state=0)
     gap.fit(soap.fit_transform(frames), y, **targets, config_types=kinds,
-            sigmas={"odd": (0.5, np.nan, 9.0)})  # fmt: skip
+            sigmas={"odd": (0.5, np.nan, 9.0)})
     np.testing.assert_array_equal(load(path)["gap"].weights_, gap.weights_)
     for text in ("odd=1,2", "odd=1,2,x", "=1,2,3", "odd"):
         assert "must look like" in fail(capsys, *words, "--config-sigma", text)
@@ -272,7 +272,7 @@ def test_warnings_are_told(folder, capsys, monkeypatch):
 def test_ranges():
     assert parse_range("", "2,4.5,gto,none,true") == [2, 4.5, "gto", None, True]
     assert [parse_range("", "3:6").dist.name, *parse_range("", "3:6").support()] == [
-        "randint", 3, 6]  # fmt: skip
+        "randint", 3, 6]
     assert parse_range("", "3.0:6").support() == (3.0, 6.0)
     assert parse_range("", "3.0:6").dist.name == "uniform"
     assert parse_range("", "1e-4:1e-2:log").support() == (1e-4, 1e-2)
@@ -290,7 +290,7 @@ def test_tune(folder, capsys):
              15, "--cutoff-width", 0.5, "--space", "cutoff=3.5:4.5", "--space", "zeta=2,4",
              "--space", "atom_sigma=0.5,0.6", "--n-particles", 2, "--n-iterations", 1,
              "--folds", 2, "--every", 2, "--search-n-sparse", 8, "--checkpoint", checkpoint,
-             "--config-sigma", "odd=0.01,0.3,0.5", "--sparse-method", "config"]  # fmt: skip
+             "--config-sigma", "odd=0.01,0.3,0.5", "--sparse-method", "config"]
     _, err = run(capsys, *words, "--objective", "loo")
     assert "models trained; cross-validated RMSE of the best" in err
     assert "eV/A" in err
@@ -328,7 +328,7 @@ def test_predictions_hold_no_reference(folder, capsys):
         out, _ = run(capsys, "evaluate", folder / "m.skd", folder / output, "--json")
         table = json.loads(out)["all"]
         assert {quantity: row["count"] > 0 for quantity, row in table.items()} == {
-            "energy": True, "forces": True, "virials": True}  # fmt: skip
+            "energy": True, "forces": True, "virials": True}
         assert max(row["rmse"] for row in table.values()) < 1e-6
     (folder / "new.traj").read_bytes().index(b"- of Ulm")  # not text that is called so
     for bad in ("x.cif", "x.traj.gz", "x.vasp"):
@@ -339,14 +339,14 @@ def test_predictions_hold_no_reference(folder, capsys):
 
 def test_some_of_the_structures_of_a_file(folder, capsys):
     out, _ = run(capsys, "evaluate", folder / "m.skd", f"{folder}/test.xyz@::2",
-                 f"{folder}/test.xyz.xz@-1", "--json", "--by-config-type")  # fmt: skip
+                 f"{folder}/test.xyz.xz@-1", "--json", "--by-config-type")
     table = json.loads(out)
     assert (table["all"]["energy"]["count"], table["odd"]["energy"]["count"]) == (3, 1)
     for text, message in (
         ("test.xyz@9", "number 9 is selected"), ("test.xyz@7:", "selects none"),
         ("test.xyz@a:b", "ends with 'a:b'"), ("none.xyz@1", "none.xyz"),
         ("test.xyz@::0", "step of 0"),
-    ):  # fmt: skip
+    ):
         assert message in fail(capsys, "evaluate", folder / "m.skd", f"{folder}/{text}")
 
 
@@ -358,7 +358,7 @@ def test_few_structures_to_search_on(folder, capsys):
         capsys, *words
     )
     assert "2 (one of 4, --every)" in fail(capsys, "tune", folder / "train.xyz", *words[2:],
-                                           "--every", 4)  # fmt: skip
+                                           "--every", 4)
     assert "--folds is 1" in fail(capsys, *words, "--folds", "1")
     run(capsys, "fit", *words[1:], *SMALL)
 
@@ -407,5 +407,5 @@ def test_structures_without_energies_count_by_their_forces(folder, capsys):
     assert "7 energies" in err
     assert "nan" not in err.lower().replace("is nan", "")
     out, _ = run(capsys, "evaluate", folder / "m.skd", folder / "lacking.xyz", "--json",
-                 "--optional-energies")  # fmt: skip
+                 "--optional-energies")
     assert json.loads(out)["all"]["energy"]["count"] == 7

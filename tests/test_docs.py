@@ -148,7 +148,7 @@ def own_members(name):
     yield f"skdesc.{name}"
     content = attribute_of(name)
     ours = [base for base in getattr(content, "__mro__", ())
-            if base.__module__.startswith("skdesc.")]  # fmt: skip
+            if base.__module__.startswith("skdesc.")]
     for member, value in {k: v for base in reversed(ours) for k, v in vars(base).items()}.items():
         generated = re.fullmatch(r"_.*|set_\w+_request", member)
         if hasattr(value, "__get__") and not generated:

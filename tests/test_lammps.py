@@ -166,7 +166,7 @@ def test_box_that_changes(start, pipeline):
     final.calc = SkdescCalculator(pipeline)
     v = lmp.numpy.extract_atom("v")[: len(atoms)]
     kinetic = (lmp.numpy.extract_atom("mass")[lmp.numpy.extract_atom("type")[: len(atoms)]]
-               * v[:, 0] ** 2).sum() * 1.0364269e-4  # fmt: skip
+               * v[:, 0] ** 2).sum() * 1.0364269e-4
     expected = final.get_stress()[0] - kinetic / final.get_volume()
     assert pressure / 1.6021765e6 == pytest.approx(expected, abs=1e-7)
 
@@ -265,7 +265,7 @@ def instance(**changes):
     return SimpleNamespace(
         command=None, set_fix_external_callback=None, extract_setting=state.get,
         extract_global=state.get, has_id=lambda *names: True,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def instance(**changes):
         (instance(), ["Cu", "Au"], {"max_std": 0.1}, ValueError, "None if std_every is 0"),
         (instance(), ["Cu", "Au"], {"max_std": 0, "std_every": 1}, ValueError, "max_std is 0"),
     ],
-)  # fmt: skip
+)
 def test_refusals(pipeline, lmp, elements, options, error, match):
     with pytest.raises(error, match=match):
         attach(lmp, pipeline, elements, **options)

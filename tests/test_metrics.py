@@ -124,7 +124,7 @@ def test_all_scorers_at_once(data, pipeline):
         result = cross_validate(
             pipeline, frames, y, cv=KFold(3), scoring=SCORERS, params={"forces": forces},
             error_score="raise", return_estimator=True, return_indices=True,
-        )  # fmt: skip
+        )
         for index, test in enumerate(result["indices"]["test"]):
             X, true = [frames[i] for i in test], [forces[i] for i in test]
             energies, predicted = result["estimator"][index].predict(X, return_forces=True)
@@ -157,7 +157,7 @@ def test_a_single_scorer_by_name(data, pipeline):
     result = cross_validate(
         pipeline, labelled, y, cv=3, scoring=SCORERS["neg_forces_rmse"], error_score="raise",
         params={"gapregressor__forces": forces},
-    )  # fmt: skip
+    )
     assert (result["test_score"] < 0).all()
 
 

@@ -34,7 +34,7 @@ def searches():
         {"pca__n_components": randint(1, 7), "pca__whiten": [False, True]},
         {"ridge__alpha": loguniform(1e-4, 10)},
         n_particles=4, n_iterations=4, cv=3, random_state=0,
-    )  # fmt: skip
+    )
     cycles = TwoStagePSOSearchCV(**{**search.get_params(deep=False), "n_cycles": 2})
     cycles.set_params(stage_one_objective="alignment")
     metrics = {"r2": "r2", "mae": "neg_mean_absolute_error"}
@@ -73,7 +73,7 @@ def test_every_kind_is_drawn(searches, kind, name):
     if kind == "parameters":
         assert {ax.get_title() for ax in display.axes_} <= {
             "pca__n_components", "pca__whiten", "ridge__alpha",
-        }  # fmt: skip
+        }
         assert display.axes_[-1].get_yscale() == "log"
 
 
@@ -219,7 +219,7 @@ def one_pass():
         {"gapregressor__sigma_energy": loguniform(1e-3, 1e-1)},
         n_particles=4, n_iterations=3, stage_one_objective="one_pass", cv=KFold(3),
         random_state=0,
-    ).fit([data.frames[i] for i in data.train], data.energies[data.train])  # fmt: skip
+    ).fit([data.frames[i] for i in data.train], data.energies[data.train])
 
 
 def test_candidates_of_one_pass(one_pass):

@@ -41,7 +41,7 @@ def potential():
     return pipe.fit(
         frames, y, gapregressor__forces=targets["forces"],
         gapregressor__virials=targets["virials"],
-    )  # fmt: skip
+    )
 
 
 def test_it_learns(potential):
@@ -59,7 +59,7 @@ def test_forces_and_virials_are_derivatives_of_the_energy(potential):
     direction = rng.normal(size=structures.positions.shape)
     expected = -np.array([
         (force * part).sum() for force, part in zip(forces, np.split(direction, 2), strict=True)
-    ])  # fmt: skip
+    ])
     # small steps: the second derivative of the cutoff function jumps where it begins
     steps = [4e-4, 2e-4, 1e-4]
     assert_second_order(
@@ -70,7 +70,7 @@ def test_forces_and_virials_are_derivatives_of_the_energy(potential):
     assert_second_order(
         expected, potential.predict, lambda h: strained(structures, strain, h),
         [2e-4, 1e-4, 5e-5],
-    )  # fmt: skip
+    )
     for force in forces:
         np.testing.assert_allclose(force.sum(axis=0), 0, atol=1e-9)
 

@@ -66,7 +66,7 @@ def test_units_of_a_quantity_have_no_influence(data):
 def test_energies_of_single_atoms_have_no_influence(data):
     frames, y, forces, virials = data
     shift = np.array([-13.6 * (a.numbers == 1).sum() - 2041.0 * (a.numbers == 8).sum()
-                      for a in frames])  # fmt: skip
+                      for a in frames])
     shifted = _errors((frames, y + shift, forces, virials))
     assert shifted == pytest.approx(_errors(data), rel=1e-6)
 

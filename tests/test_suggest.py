@@ -111,7 +111,7 @@ def test_names_come_from_the_pipeline():
         f"soaptransformer__{name}" for name in (*AUTO_PARAMETERS, "n_max", "l_max")
     }
     assert set(regressor) == {"gapregressor__zeta", "gapregressor__n_sparse",
-                              "gapregressor__sigma_energy"}  # fmt: skip
+                              "gapregressor__sigma_energy"}
     named = suggest_space(frames, transformer="describe", regressor="learn")
     assert {name.partition("__")[0] for space in named for name in space} == {"describe", "learn"}
     assert not {"soap__n_channels", "gap__alpha"} & {n for s in suggest_space(frames) for n in s}
@@ -126,7 +126,7 @@ class _Channels(TransformerMixin, BaseEstimator):
 def test_parameters_are_those_that_steps_have():
     pipeline = Pipeline([
         ("first", _Channels()), ("scale", StandardScaler()), ("kernel", KernelRidge()),
-    ])  # fmt: skip
+    ])
     transformer, regressor = suggest_space([bulk("Cu")], pipeline)
     assert set(transformer) == {"first__cutoff", "first__n_channels"}
     assert set(regressor) == {"kernel__alpha"}
@@ -146,7 +146,7 @@ def test_parameters_are_those_that_steps_have():
         ),
         (([Atoms("He")],), {}, ValueError, "no two atoms in X are nearer than 8.0 angstrom"),
     ],
-)  # fmt: skip
+)
 def test_bad_input(arguments, options, error, match):
     with pytest.raises(error, match=match):
         suggest_space(*arguments, **options)
@@ -160,7 +160,7 @@ def test_a_search_takes_them_as_they_are():
     search = TwoStagePSOSearchCV(
         pipe, *suggest_space(frames, forces=False), scoring="neg_mean_absolute_error",
         n_particles=3, n_iterations=2, cv=2, random_state=0,
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():  # a few points in a wide space may be ill-conditioned
         warnings.simplefilter("ignore")
         search.fit(frames, energies)

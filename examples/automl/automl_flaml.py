@@ -69,7 +69,7 @@ def search(pipeline, space, frames, y, n_trials):
     automl.fit(
         as_column(frames), y, task="regression", metric="rmse", estimator_list=["potential"],
         eval_method="cv", n_splits=3, max_iter=n_trials, time_budget=120, seed=0, verbose=0,
-    )  # fmt: skip
+    )
     return automl
 
 

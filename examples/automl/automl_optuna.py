@@ -41,7 +41,7 @@ def search(pipeline, space, frames, y, n_trials):
         return OptunaSearchCV(
             pipeline, space, cv=KFold(3, shuffle=True, random_state=0), n_trials=n_trials,
             scoring=make_energy_scorer(), random_state=0, error_score="raise",
-        ).fit(frames, y)  # fmt: skip
+        ).fit(frames, y)
 
 
 def study(pipeline, space, frames, y, n_trials, n_portions=4):

@@ -28,11 +28,11 @@ def main(n_trials=12):
         pipeline, suggest_space(train, pipeline, dialect="skopt"), n_iter=n_trials,
         cv=KFold(3, shuffle=True, random_state=0), scoring=make_energy_scorer(), random_state=0,
         optimizer_kwargs={"n_initial_points": max(1, n_trials // 2)},
-    )  # fmt: skip
+    )
     n_atoms = [len(atoms) for atoms in test]
     for name, fitted in (
         ("before", clone(pipeline).fit(train, y)), ("BayesSearchCV", search.fit(train, y))
-    ):  # fmt: skip
+    ):
         error = energy_rmse_per_atom(y_test, fitted.predict(test), n_atoms)
         print(f"{name:>13}: {1000 * error:6.1f} meV/atom (test RMSE)")
     return search

@@ -67,12 +67,12 @@ def main(population_size=6, generations=2):
         scorers_weights=[1], other_objective_functions=[], other_objective_functions_weights=[],
         classification=False, preprocessing=False, population_size=population_size,
         generations=generations, cv=3, n_jobs=1, max_time_mins=3, random_state=0, verbose=0,
-    )  # fmt: skip
+    )
     search.fit(as_column(train), y)
     n_atoms = [len(atoms) for atoms in test]
     for name, fitted in (
         ("before", clone(pipeline).fit(train, y)), ("TPOT", search.fitted_pipeline_)
-    ):  # fmt: skip
+    ):
         error = energy_rmse_per_atom(y_test, fitted.predict(as_column(test)), n_atoms)
         print(f"{name:>6}: {1000 * error:6.1f} meV/atom (test RMSE)")
     return search

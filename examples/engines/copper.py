@@ -46,7 +46,7 @@ def potential(n_sparse=200):
     return pipeline.fit(
         frames, y, gapregressor__forces=targets["forces"],
         gapregressor__virials=targets["virials"],
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

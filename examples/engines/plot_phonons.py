@@ -59,7 +59,7 @@ def fit(frames, **noise):
     return SkdescCalculator(pipeline.fit(
         frames, y, gapregressor__forces=targets["forces"],
         gapregressor__virials=targets["virials"],
-    ))  # fmt: skip
+    ))
 
 
 # %%

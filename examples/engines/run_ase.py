@@ -37,7 +37,7 @@ def vacancy_barrier(pipeline, crystal, fmax=0.05):
         if removed:  # the atom has jumped to where the vacancy was
             atoms.positions[other], atoms.positions[removed] = (
                 atoms.positions[removed].copy(), atoms.positions[other].copy(),
-            )  # fmt: skip
+            )
         del atoms[0]
         atoms.calc = SkdescCalculator(pipeline)
         BFGS(atoms, logfile=None).run(fmax=fmax, steps=100)

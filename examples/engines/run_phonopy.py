@@ -42,7 +42,7 @@ def main(mesh=8):
     calculator = SkdescCalculator(potential())
     atoms = relaxed(calculator)
     cell = PhonopyAtoms(symbols=list(atoms.symbols), positions=atoms.positions,
-                        cell=atoms.cell.array)  # fmt: skip
+                        cell=atoms.cell.array)
     phonon = Phonopy(cell, supercell_matrix=[[6, 0, 0], [0, 6, 0], [0, 0, 6]])
     phonon.generate_displacements(distance=0.01)
     phonon.forces = forces_of(phonon.supercells_with_displacements, calculator)

@@ -37,7 +37,7 @@ frames, energies = [found.frames[i] for i in chosen], np.asarray(found.energies)
 descriptor = TensorReducedTransformer(
     n_max=5, l_max=3, n_channels=8, scheme="decomposition", weights="learned", pooling="mean",
     learning={"max_iter": 40}, random_state=0,
-)  # fmt: skip
+)
 features = descriptor.fit(frames, energies).transform(frames)
 features = (features - features.mean(axis=0)) / features.std(axis=0)
 maps = {

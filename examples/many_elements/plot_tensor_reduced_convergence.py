@@ -78,7 +78,7 @@ def test_error(transformer):
 
 
 common = {"species": species, "cutoff": 5.0, "n_max": 5, "l_max": 3, "pooling": "mean",
-          "random_state": 0}  # fmt: skip
+          "random_state": 0}
 curves = {
     "sketch": ({"scheme": "sketch"}, (4, 16, 64, 256)),
     "decomposition": ({"scheme": "decomposition"}, (4, 16, 64, 256)),
@@ -112,7 +112,7 @@ group = {z: column for z, column in zip(
     [3, 11, 19, 37, 55, 4, 12, 20, 38, 56, 9, 17, 35, 53, 7, 8, 16],
     ["alkali"] * 5 + ["alkaline earth"] * 5 + ["halogen"] * 4 + ["nitrogen, oxygen, sulfur"] * 3,
     strict=True,
-)}  # fmt: skip
+)}
 for kind in ("alkali", "alkaline earth", "halogen", "nitrogen, oxygen, sulfur", "other"):
     mine = np.array([group.get(int(z), "other") == kind for z in learned.species_])
     plt.plot(*vectors[mine].T, "o", label=kind, color="0.8" if kind == "other" else None)

@@ -42,7 +42,7 @@ forces = targets["forces"]
 pipeline = Pipeline([
     ("soap", SOAPTransformer(species=["C"])),
     ("gap", GAPRegressor(e0=data.isolated_energies, n_sparse=60, random_state=0)),
-])  # fmt: skip
+])
 
 # %%
 # The first search cross-validates a candidate in one pass over the data, which counts as one
@@ -58,7 +58,7 @@ for strategy in ("two-stage", "joint"):
         pipeline, *spaces, strategy=strategy, scoring=make_forces_scorer(), refit=True,
         cv=KFold(3, shuffle=True, random_state=0), n_particles=6, n_iterations=5, n_jobs=2,
         random_state=0,
-    ).fit(train, y, forces=forces)  # fmt: skip
+    ).fit(train, y, forces=forces)
     search = searches[strategy]
     print(
         f"{strategy:>9}: {-1000 * search.best_score_:5.0f} meV/angstrom cross-validated, "

@@ -53,7 +53,7 @@ folds = [
 pipeline = Pipeline([
     ("soap", SOAPTransformer(species=["C"])),
     ("gap", GAPRegressor(e0=data.isolated_energies, n_sparse=20, random_state=0)),
-])  # fmt: skip
+])
 transformer_space, regressor_space = suggest_space(train, pipeline)
 for name, values in {**transformer_space, **regressor_space}.items():
     shown = values if isinstance(values, list) else [round(float(v), 4) for v in values.support()]
@@ -65,7 +65,7 @@ for name, values in {**transformer_space, **regressor_space}.items():
 search = TwoStagePSOSearchCV(
     pipeline, transformer_space, regressor_space,
     scoring=make_forces_scorer(), cv=folds, n_jobs=2, random_state=0,
-).fit(train, y, forces=forces)  # fmt: skip
+).fit(train, y, forces=forces)
 print(f"{search.n_models_trained_} models on {search.n_feature_evaluations_} sets of features")
 SearchDisplay.from_search(search)
 

@@ -67,13 +67,13 @@ if sides is not None:
     pipeline = Pipeline([
         ("soap", SOAPTransformer(species=["Fe"])),
         ("gap", GAPRegressor(n_sparse=60, random_state=0)),
-    ])  # fmt: skip
+    ])
     search = TwoStagePSOSearchCV(
         pipeline, *suggest_space(train, pipeline, forces=False),
         scoring=make_energy_scorer(), objective=["score", "score_time"], cache_features=False,
         cv=KFold(3, shuffle=True, random_state=0), n_particles=8, n_iterations=5, n_jobs=2,
         random_state=0,
-    ).fit(train, y)  # fmt: skip
+    ).fit(train, y)
     for point in search.pareto_front_:
         score, score_time = point["scores"].values()
         print(f"{-1000 * score:6.1f} meV/atom, {-1000 * score_time:5.1f} ms")

@@ -42,7 +42,7 @@ n_atoms = np.array([len(atoms) for atoms in test])
 pipeline = Pipeline([
     ("soap", SOAPTransformer(species=["H", "C", "O"])),
     ("gap", GAPRegressor(e0=data.isolated_energies, n_sparse=80, random_state=0)),
-])  # fmt: skip
+])
 transformer_space, regressor_space = suggest_space(train, pipeline, forces=False)
 regressor_space.pop("gap__n_sparse")
 
@@ -55,7 +55,7 @@ for objective in ("ridge", "alignment"):
         pipeline, transformer_space, regressor_space, stage_one_objective=objective,
         scoring=make_energy_scorer(), cv=KFold(3, shuffle=True, random_state=0),
         n_particles=6, n_iterations=(5, 3), n_jobs=2, random_state=0,
-    ).fit(train, y)  # fmt: skip
+    ).fit(train, y)
     print(
         f"{objective:>9}: {-1000 * search.best_score_:5.1f} meV/atom cross-validated, "
         f"{search.n_models_trained_} models, {search.n_feature_evaluations_} sets of features"

@@ -48,7 +48,7 @@ def errors(gap):
     """Test errors of energies per atom and of forces."""
     energies, forces = gap.predict(X_test, return_forces=True)
     return (energy_rmse_per_atom(y_test, energies, X_test.n_atoms),
-            forces_rmse(targets_test["forces"], forces))  # fmt: skip
+            forces_rmse(targets_test["forces"], forces))
 
 
 def grow(seed, choose):
@@ -87,7 +87,7 @@ labels = ("energy RMSE / eV per atom", "force RMSE / eV per angstrom")
 for name, curve in curves.items():
     for axis, label, values in zip(axes, labels, np.moveaxis(curve, 2, 0), strict=True):
         axis.errorbar(sizes, values.mean(axis=0), values.std(axis=0) / np.sqrt(SEEDS),
-                      marker="o", capsize=3, label=name)  # fmt: skip
+                      marker="o", capsize=3, label=name)
         axis.set(xlabel="structures computed", ylabel=label, yscale="log")
         axis.legend()
 

@@ -44,7 +44,7 @@ MODEL_OPTIONS = [
                 "noise of virials, eV per atom (third of default_sigma)"),
     ModelOption("--jitter", "gap", "jitter", float, "auto",
                 "added to covariances of sparse points, relative (sparse_jitter)"),
-]  # fmt: skip
+]
 
 _FILES = "files, or file@::2 for every second structure of one"
 
@@ -128,13 +128,13 @@ def make_parser():
 
     def command(name, summary, description=None, epilog=None):
         sub = commands.add_parser(name, help=summary, description=description or summary + ".",
-                                  epilog=epilog, formatter_class=raw)  # fmt: skip
+                                  epilog=epilog, formatter_class=raw)
         sub.add_argument("--quiet", action="store_true", help="no messages and progress")
         sub.add_argument("--debug", action="store_true", help="show where errors come from")
         return sub
 
     auto = command("auto", "find and fit the best potential within a given time", _AUTO,
-                   _AUTO_EXAMPLES)  # fmt: skip
+                   _AUTO_EXAMPLES)
     _add_auto(auto)
     fit = command("fit", "fit a potential", _FIT, _FIT_EXAMPLES)
     add_training(fit)
@@ -150,7 +150,7 @@ def make_parser():
     predict.add_argument("--std", action="store_true",
                          help="also write energy_std, the uncertainty of energies in eV")
     evaluate = command("evaluate", "compare predictions with the energies, forces and stresses "
-                       "in files")  # fmt: skip
+                       "in files")
     evaluate.add_argument("model", help="model file (.skd or .xml)")
     evaluate.add_argument("files", nargs="+", help=f"structures with reference data: {_FILES}")
     evaluate.add_argument("--by-config-type", action="store_true",
@@ -162,7 +162,7 @@ def make_parser():
     convert = command(
         "convert", "turn a model into another kind of file",
         "Turn a model of skdesc (.skd) into a potential for QUIP (.xml), or the other way.",
-    )  # fmt: skip
+    )
     convert.add_argument("model", help="model file (.skd or .xml)")
     convert.add_argument("output", help="model file (.xml or .skd)")
     return parser
@@ -175,7 +175,7 @@ def add_training(sub):
     group = sub.add_argument_group("descriptor (soap) and regressor (gap)")
     for option in MODEL_OPTIONS:
         group.add_argument(option.flag, type=option.kind, metavar=option.kind.__name__.upper(),
-                           help=f"{option.text} (default: {option.default})")  # fmt: skip
+                           help=f"{option.text} (default: {option.default})")
     group.add_argument("--species", metavar="LIST",
                        help="elements, such as C,H,O (default: those in the structures)")
     group.add_argument("--e0", metavar="E0", default="auto",
@@ -239,6 +239,6 @@ def _add_search(sub):
                        "to its spread)")
     group.add_argument("--objective", default="auto", metavar="NAME",
                        help="objective of the first stage: one_pass, cv, loo, ridge or alignment "
-                       "(default: one_pass where possible)")  # fmt: skip
+                       "(default: one_pass where possible)")
     group.add_argument("--checkpoint", metavar="FILE",
                        help="keep evaluations, so that a search that was ended goes on")

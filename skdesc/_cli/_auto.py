@@ -31,7 +31,7 @@ def auto(args: Namespace) -> int:
     progress.say(f"chosen: {chosen['candidate']}, {chosen['n_points']} sparse points")
     for name, ratio in potential.improvement_.items():
         progress.say(f"    {name.replace('_', ' ')} held back: {_number(name, chosen[name])}, "
-                     f"{ratio:.2f} of the default pipeline's")  # fmt: skip
+                     f"{ratio:.2f} of the default pipeline's")
     save_model(potential.pipeline_, args.output)
     progress.say(f"wrote {args.output}")
     if test is not None:

@@ -17,7 +17,7 @@ from ..utils.files import replace_file
 
 # formats that keep energies, forces and stresses
 _OUTPUTS = {".xyz": "extxyz", ".extxyz": "extxyz", "": "extxyz", ".traj": "traj", ".json": "json",
-            ".db": "db"}  # fmt: skip
+            ".db": "db"}
 
 
 def read_frames(args: Namespace) -> list[Atoms]:
@@ -125,6 +125,6 @@ def config_types(frames: list[Atoms]) -> list[str]:
 def count(targets: dict) -> tuple[int, int]:
     """Number of force components and of virials among targets."""
     forces = sum(int(np.isfinite(block).sum()) for block in targets.get("forces", ())
-                 if block is not None)  # fmt: skip
+                 if block is not None)
     virials = int(np.isfinite(targets.get("virials", np.empty((0, 3, 3)))).all(axis=(1, 2)).sum())
     return forces, virials

@@ -33,7 +33,7 @@ def evaluate(args):
         groups |= {kind: np.flatnonzero(kinds == kind) for kind in np.unique(kinds)}
     table = {name: {quantity: _summary([values[i] for i in index])
                     for quantity, values in errors.items()}
-             for name, index in groups.items()}  # fmt: skip
+             for name, index in groups.items()}
     print(json.dumps(table, indent=1) if args.json else _format(table))
     return 0
 

@@ -67,7 +67,7 @@ def tune_lengths(
     pipeline = Pipeline([
         ("descriptor", clone(candidate.transformer)),
         ("gap", candidate.regressor(points, None, random_state).set_params(**noise)),
-    ])  # fmt: skip
+    ])
     search = TwoStagePSOSearchCV(
         pipeline,
         {f"descriptor__{name}": loguniform(value / _FACTOR, value * _FACTOR)
@@ -81,7 +81,7 @@ def tune_lengths(
         error_score="raise",
         max_time=seconds,
         random_state=random_state,
-    )  # fmt: skip
+    )
     with config_context(enable_metadata_routing=True), warnings.catch_warnings():
         for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
             warnings.simplefilter("ignore", category)
@@ -125,7 +125,7 @@ def _present_lengths(transformer) -> dict[str, float]:
     names = _LENGTHS
     if isinstance(transformer, FeatureUnion):
         names = tuple(f"{part}__{name}" for part, _ in transformer.transformer_list
-                      for name in _LENGTHS)  # fmt: skip
+                      for name in _LENGTHS)
     parameters = transformer.get_params()
     return {
         name: float(parameters[name])

@@ -121,7 +121,7 @@ def error_rows(part: Part) -> list[tuple[str, dict]]:
     elements = part.data.elements
     if "forces" in part.residuals and len(elements) > 1:
         groups += [(f"atoms of {symbol}", {"forces": _of_element(part, symbol)})
-                   for symbol in elements]  # fmt: skip
+                   for symbol in elements]
     return [
         (label, {q: _summary(blocks)[:3] for q, blocks in some.items() if _count(blocks)})
         for label, some in groups
@@ -164,13 +164,13 @@ def worst_rows(parts: list[Part]) -> list[tuple]:
                 name: float(np.abs(part.residuals[name][k]).max()) if part.residuals[name][k].size
                 else np.nan
                 for name in typical
-            }  # fmt: skip
+            }
             relative = [largest[name] / max(typical[name], 1e-12) for name in ("energy", "forces")
-                        if np.isfinite(largest.get(name, np.nan))]  # fmt: skip
+                        if np.isfinite(largest.get(name, np.nan))]
             if relative:
                 kind = part.data.config_types[k] if part.data.config_types else ""
                 rows.append((max(relative), part.name, int(part.index[k]),
-                             atoms.get_chemical_formula(), kind, largest))  # fmt: skip
+                             atoms.get_chemical_formula(), kind, largest))
     return [row[1:] for row in sorted(rows, key=lambda row: -row[0])[:_WORST]]
 
 
@@ -189,7 +189,7 @@ def describe_data(data: LabeledStructures) -> list[tuple[str, str]]:
         values = values[np.isfinite(values)]
         rows.append(("force components",
                      f"{values.size}, root mean square {np.sqrt(np.mean(values**2)):.3g}, "
-                     f"largest {np.abs(values).max():.3g} eV/A"))  # fmt: skip
+                     f"largest {np.abs(values).max():.3g} eV/A"))
     if "virials" in data.quantities:
         whole = np.isfinite(data.virials).all(axis=(1, 2))
         rows.append(("virials", f"{whole.sum()}, components "
@@ -209,7 +209,7 @@ def element_rows(data: LabeledStructures, e0: dict[str, float]) -> list[tuple]:
     """Atoms of each element, structures that have it, energy of a single atom and its source."""
     isolated = {atoms.get_chemical_symbols()[0] for atoms, energy in
                 zip(data.frames, data.y, strict=True)
-                if len(atoms) == 1 and not atoms.pbc.any() and np.isfinite(energy)}  # fmt: skip
+                if len(atoms) == 1 and not atoms.pbc.any() and np.isfinite(energy)}
     counts: dict[str, list[int]] = {}
     for atoms in data.frames:
         symbols, numbers = np.unique(atoms.get_chemical_symbols(), return_counts=True)
@@ -221,7 +221,7 @@ def element_rows(data: LabeledStructures, e0: dict[str, float]) -> list[tuple]:
         (symbol, *counts[symbol], e0.get(symbol, np.nan),
          "isolated atom" if symbol in isolated else "least-squares fit")
         for symbol in data.elements
-    ]  # fmt: skip
+    ]
 
 
 def dimer_curves(model, elements: list[str], most: int = 10) -> dict[str, tuple]:

@@ -81,7 +81,7 @@ def parity(parts, quantity: str):
             continue
         some = slice(None, None, max(1, true.size // _MOST_POINTS))
         axes.scatter(true[some], (true + error)[some], s=7, alpha=0.5, linewidths=0,
-                     color=_COLORS[part.name], label=part.name, rasterized=True)  # fmt: skip
+                     color=_COLORS[part.name], label=part.name, rasterized=True)
     axes.axline((0, 0), slope=1, color="#444444", linewidth=0.8, zorder=0)
     _fit_limits(axes, parts, quantity)
     label = {"energy": "energy", "forces": "force component", "virials": "virial"}[quantity]
@@ -139,7 +139,7 @@ def front(records: list[dict], error: str):
         some = [r for r in records if _style(r) == label]
         axes.scatter([1e6 * r["time_per_atom"] for r in some], [1e3 * r[error] for r in some],
                      s=110 if marker == "*" else 28, color=color, marker=marker, label=label,
-                     zorder=3 if marker == "*" else 2)  # fmt: skip
+                     zorder=3 if marker == "*" else 2)
     axes.set(xlabel="time per atom (microseconds)", ylabel=_error_label(error))
     _use_plain_logarithms(axes)
     axes.legend(fontsize="small", frameon=False)
@@ -221,14 +221,14 @@ def calibration(parts):
     for part in parts:
         for z, style, label in (
             (part.energies_z(), "-", "energies"), (part.forces_z, "--", "forces"),
-        ):  # fmt: skip
+        ):
             if z is not None and z.size:
                 within = [np.mean(np.abs(z) <= width) for width in widths]
                 axes.plot(expected, within, style, color=_COLORS[part.name],
-                          label=f"{label}, {part.name}")  # fmt: skip
+                          label=f"{label}, {part.name}")
     axes.plot([0, 1], [0, 1], color="#444444", linewidth=0.8, zorder=0)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="expected fraction within the interval",
-             ylabel="observed fraction")  # fmt: skip
+             ylabel="observed fraction")
     axes.legend(fontsize="small", frameon=False)
     return figure
 
@@ -251,6 +251,6 @@ def dimers(curves: dict[str, tuple]):
         axes.plot(distances, energies, linewidth=1.4, label=name)
     lowest = min(float(energies.min()) for _, energies in curves.values())
     axes.set(xlim=(0.4, 6.0), ylim=(1.3 * min(lowest, -0.5), 25.0), xlabel="distance (A)",
-             ylabel="energy (eV)")  # fmt: skip
+             ylabel="energy (eV)")
     axes.legend(fontsize="x-small", frameon=False, ncols=2)
     return figure

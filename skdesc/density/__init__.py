@@ -10,4 +10,4 @@ from ._spline import RadialSpline
 __all__ = [
     "RADIAL_BASES", "MixedExpansion", "RadialSpline", "check_limits", "make_radial_basis",
     "make_radial_scaling", "make_spline",
-]  # fmt: skip
+]

@@ -40,7 +40,7 @@ def make_spline(parameters: Mapping) -> RadialSpline:
         spline = RadialSpline(
             basis, cutoff=float(cutoff), cutoff_width=cutoff_width, atom_sigma=p["atom_sigma"],
             scaling=make_radial_scaling(parameters["radial_scaling"]),
-        )  # fmt: skip
+        )
         spline.table.flags.writeable = spline.center.flags.writeable = False
         return spline
 

@@ -185,7 +185,7 @@ def _gto_dscribe(cutoff, n_max, l_max, atom_sigma):
             "'gto-dscribe'", scaled=False,
         )
         for l in range(l_max + 1)
-    ]  # fmt: skip
+    ]
     return _project(np.array(functions), nodes, weights, l_max, reach)
 
 
@@ -204,7 +204,7 @@ def _bessel_zeros(n_max, l_max):
         zeros = np.array([
             brentq(lambda z, l=l: spherical_jn(l, z), low, high, xtol=1e-14)
             for low, high in pairwise(zeros)
-        ])  # fmt: skip
+        ])
         table.append(zeros[:n_max])
     return np.array(table)
 
@@ -233,7 +233,7 @@ def _equispaced(cutoff, n_max, l_max, atom_sigma):
         middle * np.exp(-2 * a * middle**2) / (4 * a)
         + 0.5 * np.sqrt(np.pi / (2 * a)) * (middle**2 + 1 / (4 * a))
         * (1 + erf(middle * np.sqrt(2 * a)))
-    )  # fmt: skip
+    )
     s = np.linalg.svd(samples, compute_uv=False)
     if not s[-1] > SINGULAR * s[0]:
         raise ValueError(

@@ -70,7 +70,7 @@ def _derivatives(basis, distances, atom_sigma):
     second = derivative(first, l_max + 1) - a * h[: l_max + 1]
     return np.stack([
         (basis.projection @ part[: l_max + 1]).transpose(2, 0, 1) for part in (h, first, second)
-    ])  # fmt: skip
+    ])
 
 
 def cutoff_parts(cutoff, width, breaks=()):
@@ -165,7 +165,7 @@ class RadialSpline:
 
         parts = cutoff_parts(cutoff, cutoff_width, getattr(scaling, "breaks", ()))
         parts = [(start, stop, partial(evaluate, start=start, stop=stop, cut=cut))
-                 for start, stop, cut in parts]  # fmt: skip
+                 for start, stop, cut in parts]
         coarse = [function(np.linspace(start, stop, 17)) for start, stop, function in parts]
         scale = np.max([np.abs(values[0]).max() for values in coarse])
         if not scale < LARGEST:
@@ -200,7 +200,7 @@ class RadialSpline:
             guess = (
                 (f[:-1] + f[1:]) / 2 + h * 5 / 32 * (f1[:-1] - f1[1:])
                 + h**2 / 64 * (f2[:-1] + f2[1:])
-            )  # fmt: skip
+            )
             error = np.abs(guess - middle[0]).max()
             if not np.isfinite(error):
                 raise ValueError(

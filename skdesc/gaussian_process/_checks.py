@@ -21,7 +21,7 @@ from ._targets import QUANTITIES
 
 _SMALLEST = 1e-30  # squares of ratios of numbers below it do not fit into floating point numbers
 _MODEL = ("elements", "e0", "features", "species", "block", "columns", "zetas", "weights",
-          "energy_scales")  # fmt: skip
+          "energy_scales")
 _POSTERIOR = ("factors", "jitter", "R", "sigmas", "log_marginal_likelihood", "n_rows")
 _SEEN = ("e0", "isolated", "composition", "triangles", "log_noise")
 _LARGEST_NUMBER = 118

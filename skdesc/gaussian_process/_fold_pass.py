@@ -27,7 +27,7 @@ from ._targets import QUANTITIES, check_targets
 
 _SOLVE_ONLY_PARAMETERS = (
     "energy_scale", "optimize", "n_jobs", *(f"sigma_{quantity}" for quantity in QUANTITIES),
-)  # fmt: skip
+)
 # multiplications of a pass below which each training part chooses its own sparse points: of the
 # order of ten milliseconds
 OWN_POINTS_BELOW = 10**8
@@ -167,7 +167,7 @@ class FoldData:
         n_bytes = fold_bytes(
             len(base.points), len(base.elements), n_quantities, len(self.members),
             len(self.splits),
-        )  # fmt: skip
+        )
         check_fold_bytes(regressor.memory_limit, n_bytes)
 
     def _make_folds(self, regressor):
@@ -198,7 +198,7 @@ class FoldData:
                 choice, places, priors[id(choice)],
             )
             for split, choice, places in zip(self.splits, choices, columns, strict=True)
-        ]  # fmt: skip
+        ]
         return folds, points
 
     def _shared_points(self, regressor, kinds):

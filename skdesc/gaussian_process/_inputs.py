@@ -68,7 +68,7 @@ class Environments:
         return Environments(
             features.values, features.offsets, features.species, features.n_atoms, self.blocks,
             features,
-        )  # fmt: skip
+        )
 
     def without_derivatives(self):
         """The same environments; their slices cost nothing."""

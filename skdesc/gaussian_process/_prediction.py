@@ -252,7 +252,7 @@ def leave_one_out_energies(model, accumulator, environments, targets, batch_byte
     residuals[known], expected[known] = leave_one_out_by_covariance(
         posterior, observations, observations.subtract_mean(model.e0, others),
         rows[known], residuals[known], noise[known],
-    )  # fmt: skip
+    )
     return residuals, expected
 
 

@@ -173,7 +173,7 @@ class LocalEnergies:
             self._groups[group.term].append(_WeightedPoints(
                 group.species, points.features_of(group), weights[group.points],
                 covariances[group.term],
-            ))  # fmt: skip
+            ))
 
     def add(self, block, values, species, energies, slopes=None):
         """Add what one block of features contributes.

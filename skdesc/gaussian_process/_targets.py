@@ -115,7 +115,7 @@ def check_targets(
         check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite=finite,
                     input_name="y"),
         warn=True,
-    )  # fmt: skip
+    )
     check_consistent_length(environments, y)
     largest = np.abs(np.nan_to_num(y)).argmax()
     if np.abs(y[largest]) > LARGEST:

@@ -36,7 +36,7 @@ def _complex_clebsch_gordan(l1, m1, l2, m2, big_l, m):
         (2 * big_l + 1) * f(l1 + l2 - big_l) * f(l1 - l2 + big_l) * f(-l1 + l2 + big_l)
         * f(big_l + m) * f(big_l - m) * f(l1 - m1) * f(l1 + m1) * f(l2 - m2) * f(l2 + m2),
         f(l1 + l2 + big_l + 1),
-    )  # fmt: skip
+    )
     lowest = max(0, l2 - big_l - m1, l1 - big_l + m2)
     highest = min(l1 + l2 - big_l, l1 - m1, l2 + m2)
     total = Fraction(0)  # exact, as the terms cancel at large degrees
@@ -44,7 +44,7 @@ def _complex_clebsch_gordan(l1, m1, l2, m2, big_l, m):
         total += Fraction((-1) ** k, (
             f(k) * f(l1 + l2 - big_l - k) * f(l1 - m1 - k) * f(l2 + m2 - k)
             * f(big_l - l2 + m1 + k) * f(big_l - l1 - m2 + k)
-        ))  # fmt: skip
+        ))
     return copysign(sqrt(squared * total**2), total)
 
 
@@ -166,7 +166,7 @@ def independent_intermediates(degrees, equal):
     exchanges = [
         p for p in permutations(range(len(degrees)))
         if all(equal[a] == equal[b] for a, b in enumerate(p))
-    ]  # fmt: skip
+    ]
     if len(every) == 0 or len(exchanges) == 1:
         return every
     tensors = [coupling_tensor(degrees, intermediate) for intermediate in every]

@@ -93,7 +93,7 @@ class DensityDescriptor(AtomicDescriptor):
         check_limits(
             cutoff=self.cutoff, cutoff_width=parameters["cutoff_width"],
             center_weight=parameters["center_weight"],
-        )  # fmt: skip
+        )
         self._index = np.full(int(self.species[-1]) + 1, -1, dtype=np.intp)
         self._index[self.species] = np.arange(len(self.species))
         self.spline = make_spline(self.parameters)
@@ -183,7 +183,7 @@ class TensorReducedDescriptor(DensityDescriptor):
         self.layout = TensorReduced(
             self.species, n_max=p["n_max"], l_max=p["l_max"], n_channels=p["n_channels"],
             orders=p["orders"], sketch=p["scheme"] == "sketch", reduce=p["reduce"],
-        )  # fmt: skip
+        )
         weights = self.layout.with_all_axes(p["mixing_weights"], p["weights_per_l"])
         self._mix(self.layout.columns(weights))
 

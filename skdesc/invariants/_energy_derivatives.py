@@ -64,5 +64,5 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
             pairs.offsets, pairs.neighbor, pairs.displacement, batch.centers,
             np.arange(len(batch.centers)), pair_gradients, gradient[atoms],
             strain_gradient[batch.rows],
-        )  # fmt: skip
+        )
     return gradient, strain_gradient

@@ -76,7 +76,7 @@ class Batch:
         closest = _environments_cy.describe(
             self.descriptor.expansion, self.descriptor.invariant, search.compiled, self.centers,
             out, cleared,
-        )  # fmt: skip
+        )
         search.check(self.centers, closest)
 
     @property
@@ -91,7 +91,7 @@ class Batch:
         return _environments_cy.Neighborhoods(
             expansion or descriptor.expansion, invariant, pairs, self.species, self.centers,
             derivatives, n_extra,
-        )  # fmt: skip
+        )
 
     def some(self, chunk, pairs):
         """The same for a slice of the centers, and their neighbors."""
@@ -281,4 +281,4 @@ def scatter(structures, batch, pairs, pair_gradients, gradient, strain_gradient)
     _scatter_cy.scatter(
         pairs.offsets, pairs.neighbor, pairs.displacement, batch.centers, batch.owners,
         pair_gradients, gradient[atoms], strain_gradient[batch.part],
-    )  # fmt: skip
+    )

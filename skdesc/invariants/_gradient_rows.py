@@ -70,7 +70,7 @@ def gradient_rows(descriptor, features, Q, weights):
                 result, pairs.neighbor[mine], batch.centers[k], pairs.displacement[mine],
                 np.ascontiguousarray(weights[rows[k]], dtype=np.float64),
                 gradient[atoms], strain_gradient[structure[k]],
-            )  # fmt: skip
+            )
     return gradient, strain_gradient
 
 
@@ -138,7 +138,7 @@ class Factorized:
             c, H = np.zeros(shape), np.zeros(shape)
             dc = np.empty((len(part.neighbor), 3, self.n_lm, self.n_max))
             extra = 3 * self.n_lm * descriptor.expansion.n_pad * part.max_neighbors
-            smaller.environments(part, True, extra).linearize(c, H, dc)  # fmt: skip
+            smaller.environments(part, True, extra).linearize(c, H, dc)
             dots = values[chunk] @ self.Q.T if descriptor.invariant.normalize else None
             kinds = batch.species[part.neighbor]
             # runs of neighbors of one species
@@ -201,7 +201,7 @@ class ByJacobian:
                 np.arange(n_pairs), part.offsets, arena.place, arena.data, along,
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
                 np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),
-            )  # fmt: skip
+            )
             result = self._contract(arena)
             if invariant.normalize:
                 dots = values[chunk] if self.Q is None else values[chunk] @ self.Q.T

@@ -83,7 +83,7 @@ def pull_back_means(descriptor, structures, centers, center_offsets, cotangents)
         _inner_cy.adjoint(
             descriptor.expansion, descriptor.invariant, means,
             np.ascontiguousarray(cotangents[part]), slopes,
-        )  # fmt: skip
+        )
         slopes /= counts[part][:, None, None, None]
         atoms = slice(structures.offsets[part.start], structures.offsets[part.stop])
         mine = slice(center_offsets[part.start], center_offsets[part.stop])
@@ -100,7 +100,7 @@ def pull_back_means(descriptor, structures, centers, center_offsets, cotangents)
         batches = neighborhoods(
             descriptor, local, centers[mine] - atoms.start,
             center_offsets[part.start : part.stop + 1] - mine.start,
-        )  # fmt: skip
+        )
         for batch, pairs, pair_gradients in ordered_map(compute, batches, descriptor.n_threads):
             scatter(local, batch, pairs, pair_gradients, gradient[atoms], strain_gradient[part])
     return gradient, strain_gradient

@@ -81,7 +81,7 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
                 block[of_part], offsets[part.start : part.stop + 1], arena.place[blocks],
                 arena.data, along[blocks], full_rows, own_along[some], strain_values[some],
                 strain_along[some],
-            )  # fmt: skip
+            )
 
     for _ in ordered_map(compute, batches, descriptor.n_threads):
         pass

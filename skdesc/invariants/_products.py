@@ -61,7 +61,7 @@ def reverse(products, n_rows):
     return gather_products(
         np.concatenate([products.a, products.b]), np.concatenate([o, o]),
         np.concatenate([products.b, products.a]), np.tile(products.w, 2), n_rows,
-    )  # fmt: skip
+    )
 
 
 def forward_derivative(products):
@@ -82,4 +82,4 @@ def forward_derivative(products):
     return gather_products(
         np.tile(o, 2), np.concatenate([products.a, products.b]),
         np.concatenate([products.b, products.a]), np.tile(products.w, 2), n_out,
-    )  # fmt: skip
+    )

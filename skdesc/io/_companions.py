@@ -33,7 +33,7 @@ _FITTED = {
 }
 # those that may stand in a TransformedTargetRegressor
 _INVERTED = ("FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "PowerTransformer",
-             "QuantileTransformer", "RobustScaler", "StandardScaler")  # fmt: skip
+             "QuantileTransformer", "RobustScaler", "StandardScaler")
 _LIBSVM = ("NuSVR", "SVR")
 _SVM_KERNELS = ("linear", "poly", "precomputed", "rbf", "sigmoid")
 
@@ -138,7 +138,7 @@ def _check_libsvm(estimator, name, n_features):
         "_dual_coef_": ("float64", (1, n)), "dual_coef_": ("float64", (1, n)),
         "_intercept_": ("float64", (1,)), "intercept_": ("float64", (1,)),
         "_probA": ("float64", (None,)), "_probB": ("float64", (None,)),
-    }  # fmt: skip
+    }
     for attribute, (dtype, expected) in shapes.items():
         array = state.get(attribute)
         good = isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous

@@ -47,7 +47,7 @@ def write_container(path, content, arrays, versions):
                 lambda member, array=array: np.lib.format.write_array(
                     member, array, version=(1, 0), allow_pickle=False
                 ),
-            )  # fmt: skip
+            )
         header = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

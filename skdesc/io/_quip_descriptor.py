@@ -98,7 +98,7 @@ def _decay(keys, label):
 
 def _refuse_unsupported(keys, label):
     values = {"covariance_sigma0": 0, "basis_error_exponent": 10, "nu_R": 2,
-              "nu_S": 2}  # fmt: skip
+              "nu_S": 2}
     logicals = {"average": False, "diagonal_radial": False, "coupling": True, "R_mix": False,
                 "Z_mix": False, "sym_mix": False, "Z_map": None, "K": None, "mix_shift": None}
     for key, wanted in values.items():

@@ -17,4 +17,4 @@ from ._suspicious import warn_of_missing_energies
 __all__ = [
     "e0_sources", "undetermined_compositions", "warn_of_compositions", "warn_of_contradictions",
     "warn_of_data", "warn_of_missing_energies", "warn_of_more_data",
-]  # fmt: skip
+]

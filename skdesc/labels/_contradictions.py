@@ -82,7 +82,7 @@ def warn_of_contradictions(
     if n_known < _LEAST_KNOWN:
         return
     index, factors = thin_out([points for points, _ in prior.factors],
-                              [L for _, L in prior.factors])  # fmt: skip
+                              [L for _, L in prior.factors])
     labels = {
         name: _labels(name, observations, index, noise[name], factors)
         for name in observations.triangles
@@ -159,7 +159,7 @@ def _are_explained(agreements: dict[str, Agreement], labels: dict[str, Labels]) 
     return all(
         agreement.explained > _LEAST_EXPLAINED
         for name, agreement in agreements.items() if labels[name].square > 0.0
-    )  # fmt: skip
+    )
 
 
 def _has_wrong_factor(agreement: Agreement) -> bool:
@@ -187,7 +187,7 @@ def _find_reason(name: str, agreement: Agreement, atoms_per_energy: float) -> st
     fitting = [
         (abs(np.log(factor / agreement.ratio)), reason)
         for factor, reason in reasons if low < factor < high
-    ]  # fmt: skip
+    ]
     return min(fitting)[1] if fitting else ""
 
 
@@ -204,7 +204,7 @@ def _describe_factor(
 
 def _others(name: str, agreements: dict[str, Agreement]) -> str:
     return " and ".join(_NOUNS[other] for other in ("energy", "forces", "virials")
-                        if other in agreements and other != name)  # fmt: skip
+                        if other in agreements and other != name)
 
 
 def _remedy(name: str) -> str:

@@ -44,7 +44,7 @@ def warn_of_data(
         Covariances of energies, forces and virials of some structures with the sparse points.
     without : callable
         Leave-one-out errors, and what is expected of them, of a fit without some energies.
-    """  # fmt: skip
+    """
     if environments.features is None:
         return
     warn_of_more_data(environments, targets)
@@ -63,7 +63,7 @@ def warn_of_data(
     warn_of_outliers(
         regressor.loo_, expected, environments.n_atoms, config_types, spread,
         without,
-    )  # fmt: skip
+    )
 
 
 def warn_of_more_data(environments: Any, targets: Any) -> None:

@@ -101,7 +101,7 @@ def warn_of_placeholders(
         Energy scales of the fit.
     rows_of : callable
         Covariances of energies, forces and virials of some structures with the sparse points.
-    """  # fmt: skip
+    """
     several = environments.n_atoms > 1
     zero_forces, constant = _suspicious_forces(targets, several)
     if len(constant) and _vary(targets.energies / environments.n_atoms):
@@ -158,7 +158,7 @@ def _suspicious_virials(
     for scale in (np.ones(len(others)), np.where(volumes > 0, volumes, 1.0)):
         rounded = np.array([
             [float(f"{value:.9e}") for value in row] for row in virials[others] / scale[:, None]
-        ]).reshape(-1, 6)  # fmt: skip
+        ]).reshape(-1, 6)
         _, group, counts = np.unique(rounded, axis=0, return_inverse=True, return_counts=True)
         for number in np.flatnonzero(counts >= 3):
             members = others[group.ravel() == number]
@@ -213,7 +213,7 @@ def warn_of_outliers(
         Of energies per atom, but for `e0`, in eV.
     without : callable
         Gives both arrays for a fit without the energies of some structures.
-    """  # fmt: skip
+    """
     known = np.flatnonzero(np.isfinite(errors) & (expected > 0))
     if len(known) < _FEWEST_STRUCTURES:
         return

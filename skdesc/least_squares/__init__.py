@@ -35,4 +35,4 @@ __all__ = [
     "leave_one_out_by_covariance", "maximize_evidence", "mean_errors", "moment_scales",
     "moment_scales_of_parts", "solve_weights", "stack",
     "thin_out", "tune_noise",
-]  # fmt: skip
+]

@@ -78,7 +78,7 @@ class Labels:
         -------
         Labels
             Inner products.
-        """  # fmt: skip
+        """
         start = 0
         for L in factors:
             part = slice(start, start + len(L))
@@ -192,7 +192,7 @@ def _scale(labels: dict[str, Labels], blocks: list[np.ndarray]) -> None:
         ratios = [
             np.sqrt(item.square / max(np.diag(item.gram)[block].sum(), _TINY))
             for name, item in labels.items() if name != "virials"
-        ]  # fmt: skip
+        ]
         scales[block] = np.clip(max(ratios), _LEAST_SCALE, 1.0 / _LEAST_SCALE)
     for item in labels.values():
         item.gram *= scales
@@ -240,7 +240,7 @@ def _agreements(labels: dict[str, Labels]) -> dict[str, Agreement]:
         plain = np.array([
             [item.square, item.product @ mean],
             [item.product @ mean, mean @ implied],
-        ])  # fmt: skip
+        ])
         metric = (plain - inner) * weights[name]
         lengths = np.sqrt(np.maximum(np.diag(metric), 0.0))
         n_independent = min(item.n_rows, len(mean))

@@ -99,7 +99,7 @@ class Cells:
         rows = np.concatenate([
             whiten_rows(prior, triangle.compact())[:, : prior.n_points]
             for observations in cells for triangle in observations.triangles.values()
-        ])  # fmt: skip
+        ])
         return [
             None if 2 * n_rows >= term.stop - term.start else np.linalg.qr(rows[:, term].T)[0]
             for term in prior.terms

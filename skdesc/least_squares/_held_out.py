@@ -22,7 +22,7 @@ from ._normal_equations import NormalEquations, Training
 _LEAST = 1e-8
 # where a search begins: fractions of the box, the same for any number of quantities
 _STARTS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), (0.25, 0.75, 0.75), (0.75, 0.25, 0.5),
-           (0.75, 0.75, 0.25))  # fmt: skip
+           (0.75, 0.75, 0.25))
 # trials by the first part alone, and by all parts
 _TRIALS_OF_ONE, _TRIALS_OF_ALL = 7, 5
 _FAILED = 1e3
@@ -69,7 +69,7 @@ class HeldOut:
                 max(equations.subtract_mean(n, self.training.mean)[1], 0.0) / equations.n_rows
             ))
             for quantity, equations in self.test.items()
-        }  # fmt: skip
+        }
 
     def errors_and_gradients(
         self, noise: Mapping[str, float], varied: Sequence[str]
@@ -214,7 +214,7 @@ def _descend(objective, start, limits, n_trials):
         return value, gradient
 
     minimize(recorded, start, jac=True, bounds=limits, method="L-BFGS-B",
-             options={"maxfun": n_trials, "ftol": 1e-4, "gtol": 1e-3})  # fmt: skip
+             options={"maxfun": n_trials, "ftol": 1e-4, "gtol": 1e-3})
     return best["x"]
 
 

@@ -75,17 +75,17 @@ class NormalEquations:
                 *(rows[:, term] if basis is None else rows[:, term] @ basis
                   for term, basis in zip(prior.terms, bases, strict=True)),
                 rows[:, prior.n_points :],
-            ]))  # fmt: skip
+            ]))
         return cls(
             blas.dsyrk(1.0, rows, trans=1, lower=1), triangle.n_rows,
             observations.log_noise[quantity],
-        )  # fmt: skip
+        )
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return NormalEquations(
             self.products + other.products, self.n_rows + other.n_rows,
             self.log_noise + other.log_noise,
-        )  # fmt: skip
+        )
 
     def subtract_mean(self, n_points: int, mean: np.ndarray) -> tuple[np.ndarray, float]:
         """Right-hand side and sum of squares of targets without their mean.

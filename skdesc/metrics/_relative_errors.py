@@ -198,7 +198,7 @@ def _per_atom(virials, n_atoms):
 
 def potential_errors(
     estimator, X, y, *, forces=None, virials=None, config_types=None, scales=None
-):  # fmt: skip
+):
     """Errors of energies, forces and virials, each relative to the spread of its targets.
 
     Parameters

@@ -200,20 +200,20 @@ class _PotentialScorer(_Scorer):
         scales = find_scales(
             np.asarray(y, dtype=np.float64), structures.n_atoms, composition(structures),
             targets.get("forces"), targets.get("virials"),
-        )  # fmt: skip
+        )
         spreads = [scales.spreads.get(quantity, np.nan) for quantity in QUANTITIES]
         table = np.column_stack([scales.reference, np.tile(spreads, (len(y), 1))])
         return {**read, "scales": table}
 
     def __call__(
         self, estimator, X, y, forces=None, virials=None, config_types=None, scales=None
-    ):  # fmt: skip
+    ):
         if self._is_default and forces is None and virials is None:
             return estimator.score(X, y)
         errors = potential_errors(
             estimator, X, y, forces=forces, virials=virials, config_types=config_types,
             scales=scales,
-        )  # fmt: skip
+        )
         return -combine(errors)
 
 

@@ -79,7 +79,7 @@ class ForceTerm:
         self.mean_square = np.nanmean(self.train.forces**2)
         self.changes = np.zeros((
             len(packed.species), self.expansion.n_lm, self.expansion.n_max
-        ))  # fmt: skip
+        ))
         self.is_displaced = np.zeros(packed.n_centers, dtype=bool)
         self.is_displaced[self.train.atoms] = True
 
@@ -107,7 +107,7 @@ class ForceTerm:
             features = AtomicFeatures(
                 self.rows[self.train.atoms[atoms]], batch, np.arange(len(batch.positions)),
                 batch.offsets, self.descriptor,
-            )  # fmt: skip
+            )
             gradient, _ = gradient_rows(
                 self.descriptor, features, None, np.ones((len(batch.positions), n_features))
             )
@@ -141,7 +141,7 @@ class ForceTerm:
                 gradient, _ = pull_back(
                     self.descriptor, part.structures, np.arange(len(part.atoms)),
                     part.structures.offsets, cotangents,
-                )  # fmt: skip
+                )
                 left = np.nan_to_num(part.forces + gradient)
             residuals.append(left)
             errors.append(np.sqrt((left**2).sum() / max(part.n_known, 1)))

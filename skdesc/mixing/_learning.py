@@ -14,7 +14,7 @@ logger = logging.getLogger("skdesc")
 OPTIONS = {
     "n_embedding": 8, "alpha": None, "max_iter": 100, "validation_fraction": 0.15, "patience": 10,
     "forces_weight": 1.0,
-}  # fmt: skip
+}
 
 
 def check_options(options):
@@ -172,12 +172,12 @@ def learn(problem, rng, *, max_iter, patience):
         logger.info(
             "learned mixing, iteration %d: root mean square errors %s", iteration,
             ", ".join(f"{name} {error:.4g}" for name, error in zip(history, errors, strict=True)),
-        )  # fmt: skip
+        )
         if iteration - best["iteration"] >= patience:
             raise StopIteration
 
     reference = problem.loss_and_gradient(x)[0]
     record(x)
     minimize(evaluate, x, jac=True, method="L-BFGS-B", callback=record,
-             options={"maxiter": max_iter, "maxcor": 20})  # fmt: skip
+             options={"maxiter": max_iter, "maxcor": 20})
     return problem.weights(best["x"])[0], history

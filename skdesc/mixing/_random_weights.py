@@ -70,7 +70,7 @@ def draw(kind, seed, species, *, n_factors, n_max, l_max, n_channels, reduce, pe
     sizes = axes(
         len(elements), n_factors=n_factors, n_max=n_max, l_max=l_max, n_channels=n_channels,
         reduce=reduce, per_l=per_l,
-    )  # fmt: skip
+    )
     return weights.reshape(tuple(sizes.values()))
 
 

@@ -66,12 +66,12 @@ def pack_coefficients(descriptor, structures, n_copies=1):
         check_fits_memory(
             n_bytes * n_centers / batch.rows.stop, f"stored coefficients of {n_centers} atoms",
             "learn from fewer structures, or lower n_max or l_max",
-        )  # fmt: skip
+        )
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
     return PackedCoefficients(
         descriptor.invariant, np.concatenate(data), np.concatenate(species).astype(np.intp),
         offsets.astype(np.intp),
-    )  # fmt: skip
+    )
 
 
 class LinearModel(NamedTuple):
@@ -115,7 +115,7 @@ class MixingProblem:
     """
 
     def __init__(self, descriptor, structures, y, forces, *, shape, n_embedding, validation, alpha,
-                 forces_weight):  # fmt: skip
+                 forces_weight):
         self.descriptor, self.layout = descriptor, descriptor.layout
         self.starts, self.n_atoms = structures.offsets[:-1], structures.n_atoms
         self.y = y / self.n_atoms
@@ -246,7 +246,7 @@ class MixingProblem:
             lambda part: self.packed.weight_gradient(
                 model.columns, a, factors, change, moved, *part
             )
-        ))  # fmt: skip
+        ))
         gradient = self.layout.from_columns(columns)
         # the mean square of a channel is fixed: only what is orthogonal to it counts
         along = (gradient * weights).mean(axis=(2, 3), keepdims=True)

@@ -228,7 +228,7 @@ def changeable_fingerprint(search, evaluator):
     """
     given = isinstance(search.random_state, (int, np.integer))
     names = ("n_particles", "n_warm_up", "strategy", "stage_one_objective", "stage_two_objective",
-             "init", "topology", "swarm", "cache_features")  # fmt: skip
+             "init", "topology", "swarm", "cache_features")
     return fingerprint(
         estimator=search.estimator,
         scoring=[search.scoring, search.error_score, search.return_train_score],

@@ -17,7 +17,7 @@ from ..utils.folds import take
 def cross_validate(
     estimator, X, y, splits, make_scorer, *, fit_params, score_params, error_score,
     return_train_score, report=None,
-):  # fmt: skip
+):
     """Fit and score all folds as scikit-learn's searches do.
 
     Its public ``cross_validate`` hands metadata to scorers only where all metadata is routed by
@@ -59,7 +59,7 @@ def cross_validate(
             verbose=0, parameters=None, fit_params=fit_params, score_params=score_params,
             return_train_score=return_train_score, return_times=True, error_score=mode,
             return_estimator=True,
-        )  # fmt: skip
+        )
 
     results = []
     for train, test in splits:

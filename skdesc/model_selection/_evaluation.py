@@ -213,7 +213,7 @@ class Evaluator:
             y=None if self.y is None else safe_indexing(self.y, samples),
             fit_params=fit_params, score_params=score_params,
             splits=restrict_folds(self.splits, samples, n_samples), fraction=fraction,
-        )  # fmt: skip
+        )
 
     def forget(self):
         """Drop what this process has kept for the fits of this evaluator."""
@@ -299,7 +299,7 @@ class Evaluator:
             score = partial(
                 self._score_session, session, last, searched, Z, scorer, score_params,
                 fit_params,
-            )  # fmt: skip
+            )
             if found_in is not None:
                 if untuned and self._report(last, fit_params) is not None:
                     counts["untuned"] = score()
@@ -321,7 +321,7 @@ class Evaluator:
         return score_folds(
             partial(session.models, _values(last, searched)), Z, self.y, self.splits, scorer,
             score_params, self.return_train_score, self._report(last, fit_params),
-        )  # fmt: skip
+        )
 
     def _report(self, last, fit_params):
         """Metadata for errors that models report; None where they report none, or on a part."""

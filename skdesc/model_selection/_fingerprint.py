@@ -35,7 +35,7 @@ _OF_EVERY_CLASS = {
     "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__slots__",
     "__orig_bases__", "__parameters__", "__annotate__", "__annotate_func__",
     "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__", "__match_args__",
-}  # fmt: skip
+}
 # of an estimator, beside its parameters, what clones keep
 _KEPT_BY_CLONES = ("_metadata_request", "_sklearn_output_config")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
@@ -160,7 +160,7 @@ class _Description:
         state = value.get_params(deep=False)
         kept = vars(value) if keeps_state else {
             name: vars(value)[name] for name in _KEPT_BY_CLONES if name in vars(value)
-        }  # fmt: skip
+        }
         return ["estimator", self.of(type(value)), self.of(state), self.of(kept)]
 
     def _module(self, value):
@@ -214,7 +214,7 @@ class _Description:
         }
         more = value.__defaults__, value.__kwdefaults__, value.__dict__
         return ["function", value.__qualname__, describe_code(value.__code__), used,
-                *map(self.of, more)]  # fmt: skip
+                *map(self.of, more)]
 
     def _method(self, value):
         return ["method", self.of(value.__func__), self.of(value.__self__)]
@@ -328,4 +328,4 @@ _RULES = [
     (types.MappingProxyType, lambda d, v: d.of(dict(v))),
     (Mapping, _Description._mapping),
     ((types.GeneratorType, types.CoroutineType, map, filter, zip), _Description._stream),
-]  # fmt: skip
+]

@@ -110,7 +110,7 @@ def close_session(key):
 
 def score_folds(
     fit, Z, y, splits, scorer, score_params, train_scores=False, report=None
-):  # fmt: skip
+):
     """Fit and score all folds.
 
     Parameters

@@ -189,7 +189,7 @@ def _by_parts(stage, n_samples):
         rungs.append(replace(
             stage, fraction=fraction, n_scouts=n_promoted + 1, n_particles=n_particles,
             n_iterations=n_iterations, n_promoted=n_promoted,
-        ))  # fmt: skip
+        ))
     return rungs[::-1]
 
 

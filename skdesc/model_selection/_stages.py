@@ -171,7 +171,7 @@ class StagedSearch:
             evaluations, cut_by = self._evaluate(stage, shared, candidates, iteration, deadline)
             done = [index for index, entry in enumerate(evaluations) if entry is not None]
             candidates, evaluations = ([values[i] for i in done]
-                                       for values in (candidates, evaluations))  # fmt: skip
+                                       for values in (candidates, evaluations))
             scores = np.array([self._scores(stage, evaluation) for evaluation in evaluations])
             if done:
                 waited = 0 if front.update(candidates, scores) else waited + 1

@@ -91,5 +91,5 @@ def _optimize(objective, initial_theta, bounds):
     found = minimize(
         objective, initial_theta, method="L-BFGS-B", jac=True, bounds=bounds,
         options={"maxiter": _MAX_STEPS},
-    )  # fmt: skip
+    )
     return found.x, found.fun

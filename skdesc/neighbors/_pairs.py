@@ -69,7 +69,7 @@ class Pairs:
             np.concatenate([[0], np.cumsum(counts)]),
             *(np.concatenate([getattr(part, name) for part in parts])
               for name in ("neighbor", "displacement", "distance")),
-        )  # fmt: skip
+        )
 
 
 def find_pairs(structures, cutoff, centers, species_index, n_threads=1):
@@ -194,7 +194,7 @@ def bound_neighbors(structures, cutoff):
     """
     counts = np.asarray(_pairs_cy.NeighborSearch(
         structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
-    ).counts)  # fmt: skip
+    ).counts)
     sphere = 4 / 3 * np.pi * cutoff**3
     bulk = structures.pbc.all(axis=1)
     volumes = np.abs(np.linalg.det(structures.cells[bulk]))

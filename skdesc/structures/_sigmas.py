@@ -35,7 +35,7 @@ def read_sigmas(frames: Sequence[Atoms], wanted: bool | str) -> np.ndarray | Non
     table = np.array([
         [_read_one(atoms, key, f"frames[{index}]") for key in _KEYS]
         for index, atoms in enumerate(frames)
-    ])  # fmt: skip
+    ])
     if np.isnan(table).all():
         if wanted is True:
             raise ValueError(f"sigmas were asked for, but no structure has any of {_KEYS}; set "

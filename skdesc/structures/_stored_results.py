@@ -12,7 +12,7 @@ from ase import Atoms
 
 # names that tell of weights, noise and other companions of a quantity, not of the quantity itself
 _COMPANION = re.compile(r"sigma|weight|std|var|err|scale|unit|mask|per_?atom|cutoff|shift|max|min|"
-                        r"norm|rmse|mae", re.IGNORECASE)  # fmt: skip
+                        r"norm|rmse|mae", re.IGNORECASE)
 _NAMES = {
     "energy": re.compile(r"energy|energies|toten|etot|(^|_)e$|(^|_)u0?$", re.IGNORECASE),
     "forces": re.compile(r"force|(^|_)f$|gradient|(^|_)grad$", re.IGNORECASE),
@@ -133,7 +133,7 @@ def look_alikes(frames: Sequence[Atoms], quantity: str, known: Iterable[str]) ->
         and _NAMES[quantity].search(key)
         and not _COMPANION.search(key)
         and _has_shape(value, quantity, len(atoms))
-    })  # fmt: skip
+    })
 
 
 def _entries(atoms: Atoms) -> Iterator[tuple[str, Any]]:

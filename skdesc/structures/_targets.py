@@ -140,7 +140,7 @@ def extract_targets(
         if values is not None:
             targets[quantity.name] = values
     y = np.array([np.nan if value is None else value
-                  for value in targets.pop("energies", [None] * len(frames))])  # fmt: skip
+                  for value in targets.pop("energies", [None] * len(frames))])
     if "virials" in targets:
         missing = np.full((3, 3), np.nan)
         targets["virials"] = np.array(
@@ -206,7 +206,7 @@ def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:
     stems = dict.fromkeys(
         "stress" if "stress" in name.lower() and "stress" in quantity.keys
         else next(iter(quantity.keys)) for name in names
-    )  # fmt: skip
+    )
     arguments = " or ".join(f"{stem}_key" for stem in stems)
     return (
         f"{len(lacking)} of {len(frames)} structures have none under {quantity.label}, but what "
@@ -247,7 +247,7 @@ def _check_named_keys(
             continue
         reader = StoredResults()
         if any(reader.get(atoms, index, key, quantity.store) is not None
-               for index, atoms in enumerate(frames)):  # fmt: skip
+               for index, atoms in enumerate(frames)):
             continue
         raise ValueError(
             f"{stem}_key is {key!r}, but no structure has a {quantity.noun} under it (frames[0] "

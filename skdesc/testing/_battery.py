@@ -24,7 +24,7 @@ def sample_structures():
     rng = np.random.default_rng(7)
     chain = Atoms("CO", positions=[[0, 0, 0], [0, 0.3, 1.3]], cell=[0, 0, 2.7], pbc=[0, 0, 1])
     frames = [molecule("H2O"), molecule("CH3OH"), Atoms("O"), bulk("C").repeat((2, 1, 1)),
-              molecule("NH3"), chain, molecule("HCN"), molecule("CH4")]  # fmt: skip
+              molecule("NH3"), chain, molecule("HCN"), molecule("CH4")]
     for atoms in frames:
         atoms.positions += rng.normal(0.0, 0.05, atoms.positions.shape)
     return frames
@@ -55,7 +55,7 @@ def atoms_transformer_checks(estimator, *, structures=None, skip=()):
         for module in (_manners, _input, _output, _physics)
         for name, check in vars(module).items() if name.startswith("check_")
         and getattr(check, "__module__", None) == module.__name__
-    }  # fmt: skip
+    }
     unknown = set(skip) - set(checks)
     if unknown:
         raise ValueError(f"skip has {sorted(unknown)}, but the checks are {sorted(checks)}")

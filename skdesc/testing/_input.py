@@ -54,7 +54,7 @@ def check_other_objects(transformer, structures):
         "an array of numbers": np.zeros((n, 3)), "a list of strings": ["H2O"] * n,
         "a structure among others": [*structures[:-1], None],
         "an array of single atoms": heap, "a number": 3.0,
-    }  # fmt: skip
+    }
     for name, X in bad.items():
         for call in (transformer.fit, transformer.transform):
             refused(lambda call=call, X=X: call(X), (TypeError, ValueError), name)

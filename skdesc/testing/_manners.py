@@ -107,7 +107,7 @@ def check_copies(transformer, structures):
     joblib.dump(transformer, file)
     file.seek(0)
     copies = {"pickle": pickle.loads(pickle.dumps(transformer)), "joblib": joblib.load(file),
-              "deepcopy": copy.deepcopy(transformer)}  # fmt: skip
+              "deepcopy": copy.deepcopy(transformer)}
     try:
         import cloudpickle
     except ImportError:
@@ -128,7 +128,7 @@ def check_global_state(transformer, structures):
             random.getstate(), dict(np.geterr()),
             list(warnings.filters), dict(os.environ), os.getcwd(), sklearn.get_config(),
             logging.getLogger().level, list(logging.getLogger().handlers),
-        )  # fmt: skip
+        )
 
     before = state()
     transformer.fit(structures).transform(structures)
@@ -177,7 +177,7 @@ def check_structures_stay(transformer, structures):
         (atoms.positions.copy(), atoms.cell.array.copy(), atoms.numbers.copy(), dict(atoms.info),
          sorted(atoms.arrays), atoms.calc, atoms.pbc.copy())
         for atoms in structures
-    ]  # fmt: skip
+    ]
     transformer.fit(structures).transform(structures)
     for index, (atoms, old) in enumerate(zip(structures, before, strict=True)):
         new = (atoms.positions, atoms.cell.array, atoms.numbers, dict(atoms.info),

@@ -86,4 +86,4 @@ def permuted(atoms, order):
     return Atoms(
         numbers=atoms.numbers[order], positions=atoms.positions[order], cell=atoms.cell,
         pbc=atoms.pbc,
-    )  # fmt: skip
+    )

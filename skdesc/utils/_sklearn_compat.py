@@ -51,7 +51,7 @@ def visual_block(estimator, caption):
     return _VisualBlock(
         "single", estimator, names=type(estimator).__name__, name_details=str(estimator),
         name_caption=caption,
-    )  # fmt: skip
+    )
 
 
 def scorers_of(scorer):

@@ -38,7 +38,7 @@ def atomic(method: Method) -> Method:
         generators = [
             (value, value.get_state())
             for value in before.values() if isinstance(value, np.random.RandomState)
-        ]  # fmt: skip
+        ]
         try:
             result = method(draft, *args, **kwargs)
             self.__dict__ = vars(draft)

@@ -19,7 +19,7 @@ def files(tmp_path):
 def test_all_that_can_be_asked_for(files, few_candidates, capsys):
     model, report = files / "model.skd", files / "report.html"
     code = main(["auto", str(files / "train.extxyz"), "-o", str(model), "--minutes", "0.4",
-                 "--test", str(files / "test.extxyz"), "--report", str(report)])  # fmt: skip
+                 "--test", str(files / "test.extxyz"), "--report", str(report)])
     assert code == 0
     told = capsys.readouterr().err
     assert "of the default pipeline's" in told
@@ -37,7 +37,7 @@ def test_all_that_can_be_asked_for(files, few_candidates, capsys):
     (["-o", "model.xml"], "--output is 'model.xml', but must be a .skd file"),
     (["--report", "nowhere/report.html"], "nowhere/report.html cannot be written"),
     (["--time-per-atom", "-3"], "--time-per-atom is -3, but must be a positive number"),
-])  # fmt: skip
+])
 def test_what_is_refused(files, options, message, capsys):
     arguments = ["auto", str(files / "train.extxyz"), "-o", str(files / "model.skd"), *options]
     assert main(arguments) == 1

@@ -77,7 +77,7 @@ class TestErrors:
         predicted = {"energy": np.array([4.0, 1.0, 0.0]), "forces": [np.full((4, 3), 2.0)] * 3}
         errors = errors_of(residuals(data, predicted))
         assert errors == {"energy_mae": 1.0, "energy_rmse": 1.0,
-                          "forces_mae": 2.0, "forces_rmse": 2.0}  # fmt: skip
+                          "forces_mae": 2.0, "forces_rmse": 2.0}
 
     def test_never_worse(self):
         reference = {"energy_mae": 1.0, "forces_mae": 1.0}
@@ -126,16 +126,16 @@ class TestNoise:
             )
 
         found = adjust_noise(self.START, ("energy", "forces"), (10.0, 3.0, 1.5), evaluate,
-                             lambda: True)  # fmt: skip
+                             lambda: True)
         assert evaluate(found) > -0.3
         assert found["sigma_virials"] == 0.1
 
     def test_stays_within_bounds(self):
         found = adjust_noise(self.START, ("energy",), (10.0,), lambda n: -n["sigma_energy"],
-                             lambda: True)  # fmt: skip
+                             lambda: True)
         assert found["sigma_energy"] <= self.START["sigma_energy"]
         found = adjust_noise(self.START, ("forces",), (10.0,), lambda n: -np.log(n["sigma_forces"]),
-                             lambda: True)  # fmt: skip
+                             lambda: True)
         assert found["sigma_forces"] == pytest.approx(_noise.LEAST["sigma_forces"])
 
     def test_ends_in_time_and_refuses_what_must_not_be(self):
@@ -147,7 +147,7 @@ class TestNoise:
             return -np.inf if len(calls) > 1 else 0.0
 
         found = adjust_noise(self.START, ("energy", "forces", "virials"), (3.0,), evaluate,
-                             lambda: next(left))  # fmt: skip
+                             lambda: next(left))
         assert found == self.START
         assert len(calls) <= 9
 

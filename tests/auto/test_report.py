@@ -47,10 +47,10 @@ def test_page_is_complete(fitted, frames, tmp_path):
     page = outline(path)
     text = " ".join(page.text)
     for heading in ("Result", "Data", "What was tried", "Errors", "Uncertainty", "Largest errors",
-                    "Pairs of atoms", "How to repeat this"):  # fmt: skip
+                    "Pairs of atoms", "How to repeat this"):
         assert heading in page.text
     for part in ("training", "held back", "test", "config_type shaken", "least-squares fit",
-                 "skdesc auto <train>.xyz", "scikit-learn", "AutoPotential("):  # fmt: skip
+                 "skdesc auto <train>.xyz", "scikit-learn", "AutoPotential("):
         assert part in text
     # front, parity of three quantities, calibration, pairs
     assert page.tags.count("img") >= 6

@@ -96,7 +96,7 @@ def run(name, minutes, seed):
         "time_per_atom": chosen["time_per_atom"], "improvement": auto.improvement_,
         "errors": auto.errors(test), "has_learned_all": auto.has_learned_all_,
         "warnings": [str(warning.message) for warning in caught],
-    }  # fmt: skip
+    }
 
 
 def run_default(name):
@@ -117,7 +117,7 @@ def run_default(name):
         "set": name, "minutes": 0, "processor": seconds, "points": len(model[-1].weights_),
         "errors": errors_of(residuals(data, predict_all(model, data))),
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }  # fmt: skip
+    }
 
 
 def read(path):
@@ -137,7 +137,7 @@ def run_all(path, names, budgets, seeds, further):
                 if (name, minutes, seed) in known:
                     continue
                 command = [sys.executable, __file__, str(path), "--one", name, str(minutes),
-                           str(seed), *further]  # fmt: skip
+                           str(seed), *further]
                 code = subprocess.run(command, env=environment, check=False).returncode
                 print(f"{name}, {minutes:g} minutes, seed {seed}: exit code {code}", flush=True)
 
@@ -173,11 +173,11 @@ def _row(name, record, base):
         ", ".join(f"{1e3 * errors[f'{q}_{mean}']:.3g}" for mean in ("mae", "rmse"))
         if f"{q}_mae" in errors else ""
         for q in ("energy", "forces")
-    ]  # fmt: skip
+    ]
     ratio = ""
     if base and record["minutes"]:
         ratio = ", ".join(f"{errors[key] / base[key]:.2f}" for key in ("energy_mae", "forces_mae")
-                          if key in base)  # fmt: skip
+                          if key in base)
     speed = f", {1e6 * record['time_per_atom']:.0f}" if "time_per_atom" in record else ""
     taken = record["processor"]
     published = PUBLISHED.get(name, "") if record["minutes"] else ""
@@ -207,4 +207,4 @@ if __name__ == "__main__":
     else:
         further = ["--processor-time"] if options.processor_time else []
         run_all(options.results, options.sets or list(make_sets()), options.minutes,
-                options.seeds, further)  # fmt: skip
+                options.seeds, further)

@@ -65,7 +65,7 @@ def measure(n_sparse, rounds):
 def results(folder, n_sparse, rounds):
     """What `measure` prints, with the package of a folder: seconds by number of atoms."""
     command = [sys.executable, __file__, "--measure", "--n-sparse", str(n_sparse),
-               "--rounds", str(rounds)]  # fmt: skip
+               "--rounds", str(rounds)]
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     lines = subprocess.run(
         command, env=environment, check=True, capture_output=True, text=True

@@ -63,7 +63,7 @@ def measure(n_sparse, n_structures):
     print(
         f"{n_sparse:8d} {describe * each:10.0f} {energies * each:10.0f} {forces * each:10.0f} "
         f"{merge:10.3f} {sent / 1e6:10.1f} {shared / 1e6:10.1f}", flush=True,
-    )  # fmt: skip
+    )
 
 
 def main():

@@ -27,7 +27,7 @@ from skdesc.calculator import SkdescCalculator
 
 SOAP = {"cutoff": 5.0, "cutoff_width": 0.5, "n_max": 8, "l_max": 6, "atom_sigma": 0.5}
 GAP = {"zeta": 4, "energy_scale": 0.2, "sigma_energy": 0.002, "sigma_forces": 0.1,
-       "sigma_virials": 0.1, "e0": None}  # fmt: skip
+       "sigma_virials": 0.1, "e0": None}
 KEYS = {"energy_key": "ref_energy", "forces_key": "ref_force", "virial_key": "ref_virial"}
 N_SPARSE = 500
 
@@ -74,7 +74,7 @@ def run(command, folder):
 def fit_skdesc(folder, n_structures=60, n_sparse=N_SPARSE, virials=False):
     """Fit ours in a process; the fit alone, then what the whole process took."""
     command = [sys.executable, str(Path(__file__).resolve()), "--fit", "ours.joblib",
-               str(n_structures), str(n_sparse), str(int(virials))]  # fmt: skip
+               str(n_structures), str(n_sparse), str(int(virials))]
     text, *whole = run(command, folder)
     return tuple(map(float, text.split()[-2:])), whole
 
@@ -88,7 +88,7 @@ def fit_quippy(folder, virials):
     command = ["gap_fit", f"at_file={data_file('cuni_train.xyz')}", f"gap={{{soap}}}",
                "default_sigma={0.002 0.1 0.1 0.0}", "e0=0", "energy_parameter_name=ref_energy",
                "force_parameter_name=ref_force", "gp_file=peer.xml", "do_copy_at_file=F",
-               "sparse_separate_file=F"]  # fmt: skip
+               "sparse_separate_file=F"]
     command.append(f"virial_parameter_name={'ref_virial' if virials else 'none'}")
     return run(command, folder)[1:]
 
@@ -106,7 +106,7 @@ def errors(calculator, frames):
         rows.append((
             ((atoms.get_potential_energy() - energy) / len(atoms)) ** 2,
             np.mean((atoms.get_forces() - forces) ** 2), np.mean((difference / len(atoms)) ** 2),
-        ))  # fmt: skip
+        ))
     return 1e3 * np.sqrt(np.mean(rows, axis=0))
 
 

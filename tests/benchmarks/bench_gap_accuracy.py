@@ -26,7 +26,7 @@ def main(train, test, minutes, seed):
     chosen = auto.leaderboard_[0]
     print(f"{chosen['candidate']}: {chosen['n_points']} sparse points, "
           f"{1e6 * chosen['time_per_atom']:.0f} us per atom; processor "
-          f"{time.process_time() - start:.0f} s")  # fmt: skip
+          f"{time.process_time() - start:.0f} s")
     if test is not None:
         tests = read_structures(test)
         size = np.mean([len(atoms) for atoms in tests])

@@ -29,7 +29,7 @@ STYLES = {
     "quadratic SNAP": f"pair_style snap\npair_coeff * * {FOLDER}/{SNAP}.quadratic.snapcoeff "
                       f"{FOLDER}/{SNAP}.quadratic.snapparam Cu",
     "ACE": f"pair_style pace\npair_coeff * * {FOLDER}/Cu-PBE-core-rep.ace Cu",
-}  # fmt: skip
+}
 
 
 def start(repeat):

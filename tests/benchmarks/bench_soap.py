@@ -33,7 +33,7 @@ def dscribe_values(frames, p, n_threads):
     periodic = bool(frames[0].pbc.any())
     species = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     soap = SOAP(species=species, r_cut=p["cutoff"], n_max=p["n_max"], l_max=p["l_max"],
-                sigma=p["atom_sigma"], periodic=periodic, rbf="gto")  # fmt: skip
+                sigma=p["atom_sigma"], periodic=periodic, rbf="gto")
     return lambda: soap.create(frames, n_jobs=n_threads if len(frames) > 1 else 1)
 
 
@@ -45,7 +45,7 @@ def featomic_calculator(p):
         density={"type": "Gaussian", "width": p["atom_sigma"]},
         basis={"type": "TensorProduct", "max_angular": p["l_max"],
                "radial": {"type": "Gto", "max_radial": p["n_max"] - 1}},
-    )  # fmt: skip
+    )
 
 
 def quippy_descriptor(frames, p):
@@ -112,7 +112,7 @@ def measure(name, frames, p, n_threads, rounds, ceilings):
     times = interleaved(calls, rounds)
     few_calls = ("jacobian", "featomic gradients", "quippy gradients")
     times = {key: 1e6 * value / (n_few if key in few_calls else count)
-             for key, value in times.items()}  # fmt: skip
+             for key, value in times.items()}
     peers = {key: times[key] for key in ("dscribe", "featomic", "quippy") if key in times}
     fastest = min(peers, key=peers.get)
     compute, write, neighbors = floors(frames, p, features, *ceilings)
@@ -120,12 +120,12 @@ def measure(name, frames, p, n_threads, rounds, ceilings):
             f"{compute:6.2f} {write:7.2f} " + " ".join(
                 f"{peers.get(key, np.nan):9.1f}" for key in ("dscribe", "featomic", "quippy"))
             + f" {peers[fastest] / times['skdesc']:7.1f} {times['adjoint']:8.2f} "
-            f"{(times['adjoint']) / times['skdesc']:6.2f}")  # fmt: skip
+            f"{(times['adjoint']) / times['skdesc']:6.2f}")
     if "jacobian" in times:
         gradients = min(times[key] for key in few_calls[1:] if key in times)
         line += (f" {gradients / times['adjoint']:8.0f} {times['jacobian']:8.1f} "
                  f"{times['featomic gradients']:9.1f} "
-                 f"{times['featomic gradients'] / times['jacobian']:7.1f}")  # fmt: skip
+                 f"{times['featomic gradients'] / times['jacobian']:7.1f}")
     print(line, flush=True)
 
 
@@ -152,7 +152,7 @@ def peak_megabytes(name, call, copies=1):
 
 def report_memory(names):
     print("\npeak memory in MB: output of values, its measured peak, the same for 10x the "
-          "structures; Jacobian, featomic's gradients")  # fmt: skip
+          "structures; Jacobian, featomic's gradients")
     for name in names:
         frames = SYSTEMS[name]()[:100]
         soap = SOAPTransformer(**PARAMETERS["A"]).fit(frames)
@@ -163,7 +163,7 @@ def report_memory(names):
             peak_megabytes(name, "featomic.compute(frames, gradients=['positions'])"),
         ]
         print(f"{name:11s} {output:8.1f} {values[0]:8.1f} {values[1]:8.1f} "
-              f"{jacobians[0]:8.1f} {jacobians[1]:8.1f}", flush=True)  # fmt: skip
+              f"{jacobians[0]:8.1f} {jacobians[1]:8.1f}", flush=True)
 
 
 def main():
@@ -182,7 +182,7 @@ def main():
     with threadpool_limits(1):
         ceilings = machine()
         print(f"peak {ceilings[0] / 1e9:.0f} GFLOP/s, fresh memory {ceilings[1] / 1e9:.1f} GB/s, "
-              "one thread; microseconds per atom")  # fmt: skip
+              "one thread; microseconds per atom")
         for key in options.parameters:
             print(f"\nparameters {key}: {PARAMETERS[key]}")
             print("system      T  features    nb   skdesc  flops   bytes   dscribe  featomic    "

@@ -40,7 +40,7 @@ class Data:
         self.composition = np.array([
             np.bincount(np.searchsorted(self.species, atoms.numbers), minlength=len(self.species))
             / len(atoms) for atoms in self.frames
-        ])  # fmt: skip
+        ])
         own = self.composition[: self.n_train]
         ridge = 1e-8 * np.eye(len(self.species))
         self.solver = np.linalg.solve(own.T @ own + ridge, own.T)
@@ -51,7 +51,7 @@ class Data:
         train = self.frames[: self.n_train]
         transformer.fit(train, (self.y * self.n_atoms)[: self.n_train])
         batches = [transformer.transform(self.frames[start : start + BATCH])
-                   for start in range(0, len(self.frames), BATCH)]  # fmt: skip
+                   for start in range(0, len(self.frames), BATCH)]
         if batches[0].shape[1] < 3000:
             F = np.concatenate(batches)
             return F - self.composition @ (self.solver @ F[: self.n_train])

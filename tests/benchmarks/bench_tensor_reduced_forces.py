@@ -43,7 +43,7 @@ def candidates(seed):
             yield f"learned from {label}, K={k}", TensorReducedTransformer(
                 **COMMON, n_channels=k, scheme="decomposition", random_state=seed,
                 weights="learned", learning=LEARNING,
-            ), forces  # fmt: skip
+            ), forces
 
 
 class Data:
@@ -74,7 +74,7 @@ class Data:
         return (
             1e3 * energy_rmse_per_atom(self.y_test, energies, self.n_atoms),
             1e3 * forces_rmse(self.targets_test["forces"], forces), learned, total,
-        )  # fmt: skip
+        )
 
 
 def report(n_train, n_test, n_sparse, n_seeds, words):

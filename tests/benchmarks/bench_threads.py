@@ -36,7 +36,7 @@ def measure(label, X, rounds):
     soaps = [SOAPTransformer(cutoff=5.0, n_jobs=n).fit(X) for n in (1, 2)]
     times = np.array([
         [seconds(lambda soap=soap: soap.transform(X)) for soap in soaps] for _ in range(rounds)
-    ])  # fmt: skip
+    ])
     one, two = np.median(times, axis=0) / n_atoms * 1e6
     print(f"{label:30s} 1 thread {one:6.2f}  2 threads {two:6.2f} us/atom  gain {one / two:5.2f}",
           flush=True)

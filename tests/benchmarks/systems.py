@@ -10,7 +10,7 @@ from ase.collections import g2
 ALLOY = [
     "Al", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh",
     "Pd", "Ag", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt",
-]  # fmt: skip
+]
 
 
 def _rattled(atoms):

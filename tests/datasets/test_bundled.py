@@ -23,7 +23,7 @@ LOADERS = {
 }
 SIZES = {
     "carbon_dimer": 63, "organic_molecules": 292, "carbon_solids": 114, "ethanol_dynamics": 800,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(params=sorted(LOADERS))

@@ -124,13 +124,13 @@ def laplacian_functions(n_max, cutoff):
 def test_center_against_quadrature(kind):
     c, *_ = expand(Atoms("C"), kind, n_max=4)
     make = {"gto": gto_functions, "polynomial": polynomial_functions,
-            "laplacian": laplacian_functions}[kind]  # fmt: skip
+            "laplacian": laplacian_functions}[kind]
     functions = make(4, 4.0)
     for n in range(4):
         integral = quad(
             lambda x, n=n: functions(x)[n] * x**2 * np.exp(-(x**2) / (2 * 0.45**2)), 0, 8,
             epsabs=1e-13, limit=200, points=[4.0],
-        )[0]  # fmt: skip
+        )[0]
         assert c[0, 0, 0, n] == pytest.approx(np.sqrt(4 * np.pi) * integral, abs=1e-9)
     assert np.abs(c[0, 1:]).max() == 0
 

@@ -8,7 +8,7 @@ from skdesc.density import _make_spline, make_spline
 PARAMETERS = {
     "cutoff": 4.0, "cutoff_width": 0.5, "n_max": 3, "l_max": 2, "atom_sigma": 0.5,
     "radial_basis": "gto", "radial_scaling": None,
-}  # fmt: skip
+}
 
 
 def test_equal_parameters_share_a_spline():
@@ -21,7 +21,7 @@ def test_equal_parameters_share_a_spline():
 @pytest.mark.parametrize(("name", "value"), [
     ("cutoff", 4.1), ("cutoff_width", 0.6), ("n_max", 4), ("l_max", 3), ("atom_sigma", 0.4),
     ("radial_basis", "polynomial"), ("radial_scaling", (1.0, 2.0, 4.0)),
-])  # fmt: skip
+])
 def test_every_parameter_counts(name, value):
     changed = make_spline({**PARAMETERS, name: value})
     first = make_spline(PARAMETERS)

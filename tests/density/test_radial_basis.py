@@ -142,7 +142,7 @@ def test_equispaced_against_the_definition():
     overlap = [
         [quad(product, 0, stop + 4, (k, n), points=[nodes[k], nodes[n]], epsabs=1e-13)[0]
          for n in range(N_MAX)] for k in range(N_MAX)
-    ]  # fmt: skip
+    ]
     expected = (np.linalg.inv(samples) @ np.linalg.cholesky(np.array(overlap))).T
     for l in range(L_MAX + 1):
         np.testing.assert_allclose(basis.projection[l], expected, atol=1e-9)

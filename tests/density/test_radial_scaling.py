@@ -17,7 +17,7 @@ CASES = {
              lambda r: np.where(r < 3.1, 2 * (1 + 2 * (r / 3.1)**3 - 3 * (r / 3.1)**2)**2, 0)),
     "poly 1": ({"function": "poly", "r0": 3.1, "m": 1},
                lambda r: np.where(r < 3.1, 1 + 2 * (r / 3.1)**3 - 3 * (r / 3.1)**2, 0)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -35,7 +35,7 @@ TRANSFORMERS = [
 
 def found(transformer):
     return {name: getattr(transformer, f"{name}_") for name in AUTO_PARAMETERS
-            if hasattr(transformer, f"{name}_")}  # fmt: skip
+            if hasattr(transformer, f"{name}_")}
 
 
 def crystals(element="Cu", count=6, scale=1.0):
@@ -98,7 +98,7 @@ def test_no_order_and_no_odd_structure_matters():
     [Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])], [molecule("CH4")],
     [bulk("Cu", a=1.5)], [bulk("Cs", a=12.0)],
     [Atoms("He2", [[0, 0, 0], [0, 0, 30.0]]), bulk("Cu")],
-], ids=repr)  # fmt: skip
+], ids=repr)
 def test_anything_can_be_described(frames):
     for transformer in TRANSFORMERS:
         transformer = clone(transformer).fit(frames)
@@ -130,7 +130,7 @@ def test_hydrogen_counts_where_it_is_common():
     ({"cutoff_width": 9.0}, lambda s: s.cutoff_ == 9.0),
     ({"radial_scaling": None}, lambda s: s.radial_scaling_ is None),
     ({"atom_sigma": 0.7}, lambda s: s.atom_sigma_ == 0.7),
-])  # fmt: skip
+])
 def test_what_is_given_stays_and_the_others_go_with_it(given, rule):
     soap = SOAPTransformer(**SMALL, **given).fit([bulk("Cu"), Atoms("Cu")])
     assert rule(soap)
@@ -177,7 +177,7 @@ def test_a_search_scores_what_its_final_fit_uses(stage):
         pipeline, {"soaptransformer__n_max": [2, 3]}, {"gapregressor__zeta": [2, 4]}, cv=KFold(3),
         n_particles=2, n_iterations=1, stage_one_objective=stage, random_state=0,
         scoring="neg_mean_absolute_error",
-    ).fit(frames, energies)  # fmt: skip
+    ).fit(frames, energies)
     best = search.best_estimator_
     assert best[0].cutoff == "auto"
     plain = clone(pipeline).set_params(**search.best_params_).fit(frames, energies)
@@ -203,7 +203,7 @@ def test_old_files_keep_their_numbers(tmp_path):
     """What was saved before "auto" has numbers for parameters, and lacks the attributes."""
     frames = crystals()
     old = SOAPTransformer(**SMALL, cutoff=5.0, cutoff_width=0.5, atom_sigma=0.5,
-                          radial_scaling=None).fit(frames)  # fmt: skip
+                          radial_scaling=None).fit(frames)
     expected = old.transform(frames).values
     for name in AUTO_PARAMETERS:
         delattr(old, f"{name}_")

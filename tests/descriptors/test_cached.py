@@ -54,7 +54,7 @@ def test_cross_validation_describes_each_structure_once(pack):
     options = {
         "cv": KFold(4), "return_train_score": True, "error_score": "raise",
         "params": {"gapregressor__forces": forces},
-    }  # fmt: skip
+    }
     result = cross_validate(pipeline(cache), pack(frames), y, **options)
     assert cache.n_computed == len(frames)
     # each fold transforms training structures twice, and test structures once
@@ -84,7 +84,7 @@ def by_params(search):
     return {
         (next(v for k, v in params.items() if k.endswith("cutoff")), params["gapregressor__zeta"]):
         score for params, score in zip(results["params"], results["mean_test_score"], strict=True)
-    }  # fmt: skip
+    }
 
 
 def test_in_worker_processes():
@@ -94,7 +94,7 @@ def test_in_worker_processes():
     search = GridSearchCV(
         pipeline(cache), {"gapregressor__zeta": [1, 2, 3, 4]}, cv=KFold(3), n_jobs=2, refit=False,
         error_score="raise",
-    )  # fmt: skip
+    )
     with joblib.parallel_config("loky"):
         search.fit(frames, y)
         known = joblib.Parallel(n_jobs=2)(

@@ -164,7 +164,7 @@ def test_potential_of_some_centers():
     assert_second_order(
         slope, lambda moved: model.predict(soap.transform(moved)),
         lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
-    )  # fmt: skip
+    )
 
 
 def test_marks_survive_splits_and_indices_do_not():

@@ -38,7 +38,7 @@ def test_searches_and_folds(n_jobs):
     search = GridSearchCV(
         pipe, {"soaptransformer__cutoff": [2.0, 3.0]}, cv=KFold(2), n_jobs=n_jobs,
         error_score="raise",
-    ).fit(frames, y)  # fmt: skip
+    ).fit(frames, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     pooled = make_pipeline(SOAPTransformer(**SMALL, species=species, pooling="sum"), Ridge(1e-6))
     scores = cross_val_score(pooled, frames, y, cv=KFold(4), n_jobs=n_jobs)

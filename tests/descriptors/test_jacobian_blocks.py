@@ -22,7 +22,7 @@ for number, atoms in enumerate(FRAMES):
                     handle_unknown="ignore", centers=["C", "N", "H"]),
     SOAPTransformer(["He", "H", "C", "N", "O", "Cu"], n_max=3, l_max=2),
     TensorReducedTransformer(n_max=3, l_max=2, n_channels=5, random_state=0),
-], ids=["full", "mu1nu1", "mu2", "crossover", "further species", "tensor-reduced"])  # fmt: skip
+], ids=["full", "mu1nu1", "mu2", "crossover", "further species", "tensor-reduced"])
 @pytest.mark.parametrize("buffer", [1, 4e6])
 def test_blocks_hold_all_derivatives(transformer, strain, buffer, monkeypatch):
     """Whatever is left out, and in however many steps: the same as the adjoint."""

@@ -44,7 +44,7 @@ TABLE = {
     "n_jobs": [1, 2],
     "n_max": [N_MAX],
     "l_max": [3, 0],
-}  # fmt: skip
+}
 NUMBERS = {"species", "cutoff", "atom_sigma"}
 """Parameters that change numbers, not the code that runs."""
 
@@ -86,7 +86,7 @@ def frames(unknown):
               pbc=[True, False, True]),
         Atoms("O", [[1.0, 2.0, 3.0]]),
         molecule("H2"),
-    ]  # fmt: skip
+    ]
     if unknown:
         result.append(molecule("CH3NO2"))
     for index, atoms in enumerate(result):

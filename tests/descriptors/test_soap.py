@@ -73,7 +73,7 @@ def assert_same_kernels(ours, theirs):
     [[molecule("CH3CH2OH"), molecule("H2O")], [distorted_gaas()],
      [bulk("Si", cubic=True), chain()]],
     ids=["molecules", "GaAs", "tiny cell"],
-)  # fmt: skip
+)
 def test_kernels_of_featomic(frames):
     """The same basis, cutoff and prefactor: featomic keeps every pair of species as a block."""
     featomic = pytest.importorskip("featomic")
@@ -134,7 +134,7 @@ def test_derivatives_by_positions_and_strain():
     assert_second_order(
         expected, energies, lambda step: strained(structures, deformation, step),
         [2e-3, 1e-3, 5e-4],
-    )  # fmt: skip
+    )
 
 
 def test_gradients_sum_to_zero_and_exert_no_torque():
@@ -341,7 +341,7 @@ def test_derivatives_agree(compression, normalize, n_max):
     assert_second_order(
         np.add.reduceat((gradient * direction).sum(axis=1), structures.offsets[:-1]), energies,
         lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
-    )  # fmt: skip
+    )
     jacobian = features.jacobian(strain=True)
     scale = np.abs(gradient).max()
     np.testing.assert_allclose(jacobian.vjp(g), gradient, atol=1e-11 * scale)

@@ -26,7 +26,7 @@ def of_dscribe(frames, weighting=None, compression=None, average="off", **sizes)
         species=species, n_max=4, l_max=3, sigma=0.4, weighting=weighting, average=average,
         compression={"mode": compression or "off", "species_weighting": None},
         periodic=any(atoms.pbc.any() for atoms in frames), **sizes,
-    )  # fmt: skip
+    )
     return np.vstack([calculator.create(atoms) for atoms in frames])
 
 
@@ -65,7 +65,7 @@ def test_polynomials_of_dscribe(compression):
 def test_weights_of_dscribe(name, kind):
     weighting = {"pow": {"c": 1.5, "d": 0.5, "r0": 2.0, "m": 3.0},
                  "exp": {"c": 1.5, "d": 0.5, "r0": 2.0},
-                 "poly": {"c": 1.5, "r0": 4.0, "m": 2.0}}[name] | {"function": name}  # fmt: skip
+                 "poly": {"c": 1.5, "r0": 4.0, "m": 2.0}}[name] | {"function": name}
     if kind == "molecules":
         frames, cutoff = MOLECULES, 4.0
     elif name == "poly":  # zero beyond the cutoff
@@ -103,7 +103,7 @@ def test_values_and_gradients_of_featomic(frames, scaling):
         density=density,
         basis={"type": "TensorProduct", "max_angular": 3, "spline_accuracy": 1e-11,
                "radial": {"type": "Gto", "max_radial": 3}},
-    )  # fmt: skip
+    )
     result = calculator.compute(frames, gradients=["positions", "strain"])
     starts = np.cumsum([0, *map(len, frames)])
     pairs = [(int(k["neighbor_1_type"]), int(k["neighbor_2_type"])) for k in result.keys]
@@ -148,7 +148,7 @@ def test_equispaced_gaussians_of_quip():
     ours = SOAPTransformer(
         **LENGTHS | {"cutoff": 4.2, "cutoff_width": 0.7, "n_max": 5, "l_max": 4},
         radial_basis="equispaced",
-    ).fit_transform([atoms]).values  # fmt: skip
+    ).fit_transform([atoms]).values
     np.testing.assert_allclose(ours @ ours.T, theirs @ theirs.T, rtol=0, atol=1e-8)
 
 

@@ -20,7 +20,7 @@ from skdesc.structures import Structures
 
 SMALL = LENGTHS | {
     "cutoff": 3.7, "n_max": 3, "l_max": 2, "n_channels": 5, "random_state": 0,
-}  # fmt: skip
+}
 
 VARIANTS = {
     "order 1": {"correlation_order": 1},
@@ -36,7 +36,7 @@ VARIANTS = {
     "all orders": {"correlation_order": 4, "orders": (1, 2, 3, 4), "n_channels": 19},
     "order 4, one set of weights": {"correlation_order": 4, "orders": [4], "n_channels": 17,
                                     "scheme": "decomposition"},
-}  # fmt: skip
+}
 
 variants = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
 
@@ -54,11 +54,11 @@ def reference(transformer, atoms):
     basis = make_radial_basis(
         p["radial_basis"], cutoff=p["cutoff"], n_max=p["n_max"], l_max=p["l_max"],
         atom_sigma=p["atom_sigma"],
-    )  # fmt: skip
+    )
     found = coefficients(
         basis, pairs, index, cutoff=p["cutoff"], cutoff_width=p["cutoff_width"],
         atom_sigma=p["atom_sigma"], center_weight=p["center_weight"],
-    )  # fmt: skip
+    )
     c = np.zeros((*found.shape[:2], len(transformer.species_), p["n_max"]))
     c[:, :, : found.shape[2]] = found
     reduce = [p["reduce"]] if isinstance(p["reduce"], str) else p["reduce"]
@@ -67,7 +67,7 @@ def reference(transformer, atoms):
         transformer.species_, n_max=p["n_max"], l_max=p["l_max"], n_channels=p["n_channels"],
         orders=p["orders"] or range(min(2, order), order + 1), sketch=p["scheme"] == "sketch",
         reduce=reduce,
-    )  # fmt: skip
+    )
     weights = layout.with_all_axes(transformer.mixing_weights_, p["weights_per_l"])
     return twin.features(twin.mix(c, weights, reduce), layout.terms)
 
@@ -103,12 +103,12 @@ def test_derivatives_converge_to_second_order(changes, normalize):
     assert_second_order(
         np.add.reduceat((gradient * direction).sum(axis=1), structures.offsets[:-1]), energies,
         lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
-    )  # fmt: skip
+    )
     strain = rng.normal(size=(3, 3))
     assert_second_order(
         np.einsum("sab,ba->s", strain_gradient, strain), energies,
         lambda step: strained(structures, strain, step), [1e-3, 5e-4],
-    )  # fmt: skip
+    )
 
 
 @variants
@@ -295,7 +295,7 @@ def test_enough_channels_hold_the_full_spectrum():
     size = 6 * 7 // 2
     reduced = TensorReducedTransformer(
         **parameters, n_channels=size, scheme="decomposition", random_state=1
-    ).fit_transform(frames).values  # fmt: skip
+    ).fit_transform(frames).values
     assert reduced.shape == full.shape
     for source, target in ((full, reduced), (reduced, full)):
         linear = np.linalg.lstsq(source, target, rcond=None)[0]
@@ -350,6 +350,6 @@ def test_one_set_of_weights_is_no_estimate_of_the_kernel():
     expected = 2 * (p * q).sum() + np.trace(p) * np.trace(q)
     f = TensorReducedTransformer(
         **parameters, n_channels=200_000, scheme="decomposition", random_state=2
-    ).fit_transform(frames).values  # fmt: skip
+    ).fit_transform(frames).values
     assert f[0] @ f[3] == pytest.approx(expected, rel=0.05)
     assert expected > 1.5 * (p * q).sum()

@@ -101,7 +101,7 @@ PARAMETERS = [
     ({"cutoff": -1.0}, "cutoff must be a finite number above 0"),
     ({"correlation_order": 4, "l_max": 12, "n_max": 8, "reduce": "species"},
      "products per channel; lower the order or l_max"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "match"), PARAMETERS)
@@ -141,7 +141,7 @@ def test_order_tells_apart_what_the_order_below_cannot(order, scheme):
         values = TensorReducedTransformer(
             cutoff=3.0, n_max=4, l_max=6, n_channels=16, correlation_order=order, orders=[order],
             atom_sigma=0.3, scheme=scheme, random_state=1,
-        ).fit_transform([first, second]).values  # fmt: skip
+        ).fit_transform([first, second]).values
         carbons = values[[0, len(first)]]
         return np.linalg.norm(carbons[0] - carbons[1])
 

@@ -56,7 +56,7 @@ def test_same_as_quippy_with_its_weights(name, symmetric):
         f"atom_sigma=0.5 n_species={len(species)} species_Z={{{listed}}} n_Z={len(species)} "
         f"Z={{{listed}}} R_mix=T Z_mix=T sym_mix={'T' if symmetric else 'F'} coupling=F "
         f"K={n_channels}"
-    ).calc(atoms)["data"]  # fmt: skip
+    ).calc(atoms)["data"]
     factors = (1,) if symmetric else (1, 2)
     weights = [[drawn_by_quip(z, t, n_max, n_channels) for z in species] for t in factors]
     ours = TensorReducedTransformer(
@@ -64,7 +64,7 @@ def test_same_as_quippy_with_its_weights(name, symmetric):
         radial_scaling=None,
         radial_basis="equispaced", n_channels=n_channels, weights=np.array(weights),
         scheme="decomposition" if symmetric else "sketch",
-    ).fit_transform([atoms]).values  # fmt: skip
+    ).fit_transform([atoms]).values
     # theirs end with a constant, and have l fastest
     theirs = theirs[:, :-1].reshape(len(ours), n_channels, l_max + 1).transpose(0, 2, 1)
     assert ours.shape == (len(atoms), n_channels * (l_max + 1))
@@ -74,6 +74,6 @@ def test_same_as_quippy_with_its_weights(name, symmetric):
 @pytest.mark.parametrize(("number", "factor", "expected"), [
     (23, 1, [[1.05674018, -1.79682322, 0.58801702, -0.37094255],
              [1.4343522, -0.67410551, 2.06514836, -0.21261229]]),
-])  # fmt: skip
+])
 def test_the_draw_of_weights(number, factor, expected):
     np.testing.assert_allclose(drawn_by_quip(number, factor, 2, 4), expected, atol=1e-8)

@@ -30,12 +30,12 @@ def test_derivatives_of_pooled_features(changes, pooling):
     assert_second_order(
         np.add.reduceat((gradient * direction).sum(axis=1), structures.offsets[:-1]), energies,
         lambda step: displaced(structures, direction, step), [2e-3, 1e-3],
-    )  # fmt: skip
+    )
     strain = rng.normal(size=(3, 3))
     assert_second_order(
         np.einsum("sab,ba->s", strain_gradient, strain), energies,
         lambda step: strained(structures, strain, step), [1e-3, 5e-4],
-    )  # fmt: skip
+    )
 
 
 def test_inner_pooling_of_one_atom_is_that_atom():

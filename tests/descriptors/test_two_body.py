@@ -124,7 +124,7 @@ def test_clone_and_pickle(transformer, features):
     "check_estimator_cloneable", "check_get_params_invariance", "check_mixin_order",
     "check_no_attributes_set_in_init", "check_parameters_default_constructible",
     "check_set_params", "check_valid_tag_types",
-])  # fmt: skip
+])
 def test_checks_of_scikit_learn_without_arrays(name):
     getattr(estimator_checks, name)("TwoBodyTransformer", TwoBodyTransformer())
 
@@ -138,7 +138,7 @@ def test_checks_of_scikit_learn_without_arrays(name):
     ("gaussian_width", np.nan, "gaussian_width must be a number above 0"),
     ("pooling", "max", "pooling must be None, 'mean' or 'sum'"),
     ("species", ["C"], r"elements \['H'\], which are not among species=\['C'\]"),
-])  # fmt: skip
+])
 def test_bad_input(name, value, match):
     with pytest.raises(ValueError, match=match):
         TwoBodyTransformer(**{"cutoff": 5.0, name: value}).fit_transform([molecule("CH4")])

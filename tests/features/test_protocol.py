@@ -28,7 +28,7 @@ def reduced(features):
     return AtomicFeatures(
         features.values, features.structures, features.centers, features.offsets,
         JacobianOnly(features),
-    )  # fmt: skip
+    )
 
 
 def test_defaults_agree_with_own_methods(features):
@@ -38,7 +38,7 @@ def test_defaults_agree_with_own_methods(features):
     for method, arguments in (("vjp", (g,)), ("gradient_rows", (Q, weights))):
         expected = getattr(features, method)(*arguments)
         for part, other in zip(getattr(reduced(features), method)(*arguments), expected,
-                               strict=True):  # fmt: skip
+                               strict=True):
             np.testing.assert_allclose(part, other, atol=1e-12 * np.abs(other).max())
 
 

@@ -28,7 +28,7 @@ def test_sparse_points_in_a_search(data):
         pipeline, {},
         {"gapregressor__sigma_energy": [1e-3, 1e-1]},
         n_particles=2, n_iterations=1, cv=2, random_state=0,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     assert 0.0 < search.best_score_ <= grid.best_score_ + 1e-9
 
 
@@ -60,7 +60,7 @@ def with_energies(frames):
     lambda X: suggest_space(X, dialect=ARRAY),
     lambda X: make_forces_scorer(ARRAY),
     lambda X: extract_targets(with_energies(X), forces=ARRAY),
-], ids=["pooling", "dialect", "metric", "forces"])  # fmt: skip
+], ids=["pooling", "dialect", "metric", "forces"])
 def test_an_array_in_place_of_a_name(frames, call):
     with pytest.raises(ValueError, match=r"(is|got) array\("):
         call(frames)

@@ -127,7 +127,7 @@ def _at(state, path):
         (("seen", "triangles"), lambda a: {}, "for"),
         (("seen", "isolated"), lambda a: np.full_like(a, -np.inf), "infinite where not known"),
     ],
-)  # fmt: skip
+)
 def test_values(state, path, value, message):
     with pytest.raises(ValueError, match=message):
         unpack(changed(state, path, value))

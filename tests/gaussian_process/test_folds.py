@@ -71,7 +71,7 @@ def test_models_are_those_of_fits_to_the_training_parts(data, quantities, cv, ze
 @pytest.mark.parametrize("params", [
     {}, {"zeta": 2, "sigma_forces": 0.01}, {"sigma_energy": 1e-7, "sigma_forces": 1e-6},
     {"energy_scale": 3.0}, {"optimize": "marginal_likelihood"}, {"e0": None},
-], ids=str)  # fmt: skip
+], ids=str)
 def test_folds_of_many_data_share_their_points(data, shared_points, params):
     """Chosen from all structures; given these, the models are those of fits."""
     X, y, more = data

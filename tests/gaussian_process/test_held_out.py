@@ -82,7 +82,7 @@ def test_parameters_stay_the_users(data):
     gap = GAPRegressor(
         n_sparse=20, optimize="held_out", random_state=rng, baseline=baseline,
         sparse_method="random",
-    )  # fmt: skip
+    )
     assert gap.fit(X, y) is gap
     assert gap.random_state is rng
     assert gap.baseline is baseline

@@ -63,7 +63,7 @@ def test_dense_limit(union, joined, targets):
     variance = prior - (Ks * np.linalg.solve(Ky, Ks.T).T).sum(axis=1)
     np.testing.assert_allclose(std**2, variance, atol=1e-9 * prior.max())
     likelihood = -0.5 * (y @ np.linalg.solve(Ky, y) + np.linalg.slogdet(Ky)[1]
-                         + len(y) * np.log(2 * np.pi))  # fmt: skip
+                         + len(y) * np.log(2 * np.pi))
     assert gap.log_marginal_likelihood_ == pytest.approx(likelihood, rel=1e-8)
 
 
@@ -79,7 +79,7 @@ def test_points_of_each_descriptor(gap, joined):
     again = GAPRegressor(
         zeta=ZETAS, energy_scale=SCALES, sigma_forces=0.2,
         sparse_method={z: gap.sparse_features_[gap.sparse_species_ == z] for z in SPECIES},
-    )  # fmt: skip
+    )
     rows = again.memory_estimate(joined)
     assert rows == gap.memory_estimate(joined)
 
@@ -92,7 +92,7 @@ def test_unit_vectors_stand_for_all_environments(joined, targets):
     many.fit(pairs, targets[0], **targets[1])
     assert len(few.weights_) == 24
     for one, other in zip(few.predict(pairs, return_std=True), many.predict(pairs, return_std=True),
-                          strict=True):  # fmt: skip
+                          strict=True):
         np.testing.assert_allclose(one, other, rtol=5e-3)
 
 
@@ -108,13 +108,13 @@ def test_derivatives(gap, union, joined):
     assert_second_order(
         -np.add.reduceat(along, structures.offsets[:-1]), predict,
         lambda h: displaced(structures, directions, h), (4e-4, 2e-4, 1e-4),
-    )  # fmt: skip
+    )
     strain = rng.normal(size=(3, 3))
     strain += strain.T
     assert_second_order(
         -np.einsum("sxy,xy->s", virials, strain), predict,
         lambda h: strained(structures, strain, h), (2e-4, 1e-4, 5e-5),
-    )  # fmt: skip
+    )
 
 
 def test_predictions_equal_rows_times_weights(gap, joined):
@@ -160,7 +160,7 @@ def test_partial_fit_and_batches(gap, joined, targets):
     pieces = GAPRegressor(
         zeta=ZETAS, energy_scale=SCALES, sigma_forces=0.2,
         sparse_method={z: gap.sparse_features_[gap.sparse_species_ == z] for z in SPECIES},
-    )  # fmt: skip
+    )
     for part in (slice(0, 5), slice(5, 12)):
         more = {kind: values[part] for kind, values in derivatives.items()}
         pieces.partial_fit(joined[part], y[part], **more)
@@ -201,7 +201,7 @@ def test_batch_of_a_pool(gap, union, joined, targets):
     gap_again = GAPRegressor(
         zeta=ZETAS, energy_scale=SCALES, sigma_forces=0.2, e0=gap.e0_,
         sparse_method={z: gap.sparse_features_[gap.sparse_species_ == z] for z in SPECIES},
-    ).partial_fit(joined, targets[0], **targets[1])  # fmt: skip
+    ).partial_fit(joined, targets[0], **targets[1])
     gap_again.partial_fit(more, reference(make_frames(6, seed=5))[0][chosen[:1]])
     np.testing.assert_allclose(
         gap_again.predict(pool, return_std=True)[1][chosen[1]], std[1], rtol=1e-3
@@ -238,7 +238,7 @@ def test_the_same_structures_are_needed(toy, frames, joined):
     ({"n_sparse": [5, 0]}, "n_sparse is 0 for H"),
     ({"n_sparse": [5]}, r"n_sparse is \[5\] with 1 entries"),
     ({"sparse_method": {z: np.ones((2, 25)) for z in SPECIES}}, "not zero outside of one"),
-])  # fmt: skip
+])
 def test_bad_input(joined, targets, params, match):
     with pytest.raises(ValueError, match=match):
         GAPRegressor(**params).fit(joined, targets[0])

@@ -55,7 +55,7 @@ def test_right_labels(copper):
     for size in (1, 2, 5, 12):
         part = slice(0, size)
         silent(gap().fit, X[part], y[part], forces=targets["forces"][:size],
-               virials=targets["virials"][part])  # fmt: skip
+               virials=targets["virials"][part])
 
 
 WRONG_FORCES = {
@@ -282,7 +282,7 @@ def test_points_are_thinned_out():
     rng = np.random.default_rng(0)
     sizes = [700, 430]
     factors = [np.linalg.cholesky(A @ A.T + np.eye(len(A)))
-               for A in (rng.normal(size=(m, m)) for m in sizes)]  # fmt: skip
+               for A in (rng.normal(size=(m, m)) for m in sizes)]
     groups = [slice(0, 700), slice(700, 1130)]
     index, chosen = thin_out(groups, factors)
     assert len(index) <= 500

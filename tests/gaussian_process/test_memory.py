@@ -85,7 +85,7 @@ def test_estimate_for_a_real_descriptor(memory_limit):
     SOAPTransformer(cutoff=4.0, n_max=4, l_max=3, n_jobs=1),
     TensorReducedTransformer(cutoff=4.0, n_max=4, l_max=3, n_channels=16, random_state=0, n_jobs=1),
     TwoBodyTransformer(cutoff=4.0, n_gaussians=10, n_jobs=1),
-], ids=["soap", "tensor-reduced", "two-body"])  # fmt: skip
+], ids=["soap", "tensor-reduced", "two-body"])
 def test_what_descriptors_need_for_rows(transformer):
     """Many sparse points take more than the derivatives themselves."""
     atoms = bulk("Cu", cubic=True).repeat(3)
@@ -105,7 +105,7 @@ def test_choosing_sparse_points(method):
     gap = GAPRegressor(n_sparse=20, sparse_method=method, energy_scale=1.0, random_state=0)
     peak = peak_of(lambda: select_points(
         check_environments(X, GAPRegressor(), reset=True), method, 20, random_state=0
-    ))  # fmt: skip
+    ))
     estimate = gap.memory_estimate(X)
     assert 0.7 < peak / estimate < 1.3
     with pytest.raises(ValueError, match=f"sparse_method='{method}' needs .* to choose sparse"):

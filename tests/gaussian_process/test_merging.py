@@ -16,7 +16,7 @@ def see(gap, training, features, targets, index):
         training, features[index], y[index],
         forces=[derivatives["forces"][i] for i in index],
         virials=derivatives["virials"][index],
-    )[0]  # fmt: skip
+    )[0]
 
 
 @pytest.mark.parametrize("e0", ["auto", None])

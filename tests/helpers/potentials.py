@@ -38,11 +38,11 @@ def fit_potential(frames=None, *, n_sparse=20, baseline=None, zeta=2, sigma_forc
             n_sparse=n_sparse, zeta=zeta, baseline=baseline, sigma_forces=sigma_forces,
             sigma_energy=0.002, jitter=1e-8,
         ),
-    )  # fmt: skip
+    )
     return pipeline.fit(
         frames, y, gapregressor__forces=targets["forces"],
         gapregressor__virials=targets["virials"],
-    )  # fmt: skip
+    )
 
 
 def everything(pipeline, frames):

@@ -52,12 +52,12 @@ def gap_fit(frames, folder, soap, **options):
         "default_sigma": "{0.002 0.05 0.0 0.0}", "energy_parameter_name": "ref_energy",
         "force_parameter_name": "ref_force", "virial_parameter_name": "none",
         "e0": "{Cu:-0.1:Au:-0.2}", "sparse_jitter": "1e-8",
-    } | options  # fmt: skip
+    } | options
     words = [f"{key}={value}" for key, value in options.items()]
     done = subprocess.run(
         [str(program), *words], cwd=folder, capture_output=True, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     path = Path(folder, "gap.xml")
     assert path.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     return path

@@ -112,7 +112,7 @@ _DESCRIPTORS = {
     "two_body_mean": TwoBodyTransformer(["H", "C", "O"], n_gaussians=5, pooling="mean"),
     "cached": CachedDescriptor(_soap(species=["H", "C", "O"]), FeatureCache(2**20)),
     "union": make_union(_soap(), TwoBodyTransformer(n_gaussians=5, cutoff=3.5)),
-}  # fmt: skip
+}
 _POTENTIALS = {
     "gap": make_pipeline(_soap(), _gap(random_state=0, sparse_method="kmeans")),
     "gap_baseline": make_pipeline(_reduced(), _gap(baseline=ZBLCalculator(0.9), zeta=1.5)),
@@ -156,7 +156,7 @@ def makers():
         result[name] = lambda model=model: _fit_potential(model)
     return result | {
         "gap_partial": _fit_by_parts, "gap_table": _fit_table, "gap_weights": _fit_weights_alone
-    }  # fmt: skip
+    }
 
 
 def predictions(model):

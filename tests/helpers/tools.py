@@ -73,7 +73,7 @@ def soap(**parameters):
     """A small descriptor."""
     return SOAPTransformer(
         SPECIES, cutoff=2.5, n_max=2, l_max=1, n_jobs=1
-    ).set_params(**parameters)  # fmt: skip
+    ).set_params(**parameters)
 
 
 def potential():
@@ -99,7 +99,7 @@ def _halving(X, y):
     search = HalvingGridSearchCV(
         pooled(), {"ridge__alpha": [1e-3, 1e-2]}, cv=KFold(2), min_resources=6,
         error_score="raise", random_state=0,
-    )  # fmt: skip
+    )
     return search.fit(X, y).predict(X)
 
 
@@ -107,7 +107,7 @@ def _swarm(X, y):
     search = TwoStagePSOSearchCV(
         potential(), {"soaptransformer__cutoff": [2.0, 2.5]}, GRID, n_particles=2, n_iterations=1,
         cv=KFold(2), error_score="raise", random_state=0,
-    )  # fmt: skip
+    )
     return search.fit(X, y).predict(X)
 
 

@@ -112,7 +112,7 @@ def test_skipping_checks():
     names = check_atoms_transformer(
         SOAPTransformer(cutoff=3.0, n_max=2, l_max=1), skip=["check_rotation"],
         structures=sample_structures()[:4],
-    )  # fmt: skip
+    )
     assert "check_rotation" not in names
     assert len(names) >= 29
     with pytest.raises(ValueError, match="skip has"):

@@ -44,7 +44,7 @@ def optuna_search(**options):
     return sklearn_of_optuna.OptunaSearchCV(
         potential(), optuna_space(), cv=KFold(2), n_trials=3, random_state=0, error_score="raise",
         **options,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
@@ -84,7 +84,7 @@ class TestOptuna:
             scores = cross_val_score(
                 candidate, frames, y, cv=KFold(2), scoring=make_energy_scorer(),
                 error_score="raise",
-            )  # fmt: skip
+            )
             study.tell(trial, scores.mean())
         assert set(study.best_params) == set(optuna_space())
 
@@ -122,7 +122,7 @@ class TestOthers:
         found = tune.run(
             objective, config={"cutoff": tune.uniform(2.0, 3.0)}, metric="score", mode="max",
             num_samples=3, verbose=0,
-        )  # fmt: skip
+        )
         assert 2.0 <= found.best_config["cutoff"] <= 3.0
 
     def test_skopt(self, capsys):
@@ -137,7 +137,7 @@ class TestOthers:
         search = skopt.BayesSearchCV(
             potential(), {"soaptransformer__cutoff": skopt.space.Real(2.0, 3.0)}, n_iter=2,
             cv=KFold(2), random_state=0, optimizer_kwargs={"n_initial_points": 2},
-        ).fit(CONTAINERS[container](frames), y)  # fmt: skip
+        ).fit(CONTAINERS[container](frames), y)
         assert np.isfinite(search.best_score_)
 
     def test_dask_ml(self):
@@ -158,7 +158,7 @@ class TestOthers:
         out = subprocess.run(
             [sys.executable, EXAMPLES / "automl_tpot.py"], check=True, capture_output=True,
             text=True, cwd=tmp_path,
-        ).stdout  # fmt: skip
+        ).stdout
         error = float(out.split("TPOT:")[1].split()[0])
         assert error / 1000 < 0.5 * spread()
 

@@ -26,12 +26,12 @@ def entries(number):
     rows = [
         [entry.strip() for entry in line.strip("|").split("|")]
         for line in tables[number].splitlines()
-    ]  # fmt: skip
+    ]
     header, _, *body = rows
     return {
         (row[0], column): entry
         for row in body for column, entry in zip(header[1:], row[1:], strict=True)
-    }  # fmt: skip
+    }
 
 
 def documented():
@@ -46,7 +46,7 @@ def messages():
     return {
         (tool, container): message for (some, tool), message in entries(1).items()
         for container in re.findall(pattern, some)
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_pair(tool, container, expected):
     assert documented()[tool, container] == cell(error), error
     if tool in NEED_COLUMNS and container not in COLUMNS:
         ours = [frame.filename for frame in traceback.extract_tb(error.__traceback__)
-                if Path(frame.filename).is_relative_to(PACKAGE)]  # fmt: skip
+                if Path(frame.filename).is_relative_to(PACKAGE)]
         # what is not ours says what the page cites, before it calls anything that is
         assert bool(ours) == (container == "Structures")
         assert ours or messages()[tool, container] in str(error)

@@ -16,7 +16,7 @@ def swarm(n_jobs):
     return TwoStagePSOSearchCV(
         potential(), {"soaptransformer__cutoff": [2.0, 2.5, 3.0]}, GRID, n_particles=3,
         n_iterations=2, cv=KFold(2), error_score="raise", random_state=0, n_jobs=n_jobs,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_bags_of_labelled_structures(pipeline, local, data, client):
     expected = clone(pipeline).fit(
         [f for f, m in zip(data.frames, mask, strict=True) if m], data.y[mask],
         gapregressor__forces=[f for f, m in zip(data.forces, mask, strict=True) if m],
-    )  # fmt: skip
+    )
     assert_same_model(distributed.fit(pipeline, water), expected)
 
 
@@ -130,7 +130,7 @@ def test_memory_does_not_grow_with_the_data(pipeline):
             parts = [dask.delayed(shaken_methanol)(seed, 12) for seed in range(count)]
             peaks[count] = peak_of(lambda parts=parts: distributed.fit(
                 clone(pipeline), parts, n_sample=12, random_state=0
-            ))  # fmt: skip
+            ))
     gc.unfreeze()
     features = 8 * 312 * 6 * 12 * (24 - 3)  # of the further environments
     # three more levels of the tree, each with triangles that wait to be merged: a fifth of it
@@ -173,7 +173,7 @@ def test_kinds_of_structures(pipeline, data):
         (data.frames[i : i + 8], data.y[i : i + 8],
          {"config_types": kinds[i : i + 8], "sigmas": sigmas})
         for i in range(0, 24, 8)
-    ]  # fmt: skip
+    ]
     assert_same_model(distributed.fit(pipeline, parts), expected)
 
 

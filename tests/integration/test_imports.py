@@ -24,7 +24,7 @@ def test_importing_brings_in_little(code):
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True,
-                         text=True)  # fmt: skip
+                         text=True)
     brought = set(out.stdout.split()) - set(sys.stdlib_module_names)
     assert brought <= {"skdesc", "vesin", "sklearn", "ase", "scipy", "numpy"}
 

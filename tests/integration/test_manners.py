@@ -84,7 +84,7 @@ def test_copies_of_fitted_pipelines(fitted, way):
     for one, expected in zip(
         other.predict(frames, return_std=True, return_forces=True),
         fitted.predict(frames, return_std=True, return_forces=True), strict=True,
-    ):  # fmt: skip
+    ):
         for a, b in zip(one, expected, strict=True):
             np.testing.assert_array_equal(a, b)
     # and they can learn on, as the original
@@ -109,7 +109,7 @@ def test_a_pickle_is_read_in_a_new_process(fitted, tmp_path):
     out = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "model.joblib"], check=True, capture_output=True,
         text=True,
-    ).stdout  # fmt: skip
+    ).stdout
     assert eval(out) == fitted.predict(frames).tolist()
 
 
@@ -119,7 +119,7 @@ def test_global_state_is_left_alone():
             repr(np.random.get_state()), np.random.get_state()[1].tolist(),  # noqa: NPY002
             random.getstate(), np.geterr(), list(warnings.filters), dict(os.environ), os.getcwd(),
             sklearn.get_config(), list(logging.getLogger().handlers), logging.getLogger().level,
-        )  # fmt: skip
+        )
 
     frames, y = molecules()
     before = state()
@@ -133,7 +133,7 @@ def test_global_state_is_left_alone():
     [{"transform_output": "pandas"}, {"transform_output": "polars"}, {"assume_finite": True},
      {"enable_metadata_routing": True}, {"working_memory": 1}, {"print_changed_only": False}],
     ids=str,
-)  # fmt: skip
+)
 def test_any_configuration_gives_the_same(fitted, options):
     pytest.importorskip(options.get("transform_output", "sklearn"))
     frames, y = molecules()

@@ -68,7 +68,7 @@ def wigner(l, matrix):
 @pytest.mark.parametrize(
     "degrees", [(2,), (0,), (1, 2), (3, 3), (1, 1, 1), (1, 1, 2), (2, 2, 2), (1, 1, 1, 1),
                 (1, 1, 2, 2), (1, 2, 3, 2), (2, 2, 2, 2), (1, 1, 1, 2)],
-)  # fmt: skip
+)
 def test_couplings_are_all_invariants_there_are(degrees):
     """Their number is the dimension of the tensors that rotations and inversion leave alone."""
     size = int(np.prod([2 * l + 1 for l in degrees]))
@@ -95,13 +95,13 @@ def random_coefficients(n_environments, l_max, n_channels, seed=0):
 
 def layout(**changes):
     parameters = {"n_max": 2, "l_max": 2, "n_channels": 1, "orders": (3,), "sketch": False,
-                  "reduce": ("species", "radial")}  # fmt: skip
+                  "reduce": ("species", "radial")}
     return TensorReduced([6], **{**parameters, **changes})
 
 
 @pytest.mark.parametrize(("order", "sketch"), [
     (1, False), (2, False), (3, False), (1, True), (2, True), (3, True), (4, True),
-])  # fmt: skip
+])
 def test_full_products_are_rotational_averages(order, sketch):
     """Kernel of the unmixed products = integral over rotations of the overlap to that power."""
     rng = np.random.default_rng(1)
@@ -140,7 +140,7 @@ def test_no_coupling_is_redundant(order, sketch):
 
 
 @pytest.mark.parametrize("degrees", [(1, 1, 1, 1), (1, 1, 2, 2), (2, 2, 2, 2), (1, 1, 3, 3),
-                                     (3, 3, 3, 3)])  # fmt: skip
+                                     (3, 3, 3, 3)])
 def test_couplings_left_out_add_nothing(degrees):
     """With one tensor in every factor, all couplings span no more than those that are kept."""
     rng = np.random.default_rng(3)
@@ -148,7 +148,7 @@ def test_couplings_left_out_add_nothing(degrees):
 
     def evaluate(inner):
         return np.einsum("abcd,ea,eb,ec,ed->e", coupling_tensor(degrees, inner),
-                         *(tensors[l] for l in degrees), optimize=True)  # fmt: skip
+                         *(tensors[l] for l in degrees), optimize=True)
 
     kept = independent_intermediates(degrees, degrees)
     every = intermediates(degrees)

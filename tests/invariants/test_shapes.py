@@ -16,7 +16,7 @@ SPECIES = ["H", "C", "O", "Cu"]
     SOAPTransformer(SPECIES, n_max=3, compression="mu2"),
     TensorReducedTransformer(SPECIES, n_max=3, l_max=2, n_channels=4, random_state=0),
     TwoBodyTransformer(SPECIES, n_gaussians=4),
-])  # fmt: skip
+])
 def features(request):
     return request.param.fit(FRAMES).transform(FRAMES)
 

@@ -58,7 +58,7 @@ ABSURD = [
     ("correlation_order", 9), ("scheme", "other"), ("reduce", "none"), ("weights_per_l", 3),
     ("handle_unknown", "maybe"), ("dtype", "float16"), ("pooling", "max"), ("n_gaussians", 10**9),
     ("gaussian_width", 1e-300), ("shortest", 1e300),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "value"), ABSURD)
@@ -66,7 +66,7 @@ def test_absurd_parameters(name, value, tmp_path, monkeypatch):
     """They are refused before anything is built, by the rules of the constructors."""
     models = [SOAPTransformer(n_max=3, l_max=2, cutoff=3.5, cutoff_width=0.5, atom_sigma=0.5),
               TensorReducedTransformer(n_max=3, l_max=2, n_channels=4, random_state=0),
-              TwoBodyTransformer(n_gaussians=4)]  # fmt: skip
+              TwoBodyTransformer(n_gaussians=4)]
     tried = 0
     for model in models:
         if name not in model.get_params():
@@ -85,7 +85,7 @@ def test_absurd_parameters(name, value, tmp_path, monkeypatch):
     "species",
     [[-1, 6, 8], [6, 1, 8], [1, 6, 6], [1, 6, 119], [1.0, 6.0, 8.0], [], [[1, 6, 8]],
      ["H", "C", "O"]],
-)  # fmt: skip
+)
 def test_species_that_no_fit_gives(species, tmp_path):
     for model in (SOAPTransformer(n_max=2, l_max=1), TwoBodyTransformer(n_gaussians=4)):
         def change(objects, arrays):
@@ -123,7 +123,7 @@ def test_parameters_that_were_changed_after_the_fit(tmp_path):
 
 @pytest.mark.parametrize("attribute", ["support_vectors_", "_dual_coef_", "support_", "_n_support"])
 @pytest.mark.parametrize("change", [lambda a: a[:0].copy(), lambda a: a[..., :1].copy(),
-                                    lambda a: a.astype("float32"), lambda a: a * 1000])  # fmt: skip
+                                    lambda a: a.astype("float32"), lambda a: a * 1000])
 def test_what_libsvm_reads(attribute, change, tmp_path):
     rng = np.random.default_rng(0)
     model = SVR().fit(rng.random((20, 3)), rng.random(20))
@@ -228,7 +228,7 @@ def test_parts_on_top_of_one_another(tmp_path):
                 setattr(other, name, getattr(first, name))
             archive.filelist.append(other)
         header = {"format": "skdesc model", "format_version": 1, "versions": {}, "n_arrays": 50,
-                  "sha256": "0"}  # fmt: skip
+                  "sha256": "0"}
         archive.writestr("header.json", json.dumps(header))
     with pytest.raises(ValueError, match="is damaged"):
         load(path)

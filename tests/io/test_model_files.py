@@ -110,7 +110,7 @@ def test_a_baseline_comes_back(tmp_path):
         CachedDescriptor(SOAPTransformer(n_max=2, l_max=2), FeatureCache()),
         make_union(SOAPTransformer(n_max=2, l_max=1), TwoBodyTransformer(n_gaussians=5)),
     ],
-)  # fmt: skip
+)
 def test_descriptors(descriptor, tmp_path):
     """Mixing weights that were drawn, tables, unions: all that a fit has decided on."""
     frames = crystals(3)
@@ -132,7 +132,7 @@ def test_pipelines_with_companions(tmp_path):
         make_pipeline(union, StandardScaler(), PCA(5, random_state=np.random.RandomState(3)),
                       Ridge(1e-3)),
         transformer=StandardScaler(),
-    ).fit(frames, y)  # fmt: skip
+    ).fit(frames, y)
     save(model, tmp_path / "model.skd")
     assert_same([load(tmp_path / "model.skd").predict(frames)], [model.predict(frames)])
     pytest.importorskip("pandas")
@@ -145,7 +145,7 @@ def companions():
     """Estimators of scikit-learn that files may hold, but for those that wrap others."""
     known = dict(all_estimators())
     wrappers = {"BaggingRegressor", "ColumnTransformer", "FeatureUnion", "Pipeline",
-                "StackingRegressor", "TransformedTargetRegressor", "VotingRegressor"}  # fmt: skip
+                "StackingRegressor", "TransformedTargetRegressor", "VotingRegressor"}
     names = {name for names in _SKLEARN.values() for name in names.split()}
     return [known[name] for name in sorted((names & known.keys()) - wrappers)]
 
@@ -158,7 +158,7 @@ def test_companions(cls, tmp_path):
     parameters = {"n_components": 2, "n_quantiles": 10, "random_state": 0, "max_iter": 20000}
     model = cls()
     model.set_params(**{key: value for key, value in parameters.items()
-                        if key in model.get_params()})  # fmt: skip
+                        if key in model.get_params()})
     if cls.__name__ == "KernelCenterer":
         X = X @ X.T
     model.fit(X, y)
@@ -197,7 +197,7 @@ def test_of_a_search_its_best_model_is_saved(tmp_path):
         make_pipeline(SOAPTransformer(n_max=2, l_max=1, pooling="sum"), Ridge()),
         {"soaptransformer__cutoff": [3.0, 4.0]}, {"ridge__alpha": [1e-3, 1e-2]},
         n_particles=2, n_iterations=1, cv=2, random_state=0,
-    ).fit(frames, y)  # fmt: skip
+    ).fit(frames, y)
     with pytest.raises(TypeError, match=r"model is a search .*save its best_estimator_"):
         save(search, tmp_path / "model.skd")
     save(search.best_estimator_, tmp_path / "model.skd")
@@ -267,7 +267,7 @@ def test_any_kind_of_data(tmp_path):
         slice(1, None), np.float32(0.1), np.bool_(True), np.dtype(">i2"), np.float64, float,
         np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.array(["a", None], dtype=object),
         np.array("text"), np.empty((0, 3)), np.arange(4)[::2],
-    ], rng)  # fmt: skip
+    ], rng)
     save(model, tmp_path / "model.skd", trusted=[OwnScaler])
     again = load(tmp_path / "model.skd", trusted=[OwnScaler])
     for one, other in zip(model.factor, again.factor, strict=True):

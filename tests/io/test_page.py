@@ -26,16 +26,16 @@ def test_its_code_runs(tmp_path, monkeypatch):
 
 def test_names_in_its_tables_exist():
     names = {*inspect.signature(SOAPTransformer).parameters,
-             *inspect.signature(GAPRegressor).parameters}  # fmt: skip
+             *inspect.signature(GAPRegressor).parameters}
     for name in ("cutoff_width", "center_weight", "radial_scaling", "energy_scale", "baseline",
-                 "sigma_virials", "jitter", "compression", "pooling"):  # fmt: skip
+                 "sigma_virials", "jitter", "compression", "pooling"):
         assert name in names
         assert f"`{name}" in PAGE
 
 
 @pytest.mark.parametrize("weighting", [None, {"function": "pow", "c": 1, "d": 1, "r0": 2, "m": 2}])
 @pytest.mark.parametrize(("average", "pooling"), [("off", None), ("inner", "inner"),
-                                                  ("outer", "mean")])  # fmt: skip
+                                                  ("outer", "mean")])
 def test_values_of_dscribe(weighting, average, pooling):
     dscribe = pytest.importorskip("dscribe.descriptors")
     methanol, species = molecule("CH3OH"), ["C", "H", "O"]
@@ -47,11 +47,11 @@ def test_values_of_dscribe(weighting, average, pooling):
     soap = SOAPTransformer(
         species, cutoff=5.0, n_max=4, l_max=3, atom_sigma=0.5, cutoff_width=0, normalize=False,
         radial_basis="gto-dscribe", radial_scaling=weighting, pooling=pooling,
-    ).fit([methanol])  # fmt: skip
+    ).fit([methanol])
     ours = soap.transform([methanol])
     ours = ours if pooling else ours.values
     channels = [name.split("_")[1:3] for name in soap.set_params(pooling="mean")
-                .get_feature_names_out()]  # fmt: skip
+                .get_feature_names_out()]
     ours = ours / np.where([a == b for a, b in channels], 1, np.sqrt(2))
     for first, second in (("H", "H"), ("H", "C"), ("C", "O"), ("O", "O")):
         found = ours[:, soap.feature_slice(first, second)]

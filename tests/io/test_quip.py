@@ -50,7 +50,7 @@ CU_DIMER = {
                              "5.3861121505e-03 7.5710429282e-01 1.1337797482e-02",
     ("quip_polynomial", 2.5, False): "1.1686137253e-03 1.6264562007e-04 -8.2759123493e-03 "
                                      "-1.1207263162e-04 2.9304261849e-02 3.8612397780e-05",
-}  # fmt: skip
+}
 WATER = {
     ("equispaced", 0): "8.9765165436e-02 1.13e-24 1.3520085988e-07 3.60e-19 1.02e-13 5.73e-14 "
     "4.0424591652e-01 0 4.3052885272e-07 0 9.1023483456e-01 0 0 0 0 0 0 0 0 0",
@@ -144,7 +144,7 @@ def test_the_minimal_file(tmp_path):
     path.write_text(MINIMAL)
     model = read_quip_xml(path)
     for distance, energy, force in ((2.5, -5.650449021242182, 0.019645057421),
-                                    (3.7, -5.623991490017145, -0.123923523738)):  # fmt: skip
+                                    (3.7, -5.623991490017145, -0.123923523738)):
         found, forces = model.predict([dimer(distance)], return_forces=True)
         assert found[0] == pytest.approx(energy, abs=1e-10)
         assert forces[0][0, 2] == pytest.approx(force, abs=1e-9)
@@ -178,7 +178,7 @@ def test_the_minimal_file(tmp_path):
         ('<e0 Z="29" value="-3.0"/>', '<e0 Z="13" value="-7"/><e0 Z="29" value="-3"/>'),
         ('<GAP_data><e0 Z="29" value="-3.0"/></GAP_data>', '<GAP_data e0="-3" do_core="F"/>'),
     ],
-)  # fmt: skip
+)
 def test_ways_to_write_the_same(old, new, tmp_path):
     path = tmp_path / "ex.xml"
     text = MINIMAL.replace(old, new)
@@ -275,7 +275,7 @@ def test_points_in_a_file_beside(tmp_path):
         ('<Potential label="ex"', '<Potential label="other"', "0 elements GAP_params"),
         ("<Potential", '<Potential label="a" init_args="IP GAP"/><Potential', "several"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_is_refused_by_name(old, new, message, tmp_path):
     path = tmp_path / "ex.xml"
     text = MINIMAL.replace(old, new)
@@ -286,7 +286,7 @@ def test_what_cannot_be_read_is_refused_by_name(old, new, message, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be",
-                                      "latin-1"])  # fmt: skip
+                                      "latin-1"])
 def test_document_types_in_any_encoding(encoding, tmp_path):
     """Entities that stand for entities make gigabytes of a few lines."""
     entities = '<!ENTITY a "lol">' + "".join(
@@ -326,7 +326,7 @@ def test_what_stands_beside_is_a_file(tmp_path):
 def test_a_center_that_belongs_to_all_species_is_refused(tmp_path):
     path = tmp_path / "p.xml"
     write_quip_xml(fit_potential(crystals(4), n_sparse=2, n_max=2, l_max=1,
-                                 radial_basis="equispaced"), path)  # fmt: skip
+                                 radial_basis="equispaced"), path)
     text = path.read_text()
     for old, new in (("all_species=F", "all_species=T"), ("1426512068", "1425000000")):
         path.write_text(text.replace(old, new))
@@ -407,10 +407,10 @@ def test_exported_unions_run_in_quip(tmp_path):
         (("Cu",), "zeta=3.5 delta=0.3 n_sparse=10 radial_basis=POLY add_species central_weight=2 "
                   "cutoff_dexp=2 cutoff_scale=3"),
     ],
-)  # fmt: skip
+)
 def test_files_of_gap_fit(symbols, line, tmp_path):
     line += (" cutoff=4.2 cutoff_transition_width=1.0 n_max=4 l_max=3 atom_sigma=0.5 "
-             "covariance_type=dot_product sparse_method=cur_points")  # fmt: skip
+             "covariance_type=dot_product sparse_method=cur_points")
     path = gap_fit(crystals(6, symbols=symbols), tmp_path, line)
     model = read_quip_xml(path)
     frames = crystals(3, seed=60, symbols=symbols)

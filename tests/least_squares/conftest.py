@@ -42,7 +42,7 @@ def make_problem(n_few=10, n_many=100):
     return SimpleNamespace(
         points=points, prior=prior, parts=parts, everything=everything,
         scales=[1.0, 2.0], noise={"few": 0.05, "many": 0.3},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def held_out_of(problem, floors=(None, None)):
             cells.sum_equations(problem.prior, [i]), problem.scales, floors,
         )
         for i in range(4)
-    ]  # fmt: skip
+    ]
 
 
 def solve_directly(problem, index, noise):
@@ -155,6 +155,6 @@ def test_a_trial_costs_one_decomposition_for_each_part(problem, monkeypatch):
     monkeypatch.setattr(lapack, "dpotrf", counted)
     held_out = held_out_of(problem)
     tune_noise(held_out, problem.noise, dict.fromkeys(problem.noise, (1e-3, 1.0)),
-               dict.fromkeys(problem.noise, 1.0))  # fmt: skip
+               dict.fromkeys(problem.noise, 1.0))
     assert len(count) <= 5 + 8 + 4 * 6
     assert set(count) == {40}

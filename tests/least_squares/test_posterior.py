@@ -110,7 +110,7 @@ def test_leave_one_out(problem):
         return observations, Posterior.solve(
             problem.prior, observations, observations.subtract_mean(np.empty(0)),
             problem.scales, noise_of,
-        )  # fmt: skip
+        )
 
     observations, posterior = solve(np.arange(60))
     expected = [

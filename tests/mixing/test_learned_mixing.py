@@ -49,7 +49,7 @@ def partial_forces(frames):
 VARIANTS = [
     {}, {"scheme": "decomposition", "normalize": False}, {"weights_per_l": True},
     {"correlation_order": 3}, {"correlation_order": 4, "scheme": "decomposition"},
-]  # fmt: skip
+]
 
 
 def mixing_problem(transformer, frames, y, forces=None, alpha=1e-3):
@@ -60,7 +60,7 @@ def mixing_problem(transformer, frames, y, forces=None, alpha=1e-3):
         transformer._descriptor, structures, y, forces,
         shape=(len(transformer.mixing_weights_), n_l, 6, 3, 4), n_embedding=2,
         validation=np.arange(len(y)) % 4 == 0, alpha=alpha, forces_weight=0.5,
-    )  # fmt: skip
+    )
 
 
 def assert_gradient(problem):
@@ -72,7 +72,7 @@ def assert_gradient(problem):
     assert_second_order(
         gradient @ direction, lambda x: problem.loss_and_gradient(x)[0],
         lambda step: x + step * direction, [2e-3, 1e-3],
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("with_forces", [False, True])
@@ -121,7 +121,7 @@ def test_learned_weights_beat_random_ones():
                 learning={"n_embedding": 2},
             ),
             RidgeCV(np.logspace(-8, 2, 11)),
-        ).fit(frames[train], y[train])  # fmt: skip
+        ).fit(frames[train], y[train])
         return np.sqrt(((model.predict(frames[test]) - y[test]) ** 2).mean()), model[0]
 
     learned, transformer = fit("learned")
@@ -189,7 +189,7 @@ def test_forces_give_better_weights():
         transformer = TensorReducedTransformer(
             cutoff=4.5, n_max=4, l_max=3, n_channels=8, scheme="decomposition", random_state=0,
             weights="learned", learning={"n_embedding": 4, "max_iter": 60},
-        ).fit(frames, y, forces=forces)  # fmt: skip
+        ).fit(frames, y, forces=forces)
         model = GAPRegressor(
             n_sparse=60, zeta=2, sigma_energy=0.002, sigma_forces=0.05, random_state=0
         ).fit(transformer.transform(frames), y, forces=targets["forces"])
@@ -228,7 +228,7 @@ def test_learning_is_reproducible(with_forces):
         TensorReducedTransformer(
             **SMALL, weights="learned", learning=options, n_jobs=n
         ).fit(frames, y, forces=forces) for n in (1, 2)
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(first.mixing_weights_, second.mixing_weights_)
     given = TensorReducedTransformer(**SMALL, weights=first.mixing_weights_).fit(frames)
     np.testing.assert_array_equal(first.transform(frames).values, given.transform(frames).values)

@@ -30,7 +30,7 @@ def _search(path=None, **changes):
         {"pca__n_components": randint(1, 7), "pca__whiten": [False, True]},
         {"ridge__alpha": loguniform(1e-4, 10)},
         n_particles=4, n_iterations=4, cv=KFold(3), random_state=0, checkpoint=path,
-    )  # fmt: skip
+    )
     return search.set_params(**changes)
 
 
@@ -207,7 +207,7 @@ def test_another_metric_of_refit_is_another_search(tmp_path):
         make_pipeline(PCA(), Ridge()), {"pca__n_components": [1, 2]}, {"ridge__alpha": [0.1, 1.0]},
         scoring=["r2", "neg_mean_absolute_error"], refit="r2",
         n_iterations=1, cv=3, random_state=0, checkpoint=tmp_path / "search.json",
-    ).fit(X, X[:, 0])  # fmt: skip
+    ).fit(X, X[:, 0])
     # what the last step finds itself depends on the metric
     with pytest.raises(ValueError, match="belongs to another search: search differ"):
         search.set_params(refit="neg_mean_absolute_error").fit(X, X[:, 0])
@@ -304,7 +304,7 @@ def test_what_memory_was_short_for_is_tried_again(tmp_path, place):
         return TwoStagePSOSearchCV(
             pipeline, {"pca__n_components": [1, 2]}, {f"{last}__alpha": [0.1, 1.0]}, cv=3,
             scoring=scoring, random_state=0, n_particles=3, n_iterations=2, checkpoint=path,
-        )  # fmt: skip
+        )
 
     expected = search().set_params(checkpoint=None).fit(*DATA)
     flag.touch()

@@ -124,7 +124,7 @@ def test_a_first_stage_that_never_knows_is_said():
         {"ridge__alpha": [0.1, 1.0]},
         stage_one_objective=lambda estimator, Z, y, params: np.nan,
         n_iterations=2, cv=3, random_state=0,
-    )  # fmt: skip
+    )
     with pytest.warns(UserWarning, match="stage 1 has found no finite value of its objective"):
         search.fit(X, y)
     assert search.best_params_["pca__n_components"] == 2
@@ -168,7 +168,7 @@ def test_every_candidate_fails(error_score):
         {"pca__n_components": [1, 2]},
         {"picky__level": [0.0, 1.0]},
         error_score=error_score, n_iterations=2, cv=3, random_state=0,
-    )  # fmt: skip
+    )
     with pytest.raises(ValueError, match=r"No candidate.* of \d candidates failed.*is refused"):
         search.fit(X, y)
     with pytest.raises(ValueError, match="No candidate"):
@@ -185,7 +185,7 @@ def test_every_score_is_nan(several):
         {"ridge__alpha": [0.1, 1.0]},
         scoring=scoring, objective=["a", "b"] if several else None, n_iterations=2, cv=3,
         n_particles=3, random_state=0,
-    )  # fmt: skip
+    )
     with pytest.warns(UserWarning, match="finite") as record:
         search.fit(X, y)
     texts = [str(warning.message) for warning in record]

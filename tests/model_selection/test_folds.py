@@ -41,7 +41,7 @@ def _random_folds(rng):
             (rng.choice(N, size=rng.randint(5, N), replace=bool(rng.randint(2))),
              rng.choice(N, size=rng.randint(2, 6), replace=bool(rng.randint(2))))
             for _ in range(rng.randint(1, 4))
-        ]  # fmt: skip
+        ]
     return [tuple(_disguised(part, rng) for part in fold) for fold in folds]
 
 
@@ -82,7 +82,7 @@ def test_scores_are_those_of_cross_validate(data, seed):
             search = TwoStagePSOSearchCV(
                 pipeline, {}, {"gap__n_sparse": [2]}, cv=folds, refit=False, random_state=0,
                 stage_one_objective=objective, scoring="neg_mean_squared_error",
-            ).fit(X, y)  # fmt: skip
+            ).fit(X, y)
             found = [search.cv_results_[f"split{k}_test_score"][0] for k in range(len(folds))]
             np.testing.assert_allclose(found, expected["test_score"], rtol=1e-9, atol=1e-12)
             n_passes += search.n_models_trained_ < len(folds)
@@ -96,7 +96,7 @@ def test_masks_do_not_leak(data, objective):
     search = TwoStagePSOSearchCV(
         Pipeline([("same", "passthrough"), ("gap", GAPRegressor(n_sparse=2))]),
         {}, {"gap__n_sparse": [2]}, cv=[(train, ~train)], stage_one_objective=objective,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     own = GAPRegressor(n_sparse=2).fit(X[train], y[train])
     assert search.best_score_ == pytest.approx(own.score(X[~train], y[~train]), rel=1e-9)
 
@@ -166,7 +166,7 @@ def test_a_fold_that_fails_leaves_the_others(data):
             Pipeline([("same", "passthrough"), ("gap", GAPRegressor(n_sparse=2))]), {},
             {"gap__n_sparse": [2]}, stage_one_objective=objective, scoring=_fails_on_pairs,
             cv=[(np.arange(8), np.arange(8, 12)), (np.arange(8), np.arange(8, 10))], refit=False,
-        ).fit(*data)  # fmt: skip
+        ).fit(*data)
         scores[objective] = [search.cv_results_[f"split{k}_test_score"][0] for k in range(2)]
     assert np.isfinite(scores["one_pass"][0])
     assert np.isnan(scores["one_pass"][1])

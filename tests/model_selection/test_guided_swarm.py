@@ -46,7 +46,7 @@ def test_it_learns_more_than_a_plain_swarm():
         _run(ParticleSwarm(np.full((16, 4), np.nan), rules, "star", 6,
                            np.random.RandomState(seed), 1.0, 5), 6)[0]
         for seed in range(5)
-    ]  # fmt: skip
+    ]
     assert np.median(guided) < np.median(plain)
     assert max(guided) < -0.03  # the least value is -0.0437
 

@@ -141,7 +141,7 @@ def test_sample_weight_is_routed(strategy):
             {"scale__with_std": [True, False]},
             {"ridge__alpha": [0.1, 1.0, 10.0]},
             scoring=scorer, strategy=strategy, n_particles=3, n_iterations=2, cv=3, random_state=0,
-        )  # fmt: skip
+        )
 
     with sklearn.config_context(enable_metadata_routing=True):
         fitted = search(True).fit(X, y, sample_weight=weight)
@@ -176,7 +176,7 @@ def test_what_is_not_requested_is_said_at_once(several):
             Pipeline([("scale", scaler), ("ridge", ridge)]),
             {"scale__with_std": [True, False]}, {"ridge__alpha": [0.1, 1.0]},
             scoring=scoring, refit=False, cv=3, error_score="raise",
-        )  # fmt: skip
+        )
         owner = "make_scorer" if several else "_NeverFitted.fit"
         with pytest.raises(UnsetMetadataPassedError, match=owner):
             search.fit(X, X[:, 0], sample_weight=np.ones(20))
@@ -195,7 +195,7 @@ def test_weights_reach_the_scorer_as_they_do_in_scikit_learn(scoring):
     search = TwoStagePSOSearchCV(
         Ridge(), {}, {"alpha": [0.1, 10.0]}, n_particles=5, n_iterations=3, random_state=0,
         **options,
-    ).fit(X, y, sample_weight=weight)  # fmt: skip
+    ).fit(X, y, sample_weight=weight)
     for params, scores in zip(
         search.cv_results_["params"], _scores(search.cv_results_), strict=True
     ):
@@ -246,7 +246,7 @@ def test_scorers_get_forces_with_and_without_routing(data, routing, several, giv
             pipeline, {"pairs__cutoff": uniform(1, 2)}, {"ridge__alpha": [1e-3, 1e-2]}, cv=4,
             scoring=scoring, refit="f" if several else True, n_particles=2, n_iterations=1,
             stage_one_objective=objective, error_score="raise", random_state=0,
-        ).fit(X, y, **metadata)  # fmt: skip
+        ).fit(X, y, **metadata)
     assert search.best_score_ < 0
 
 

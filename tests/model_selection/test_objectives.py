@@ -140,11 +140,11 @@ def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential, unk
     energies = (y - numbers @ np.linalg.lstsq(numbers, y)[0]) / counts
     energies -= energies.mean()
     flat = np.concatenate([np.full(3 * n, np.nan) if f is None else f.ravel()
-                           for f, n in zip(forces, Z.n_atoms, strict=True)])  # fmt: skip
+                           for f, n in zip(forces, Z.n_atoms, strict=True)])
     known = np.isfinite(flat)
     flat = flat[known]
     scale = 1 / np.r_[np.full(len(y), np.linalg.norm(energies)),
-                      np.full(len(flat), np.linalg.norm(flat))]  # fmt: skip
+                      np.full(len(flat), np.linalg.norm(flat))]
     found = []
     for zeta in (1, 2, 4):
         points = {z: Z.values[Z.species == z] for z in SPECIES}

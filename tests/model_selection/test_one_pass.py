@@ -253,13 +253,13 @@ def test_potentials_by_default():
     pipeline = Pipeline([
         ("soap", SOAPTransformer(species=["C"], n_max=4, l_max=1)),
         ("gap", GAPRegressor(e0=dimer.isolated_energies, n_sparse=10, random_state=0)),
-    ])  # fmt: skip
+    ])
     with sklearn.config_context(enable_metadata_routing=True):
         search = TwoStagePSOSearchCV(
             pipeline, {"soap__atom_sigma": uniform(0.2, 0.5), "soap__cutoff": uniform(2.5, 2.0)},
             {"gap__sigma_energy": loguniform(1e-4, 1e-1), "gap__sigma_forces": loguniform(1e-3, 1)},
             n_particles=3, n_iterations=2, cv=folds, random_state=0, scoring=make_forces_scorer(),
-        ).fit(frames, y, forces=more["forces"])  # fmt: skip
+        ).fit(frames, y, forces=more["forces"])
     one, two = search.stage_results_
     assert one["objective"] == two["objective"] == "one_pass"
     # both stages, the estimator as it was given, and the best one

@@ -85,7 +85,7 @@ def test_scores_are_those_of_grid_search(data):
             np.testing.assert_array_equal(results[key], values)
     assert set(results) - set(expected.cv_results_) == {
         "stage", "cycle", "iteration", "particle", "feature_time",
-    }  # fmt: skip
+    }
     assert search.best_score_ == expected.best_score_
     assert search.best_index_ == expected.best_index_
     assert search.best_params_ == expected.best_params_
@@ -104,7 +104,7 @@ def test_stage_results_and_history(data):
     search = _pca_search(n_cycles=2).fit(*data)
     assert [(s["stage"], s["cycle"]) for s in search.stage_results_] == [
         (1, 0), (2, 0), (1, 1), (2, 1),
-    ]  # fmt: skip
+    ]
     best = [stage["best_score"] for stage in search.stage_results_]
     assert best == sorted(best)
     assert best[-1] == search.best_score_
@@ -152,7 +152,7 @@ def test_steps_before_the_first_that_is_searched_are_frozen(frames):
         {"scale__with_mean": [True, False], "scale__with_std": [True, False]},
         {"ridge__alpha": loguniform(1e-6, 1e-1)},
         n_particles=3, n_iterations=2, cv=3, random_state=0, refit=False,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     assert len(PairCounts.calls) == 2  # once per stage
     assert not hasattr(search, "best_estimator_")
     assert search.best_params_["ridge__alpha"] > 0
@@ -193,7 +193,7 @@ def test_unions_and_pipelines_of_stateless_steps_are_stateless(frames):
         {"union__near__cutoff": uniform(0.5, 2)},
         {"ridge__alpha": [1e-3, 1e-2, 1e-1]},
         n_particles=3, n_iterations=2, cv=3, random_state=0,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     assert set(PairCounts.calls[:-2]) == {(len(X), "Structures")}
     assert len(PairCounts.calls) == 2 * search.n_feature_evaluations_
 
@@ -308,7 +308,7 @@ def test_later_cycles_start_nearer_to_the_best(frames):
         {"pairs__cutoff": uniform(0.5, 3), "pairs__width": uniform(0.1, 0.5)},
         {"ridge__alpha": loguniform(1e-6, 1e-1)},
         n_cycles=3, n_warm_up=1, n_particles=8, n_iterations=1,
-    ).fit(*frames)  # fmt: skip
+    ).fit(*frames)
     ranges = {1: [], 2: []}
     for entry in search.history_:
         if entry["stage"]:
@@ -345,7 +345,7 @@ def test_warm_up_repairs_a_poor_start(data):
             {"pca__n_components": randint(1, 7)},
             {"ridge__alpha": loguniform(1e-4, 1e6)},
             n_warm_up=n_warm_up, n_particles=4, n_iterations=3, cv=3, random_state=0,
-        )  # fmt: skip
+        )
         search.fit(*data)
         first = next(entry for entry in search.history_ if entry["stage"] == 1)
         return search, np.ptp(first["scores"])
@@ -394,7 +394,7 @@ def test_init_may_hold_tuples():
         {"logisticregression__C": loguniform(1e-2, 1e2)},
         init=[{"tfidfvectorizer__ngram_range": tuple([1, 2])}],
         n_particles=2, n_iterations=1, cv=2, random_state=0,
-    ).fit(["good fine", "bad poor", "nice good", "poor bad"] * 3, [0, 1] * 6)  # fmt: skip
+    ).fit(["good fine", "bad poor", "nice good", "poor bad"] * 3, [0, 1] * 6)
     params = search.cv_results_["params"]
     assert [one["tfidfvectorizer__ngram_range"] for one in params[:2]] == [(1, 1), (1, 2)]
 
@@ -505,7 +505,7 @@ def test_any_pipeline():
         {"tfidfvectorizer__ngram_range": [(1, 1), (1, 2)], "tfidfvectorizer__sublinear_tf": [True]},
         {"logisticregression__C": loguniform(1e-2, 1e2)},
         n_particles=3, n_iterations=2, cv=2, random_state=0,
-    ).fit(documents, labels)  # fmt: skip
+    ).fit(documents, labels)
     assert search.classes_.tolist() == ["no", "yes"]
     assert search.predict_proba(documents).shape == (24, 2)
     assert search.best_score_ == 1.0
@@ -518,10 +518,10 @@ def test_steps_may_be_searched_themselves(data):
         {"scale": [StandardScaler(), "passthrough", PCA(2)]},
         {"ridge__alpha": [0.1, 1.0]},
         n_particles=3, n_iterations=3, cv=3, random_state=0,
-    ).fit(*data)  # fmt: skip
+    ).fit(*data)
     assert {type(params["scale"]) for params in search.cv_results_["params"]} == {
         StandardScaler, str, PCA,
-    }  # fmt: skip
+    }
 
 
 def test_a_step_that_passes_all_through_may_be_searched(data):
@@ -529,7 +529,7 @@ def test_a_step_that_passes_all_through_may_be_searched(data):
     search = TwoStagePSOSearchCV(
         pipeline, {"reduce": ["passthrough", PCA(2)]}, {"ridge__alpha": [0.1, 1.0]},
         n_particles=5, n_iterations=3, cv=3, random_state=0,
-    ).fit(*data)  # fmt: skip
+    ).fit(*data)
     tried = {str(params["reduce"]) for params in search.cv_results_["params"]}
     assert tried == {"passthrough", "PCA(n_components=2)"}
 
@@ -541,7 +541,7 @@ def test_integers_are_not_taken_for_equal_fractions(data):
         {"pca__whiten": [False, True]},
         {"randomforestregressor__max_features": [1, 2]},
         n_particles=4, n_iterations=2, cv=3, random_state=0,
-    ).fit(*data)  # fmt: skip
+    ).fit(*data)
     results = search.cv_results_
     values = [params["randomforestregressor__max_features"] for params in results["params"]]
     assert {*map(repr, values)} == {"1", "2"}
@@ -554,7 +554,7 @@ def test_alignment_of_classes():
         {"pca__n_components": randint(1, 10)},
         {"logisticregression__C": loguniform(1e-2, 1e2)},
         stage_one_objective="alignment", n_particles=3, n_iterations=2, cv=2, random_state=0,
-    ).fit(X, np.array(["a", "b"])[y])  # fmt: skip
+    ).fit(X, np.array(["a", "b"])[y])
     assert 0 < search.stage_results_[0]["best_score"] < 1
 
 
@@ -635,7 +635,7 @@ def test_labels_of_several_kinds_at_once(objective):
         make_pipeline(PCA(), KNeighborsClassifier()), {"pca__n_components": [1, 2, 4]},
         {"kneighborsclassifier__n_neighbors": [1, 3]}, stage_one_objective=objective, cv=3,
         n_particles=3, n_iterations=2, random_state=0,
-    ).fit(X, y)  # fmt: skip
+    ).fit(X, y)
     assert search.predict(X).shape == y.shape
     assert np.isfinite([entry["scores"] for entry in search.history_]).all()
 
@@ -654,7 +654,7 @@ def test_samplers_of_imbalanced_learn(objective):
         ]),
         {"pca__n_components": [1, 2, 4]}, {"classifier__C": [0.1, 1.0]}, cv=3, random_state=0,
         stage_one_objective=objective, n_particles=3, n_iterations=2, error_score="raise",
-    )  # fmt: skip
+    )
     assert search.fit(X, y).best_score_ > 0.5
     assert imblearn.__version__
     with pytest.raises(ValueError, match="'loo', but the step 'sample' chooses other samples"):
@@ -668,7 +668,7 @@ def _add(X, x2):
 def test_parameters_that_are_arrays_are_compared_as_a_whole(data):
     array = np.array(["star", "ring"])
     for name in ("topology", "strategy", "stage_one_objective", "stage_two_objective",
-                 "error_score", "swarm"):  # fmt: skip
+                 "error_score", "swarm"):
         with pytest.raises((ValueError, TypeError), match=name):
             _pca_search(**{name: array}).fit(*data)
     frozen = FunctionTransformer(_add, kw_args={"x2": np.ones(6)})
@@ -676,7 +676,7 @@ def test_parameters_that_are_arrays_are_compared_as_a_whole(data):
         make_pipeline(frozen, Ridge()),
         {"functiontransformer__kw_args": [{"x2": np.ones(6)}, {"x2": np.zeros(6)}]},
         {"ridge__alpha": [0.1, 1.0]}, cv=3, random_state=0, n_particles=2, n_iterations=2,
-    )  # fmt: skip
+    )
     assert search.fit(*data).best_score_ > 0
 
 
@@ -743,7 +743,7 @@ def test_failing_candidates_lose(data):
         {"pca__n_components": [2, 5]},
         {"picky__level": uniform(-60, 100)},
         n_particles=6, n_iterations=4, cv=KFold(3), random_state=0,
-    )  # fmt: skip
+    )
     with (
         pytest.warns(UserWarning, match="non-finite"),
         pytest.warns(FitFailedWarning, match="11 of 25 candidates failed, the first with"),
@@ -765,7 +765,7 @@ def test_an_iteration_that_fails_entirely_is_survived(data):
         {},
         {"picky__level": uniform(-60, 100)},
         n_particles=1, n_iterations=30, cv=3, random_state=4, error_score=-1e3,
-    )  # fmt: skip
+    )
     with pytest.warns(FitFailedWarning, match="is refused"):
         search.fit(*data)
     search.set_params(error_score=np.nan)

@@ -71,7 +71,7 @@ def _search(**options):
         Pipeline([("pairs", PairCounts()), ("ridge", RidgeWithSession(0.5))]),
         {"pairs__cutoff": uniform(0.5, 3)}, {"ridge__alpha": loguniform(1e-6, 1e2)},
         **{"n_particles": 4, "n_iterations": 3, "cv": KFold(3), "random_state": 0, **options},
-    )  # fmt: skip
+    )
 
 
 def test_the_protocol_is_kept():
@@ -154,10 +154,10 @@ def test_one_candidate_checks_its_structures_once(monkeypatch):
         Pipeline([("soap", SOAPTransformer(n_max=2, l_max=1)), ("gap", GAPRegressor(n_sparse=4))]),
         {"soap__cutoff": uniform(2.5, 1.0)}, {"gap__sigma_energy": loguniform(1e-3, 1.0)},
         n_particles=(2, 4), n_iterations=1, cv=KFold(3), random_state=0, refit=False,
-    ).fit(frames, y, gap__forces=targets["forces"])  # fmt: skip
+    ).fit(frames, y, gap__forces=targets["forces"])
     # in the session, and, for predictions, in the test parts, which are all structures once
     once = {("check_environments", "_fold_pass"): N, ("check_targets", "_fold_pass"): N,
-            ("check_environments", "_gap"): N}  # fmt: skip
+            ("check_environments", "_gap"): N}
     assert per_candidate[1] == once
     # the second stage begins with the best of the first, and its candidates have one session
     assert per_candidate[2] == once

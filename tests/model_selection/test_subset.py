@@ -67,7 +67,7 @@ def _search(**options):
         {"pca__n_components": [1, 2, 3, 4, 5, 6], "pca__whiten": [False, True]},
         {"ridge__alpha": loguniform(1e-4, 1e3)},
         **{"cv": 3, "random_state": 0, "refit": False, **options},
-    )  # fmt: skip
+    )
 
 
 def test_many_samples_are_searched_part_by_part(many):

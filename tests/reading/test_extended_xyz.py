@@ -64,7 +64,7 @@ def test_last_lines_without_an_end(tmp_path):
     assert len(read(tmp_path, "1\n\nH 0.0 0.0 0.0")[0]) == 1
     assert len(read(tmp_path, "2\nProperties=pos:R:3:species:S:1\n0 0 0 H\n0 0 1.5 H")[0]) == 2
     for bad in ("2\n\nH 0.00 0.00 0.00\nH 0.00 0.00 1.", "1\n\nH 0.00 0.00 0.0",
-                "2\n\nH 0 0 1.5e-01\nH 0 0 1.5e-0"):  # fmt: skip
+                "2\n\nH 0 0 1.5e-01\nH 0 0 1.5e-0"):
         with pytest.raises(ValueError, match="cut off"):
             read(tmp_path, bad)
 

@@ -97,7 +97,7 @@ BAD = {
     "numbers": (lambda: np.ones((3, 2)), TypeError, r"shape \(3, 2\)"),
     "exploded": (lambda: np.asarray([molecule("H2O")] * 3), TypeError, "takes Atoms apart"),
     "mixed": (lambda: [molecule("H2O"), "H2O"], TypeError, r"X\[1\] is of type str"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -124,7 +124,7 @@ class TestNames:
         "keys",
         [{"forces_key": "REF_forces"}, {"virial_key": "v"}, {"stress_key": "s"},
          {"energy_key": "E"}, {"energy_key": "E", "energies": "auto"}],
-    )  # fmt: skip
+    )
     def test_a_name_that_no_structure_knows_is_an_error(self, keys):
         name, key = next(iter(keys.items()))
         frames = [labelled(), labelled()]
@@ -137,7 +137,7 @@ class TestNames:
         frames[1].info["REF_virial"] = np.ones(6)
         frames[2].info["virial"] = np.ones(6)
         targets = extract_targets(frames, forces_key="REF_forces", virial_key="REF_virial",
-                                  stress_key=None)[1]  # fmt: skip
+                                  stress_key=None)[1]
         assert [block is None for block in targets["forces"]] == [True, False, True]
         assert list(np.isnan(targets["virials"][:, 0, 0])) == [True, False, True]
 
@@ -192,7 +192,7 @@ class TestNames:
             atoms.info.update(
                 energy_sigma=0.1, force_sigma=0.1, virial_sigma=0.3, config_stress_weight=1.0,
                 config_virial_weight=np.ones(6), stress_weight=np.ones(6),
-            )  # fmt: skip
+            )
             atoms.arrays["forces_weight"] = np.ones((3, 3))
             atoms.arrays["magnetic_moments"] = np.ones((3, 3))
             atoms.set_momenta(np.ones((3, 3)))
@@ -273,7 +273,7 @@ def test_forces_without_energies():
         ("arrays", "forces", [[0, 0, -np.inf]] * 3), ("info", "virial", np.full(6, np.inf)),
         ("info", "virial", "a b"), ("info", "stress", np.ones(7)),
     ],
-)  # fmt: skip
+)
 def test_bad_values_name_the_structure(where, name, value):
     frames = waters()
     getattr(frames[1], where)[name] = value if where == "info" else np.asarray(value)

@@ -166,7 +166,7 @@ MOLECULES = [molecule(name) for name in ("H2O", "CH4", "CH3OH", "C2H6")]
         random_state=np.random.RandomState(0),
     ),
     lambda: CachedDescriptor(SOAPTransformer(n_max=2, l_max=1), FeatureCache()),
-], ids=["soap", "learned", "cached"])  # fmt: skip
+], ids=["soap", "learned", "cached"])
 def test_interrupted_descriptors(make):
     y = np.array([-14.0, -24.0, -30.0, -40.0])
     descriptor = make()
@@ -185,7 +185,7 @@ def test_interrupted_search():
     search = TwoStagePSOSearchCV(
         Ridge(), {}, {"alpha": [0.1, 1.0, 10.0]}, n_particles=2, n_iterations=1, cv=2,
         random_state=0,
-    )  # fmt: skip
+    )
     search.fit(X, X[:, 0])
     before = pickle.dumps(search)
     with pytest.raises(ValueError, match=" "):

@@ -70,7 +70,7 @@ def test_no_more_is_kept_than_the_budget():
 @pytest.mark.parametrize("transformer", [
     SOAPTransformer(), SOAPTransformer(compression="mu1nu1"), SOAPTransformer(dtype="float32"),
     TensorReducedTransformer(n_channels=32, random_state=0),
-], ids=["full", "mu1nu1", "float32", "tensor-reduced"])  # fmt: skip
+], ids=["full", "mu1nu1", "float32", "tensor-reduced"])
 def test_what_was_there_before_does_not_matter(transformer):
     frames = [molecule(name) for name in ("CH4", "NH3", "CH3OH", "H2O")] * 60
     transformer.fit(frames)

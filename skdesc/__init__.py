@@ -10,6 +10,25 @@ package costs no more than importing what it stands on.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for completion, and for checkers of types
+    from .auto import AutoPotential as AutoPotential
+    from .descriptors import CachedDescriptor as CachedDescriptor
+    from .descriptors import FeatureCache as FeatureCache
+    from .descriptors import SOAPTransformer as SOAPTransformer
+    from .descriptors import TensorReducedTransformer as TensorReducedTransformer
+    from .descriptors import TwoBodyTransformer as TwoBodyTransformer
+    from .features import AtomicDescriptor as AtomicDescriptor
+    from .features import AtomicFeatures as AtomicFeatures
+    from .gaussian_process import GAPRegressor as GAPRegressor
+    from .model_selection import TwoStagePSOSearchCV as TwoStagePSOSearchCV
+    from .structures import Structures as Structures
+    from .structures import as_column as as_column
+    from .structures import check_structures as check_structures
+    from .structures import extract_targets as extract_targets
+    from .suggest import suggest_space as suggest_space
+    from .utils.versions import show_versions as show_versions
 
 __version__ = "0.1.0"
 
@@ -28,17 +47,20 @@ _PUBLIC = {
     "as_column": "skdesc.structures",
     "check_structures": "skdesc.structures",
     "extract_targets": "skdesc.structures",
+    "show_versions": "skdesc.utils.versions",
     "suggest_space": "skdesc.suggest",
 }
 
 __all__ = sorted(_PUBLIC)
 
 
-def __getattr__(name):
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'skdesc' has no attribute {name!r}")
+if not TYPE_CHECKING:  # checkers would take any name for one of an object of any type
+
+    def __getattr__(name):
+        if name in _PUBLIC:
+            return getattr(import_module(_PUBLIC[name]), name)
+        raise AttributeError(f"module 'skdesc' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted([*globals(), *_PUBLIC])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -227,7 +228,7 @@ class ZBLCalculator(Calculator):
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
 
-    def __init__(self, scale=1.0, **kwargs):
+    def __init__(self, scale: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(scale, Real) or not 0 < scale < np.inf:
             raise ValueError(f"scale is {scale!r}, but must be a positive number")

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import pkgutil
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -37,13 +39,20 @@ from .gaussian_process._inputs import check_environments
 from .model_selection._evaluation import count_stateless_steps
 from .structures import Structures, as_column, check_structures, extract_targets
 from .utils.blas import threads
+from .utils.typing import RandomState
 
 __all__ = ["check_workers", "fit"]
 
 METADATA = ("forces", "virials", "sigmas", "config_types")
 
 
-def fit(pipeline, partitions, *, n_sample=2000, random_state=None):
+def fit(
+    pipeline: Any,
+    partitions: Iterable[Any],
+    *,
+    n_sample: int = 2000,
+    random_state: RandomState = None,
+) -> Any:
     """Fit a pipeline of descriptors and `GAPRegressor` to a data set in partitions.
 
     The weights are those of ``pipeline.fit`` on all data at once, but for rounding, given the
@@ -121,7 +130,7 @@ def _run(pipeline, parts, n_sample, rng, dask):
     level = [
         task(_see)(template, part, index)
         for index, part in enumerate(parts) if surveys[index][0]
-    ]  # fmt: skip
+    ]
     while len(level) > 1:
         pairs = [level[index : index + 2] for index in range(0, len(level), 2)]
         level = [task(_merge)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
@@ -130,7 +139,7 @@ def _run(pipeline, parts, n_sample, rng, dask):
     return leading, regressor, training, seen
 
 
-def check_workers(client=None):
+def check_workers(client: Any = None) -> dict[str, Any]:
     """Make sure that the scheduler and all workers of a cluster can import this package.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from scipy.stats import loguniform, randint, uniform
@@ -12,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from .descriptors._auto_parameters import HYDROGEN, LONGEST_PAIR, LengthScales
 from .neighbors import FARTHEST_NEIGHBOR, nearest_distances
 from .structures import as_column, check_structures
+from .utils.typing import PerStructure, Samples
 from .utils.validation import is_choice
 
 __all__ = ["suggest_space"]
@@ -60,9 +62,15 @@ class _Choice:
 
 
 def suggest_space(
-    X, estimator=None, *, transformer="soap", regressor="gap", forces=None, virials=False,
-    dialect="sklearn",
-):  # fmt: skip
+    X: Samples,
+    estimator: Any = None,
+    *,
+    transformer: str | None = "soap",
+    regressor: str | None = "gap",
+    forces: PerStructure | bool | None = None,
+    virials: bool = False,
+    dialect: str = "sklearn",
+) -> Any:
     """Suggest search spaces for a descriptor and a regressor.
 
     Cutoff, its width and the weight by distance vary around what "auto" stands for, see
@@ -232,7 +240,7 @@ def _carries_forces(X):
         return False  # Structures keep no results
     frames = as_column(X)[:, 0]
     return all("forces" in getattr(atoms.calc, "results", {}) or "forces" in atoms.arrays
-               for atoms in frames)  # fmt: skip
+               for atoms in frames)
 
 
 def _rounded(value):

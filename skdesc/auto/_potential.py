@@ -6,6 +6,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -19,6 +20,7 @@ from ..labels import warn_of_missing_energies
 from ..structures._target_checks import flatten_forces
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
+from ..utils.typing import typed_predict
 from ._candidates import default_candidate
 from ._cost import Clock
 from ._data import LabeledStructures, collect
@@ -183,7 +185,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._fit(clock, X, y, forces=forces, virials=virials, sigmas=sigmas,
-                      config_types=config_types)  # fmt: skip
+                      config_types=config_types)
         self.warnings_ = [str(warning.message) for warning in caught]
         for warning in caught:
             warnings.warn(warning.message, stacklevel=2)
@@ -206,7 +208,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             self._search(Search(
                 data, split, clock, time_per_atom=self.time_per_atom, n_jobs=self.n_jobs,
                 random_state=seed, verbose=self.verbose,
-            ))  # fmt: skip
+            ))
         self._data = data
 
     def _check_parameters(self):
@@ -234,7 +236,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         gap.fit(features.fit_transform(data.frames), data.y, **data.metadata)
         self.pipeline_ = Pipeline([("descriptor", features), ("gap", gap)])
         record = {"candidate": candidate.name, "share": 1.0, "n_structures": len(data),
-                  "n_points": len(gap.weights_), "chosen": True}  # fmt: skip
+                  "n_points": len(gap.weights_), "chosen": True}
         self.leaderboard_ = [record]
         self.front_ = [{**record, "pipeline": self.pipeline_}]
         self.improvement_, self.held_back_ = {}, np.empty(0, dtype=np.intp)
@@ -273,7 +275,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         if not self.has_learned_all_:
             reason = "the fit was interrupted" if search.is_interrupted else (
                 f"time_budget is {search.clock.budget:g} s"
-            )  # fmt: skip
+            )
             warnings.warn(
                 f"{reason}, so the potential has not learned from all structures; fit pipeline_ "
                 "to all of them, or raise time_budget",
@@ -281,13 +283,14 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
                 stacklevel=2,
             )
 
+    @typed_predict
     def predict(
         self,
         X: Sequence,
         return_std: bool = False,
         return_forces: bool = False,
         return_virials: bool = False,
-    ):
+    ) -> Any:
         """Predict energies, and what else is asked for.
 
         Parameters
@@ -381,7 +384,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     def report(
         self, path: str | PathLike, *, test: Sequence | tuple | None = None,
         command: str | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Write a page on data, candidates, errors and uncertainty.
 
         It is one HTML file that needs no other and no network: counts, ranges and warnings about

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from sklearn.utils import Bunch
 
 
-def load_carbon_dimer():
+def load_carbon_dimer() -> Bunch:
     """Load the energy curve of the carbon dimer.
 
     63 structures of two atoms, 0.9 to 4.0 angstrom apart, computed with GFN2-xTB. Every fourth
@@ -50,7 +50,7 @@ def load_carbon_dimer():
     return _load("carbon_dimer")
 
 
-def load_organic_molecules():
+def load_organic_molecules() -> Bunch:
     """Load perturbed small molecules of H, C, N, O and F.
 
     73 closed-shell molecules of the G2 set, four random displacements of each, computed with
@@ -79,7 +79,7 @@ def load_organic_molecules():
     return _load("organic_molecules")
 
 
-def load_ethanol_dynamics():
+def load_ethanol_dynamics() -> Bunch:
     """Load molecular dynamics of a molecule of ethanol.
 
     800 structures of 9 atoms, 20 fs apart, computed with GFN2-xTB: three trajectories at 500 K
@@ -107,7 +107,7 @@ def load_ethanol_dynamics():
     return _load("ethanol_dynamics")
 
 
-def load_carbon_solids():
+def load_carbon_solids() -> Bunch:
     """Load distorted diamond and graphite, and carbon quenched from the melt.
 
     Periodic cells of 8 to 64 atoms with energies, forces and stresses, computed with GFN1-xTB.

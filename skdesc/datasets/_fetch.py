@@ -12,6 +12,7 @@ from ase.io.formats import UnknownFileTypeError
 from sklearn.utils import Bunch
 
 from ..structures import extract_targets
+from ..utils.typing import PathName
 from ._download import content_digest, download, parse_extxyz
 from ._registry import REGISTRY
 
@@ -48,7 +49,7 @@ _RETURNS = """
     """
 
 
-def get_data_home(data_home=None):
+def get_data_home(data_home: PathName | None = None) -> Path:
     """Folder in which the fetchers look for files.
 
     Parameters
@@ -86,7 +87,7 @@ def _documented(parameters=""):
 @_documented("""
     element : {"Cu", "Li", "Si"}
         The element.""")
-def fetch_mlearn(element, *, data_home=None):
+def fetch_mlearn(element: str, *, data_home: PathName | None = None) -> Bunch:
     """Copper, lithium or silicon of the comparison of potentials by Zuo et al. (2020)."""
     known = [name.removeprefix("mlearn_") for name in REGISTRY if name.startswith("mlearn_")]
     if element not in known:
@@ -95,13 +96,13 @@ def fetch_mlearn(element, *, data_home=None):
 
 
 @_documented()
-def fetch_monbtaw(*, data_home=None):
+def fetch_monbtaw(*, data_home: PathName | None = None) -> Bunch:
     """Alloys of Mo, Nb, Ta and W: energies, forces, stresses."""
     return _fetch("monbtaw", data_home)
 
 
 @_documented()
-def fetch_ethanol(*, data_home=None):
+def fetch_ethanol(*, data_home: PathName | None = None) -> Bunch:
     """Molecular dynamics of ethanol: energies, forces.
 
     Missing files are downloaded.
@@ -110,7 +111,7 @@ def fetch_ethanol(*, data_home=None):
 
 
 @_documented()
-def fetch_acetylacetone(*, data_home=None):
+def fetch_acetylacetone(*, data_home: PathName | None = None) -> Bunch:
     """Molecular dynamics of acetylacetone at 300 K and, for testing, 600 K.
 
     Missing files are downloaded.
@@ -119,25 +120,25 @@ def fetch_acetylacetone(*, data_home=None):
 
 
 @_documented()
-def fetch_qm7(*, data_home=None):
+def fetch_qm7(*, data_home: PathName | None = None) -> Bunch:
     """Atomisation energies of 7101 molecules of H, C, N, O and S."""
     return _fetch("qm7", data_home)
 
 
 @_documented()
-def fetch_qm9_500(*, data_home=None):
+def fetch_qm9_500(*, data_home: PathName | None = None) -> Bunch:
     """Energies of 500 molecules of QM9."""
     return _fetch("qm9_500", data_home)
 
 
 @_documented()
-def fetch_carbon_gap17(*, data_home=None):
+def fetch_carbon_gap17(*, data_home: PathName | None = None) -> Bunch:
     """Carbon: crystals, melt and the dimer of C-GAP-17, energies and forces."""
     return _fetch("carbon_gap17", data_home)
 
 
 @_documented()
-def fetch_iron_gap22(*, data_home=None):
+def fetch_iron_gap22(*, data_home: PathName | None = None) -> Bunch:
     """Iron of Fe-GAP22: energies, forces and some stresses.
 
     Missing files are downloaded.
@@ -146,31 +147,31 @@ def fetch_iron_gap22(*, data_home=None):
 
 
 @_documented()
-def fetch_hea25(*, data_home=None):
+def fetch_hea25(*, data_home: PathName | None = None) -> Bunch:
     """100 alloys of 25 elements, less those with a force above 20 eV/angstrom."""
     return _fetch("hea25", data_home)
 
 
 @_documented()
-def fetch_jarvis_vacancy(*, data_home=None):
+def fetch_jarvis_vacancy(*, data_home: PathName | None = None) -> Bunch:
     """Energies of bulk and defective cells of 78 elements."""
     return _fetch("jarvis_vacancy", data_home)
 
 
 @_documented()
-def fetch_perov5(*, data_home=None):
+def fetch_perov5(*, data_home: PathName | None = None) -> Bunch:
     """Formation energies of perovskites of 56 elements, per cell of five atoms."""
     return _fetch("perov5", data_home)
 
 
 @_documented()
-def fetch_batio3(*, data_home=None):
+def fetch_batio3(*, data_home: PathName | None = None) -> Bunch:
     """Barium titanate: energies and forces."""
     return _fetch("batio3", data_home)
 
 
 @_documented()
-def fetch_gaas(*, data_home=None):
+def fetch_gaas(*, data_home: PathName | None = None) -> Bunch:
     """Gallium arsenide of several compositions: energies and forces.
 
     Missing files are downloaded.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 
 from ..utils.atomic import atomic
 from ..utils.html import FittedCaption, listing
+from ..utils.typing import Samples
 from ._parameters import check_species, element_names
 
 
@@ -20,7 +23,9 @@ class TableIfPooled(TransformerMixin):
     """Transformers whose output is a table where they have names for its columns."""
 
     @atomic
-    def set_output(self, *, transform=None):
+    def set_output(
+        self, *, transform: Literal["default", "pandas", "polars"] | None = None
+    ) -> Self:
         """Choose the container of pooled features; atomic features stay what they are.
 
         Parameters
@@ -47,7 +52,7 @@ class StructureTransformer(FittedCaption, TableIfPooled, BaseEstimator):
     _stateless_given_parameters = True  # a search may apply it once, before it splits the data
 
     @atomic
-    def fit(self, X, y=None):
+    def fit(self, X: Samples, y: Any = None) -> Self:
         """Learn which elements there are, and build the tables.
 
         Parameters
@@ -66,7 +71,7 @@ class StructureTransformer(FittedCaption, TableIfPooled, BaseEstimator):
         return self
 
     @available_if(is_pooled)
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Names of the pooled features.
 
         Without pooling, :meth:`get_atomic_feature_names` gives the same names; scikit-learn

@@ -8,6 +8,7 @@ import uuid
 import weakref
 from collections import OrderedDict
 from numbers import Real
+from typing import Any, Self
 
 import joblib
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..features import AtomicFeatures
 from ..structures import check_structures
 from ..utils.atomic import atomic
+from ..utils.typing import Samples
 from ._base import TableIfPooled
 from ._centers import kind_of
 from ._loading import check_fitted_species, same
@@ -51,7 +53,7 @@ class FeatureCache:
         Structures that were found.
     """
 
-    def __init__(self, max_bytes=2**30):
+    def __init__(self, max_bytes: float = 2**30) -> None:
         if not isinstance(max_bytes, Real) or isinstance(max_bytes, bool) or not max_bytes >= 0:
             raise ValueError(f"max_bytes is {max_bytes!r}, but must be a number of at least 0")
         self.max_bytes = max_bytes
@@ -71,7 +73,7 @@ class FeatureCache:
     def __reduce__(self):
         return _arrive, (self._name, self.max_bytes)
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget all features."""
         with self._lock:
             self._entries.clear()
@@ -171,12 +173,12 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
 
     _stateless_given_parameters = True
 
-    def __init__(self, transformer, cache):
+    def __init__(self, transformer: Any, cache: FeatureCache) -> None:
         self.transformer = transformer
         self.cache = cache
 
     @atomic
-    def fit(self, X, y=None):
+    def fit(self, X: Samples, y: Any = None) -> Self:
         """Fit the transformer.
 
         Parameters
@@ -222,7 +224,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
             raise ValueError(f"transformer is {self.transformer}, but must be {self.transformer_}, "
                              "which was fitted; fit again before saving")
 
-    def transform(self, X):
+    def transform(self, X: Samples) -> Any:
         """Describe structures, those that are not in the cache.
 
         Parameters
@@ -282,7 +284,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         )
 
     @available_if(lambda self: hasattr(self.transformer, "get_feature_names_out"))
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: None = None) -> np.ndarray:
         """Names of the features.
 
         Parameters

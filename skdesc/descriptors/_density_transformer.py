@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -9,6 +11,7 @@ from ..features import AtomicFeatures
 from ..invariants import check_cotangent
 from ..structures import check_structures
 from ..utils.memory import SPARE, check_fits_memory, fits_memory
+from ..utils.typing import ArrayLike, Samples
 from ._auto_parameters import AUTO_PARAMETERS, is_auto, resolve, resolved_attributes
 from ._base import StructureTransformer
 from ._centers import check_centers, find_centers
@@ -80,7 +83,7 @@ class DensityTransformer(StructureTransformer):
         self._descriptor = self._make_descriptor(parameters)
         self._take_from_descriptor()
 
-    def transform(self, X):
+    def transform(self, X: Samples) -> Any:
         """Describe structures.
 
         Parameters
@@ -116,7 +119,7 @@ class DensityTransformer(StructureTransformer):
         pool(self.pooling, descriptor, structures, centers, offsets, pooled)
         return pooled
 
-    def pooled_vjp(self, X, g):
+    def pooled_vjp(self, X: Samples, g: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Contract the derivatives of pooled features with a cotangent.
 
         Parameters
@@ -142,7 +145,7 @@ class DensityTransformer(StructureTransformer):
         g = check_cotangent(g, shape, "pooled features", "structure")
         return pull_back_pooled(self.pooling, descriptor, structures, centers, offsets, g)
 
-    def memory_estimate(self, X):
+    def memory_estimate(self, X: Samples) -> int:
         """Estimate the peak memory of :meth:`transform`, beside `X`, without computing anything.
 
         Parameters
@@ -194,7 +197,7 @@ class DensityTransformer(StructureTransformer):
             "fewer structures at a time; memory_estimate(X) tells what is needed",
         )
 
-    def get_atomic_feature_names(self):
+    def get_atomic_feature_names(self) -> np.ndarray:
         """Names of the features, with pooling or without: their channels and angular momenta.
 
         Returns

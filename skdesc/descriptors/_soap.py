@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..invariants import COMPRESSIONS, PowerSpectrumDescriptor
+from ..utils.typing import Auto, Centers, Elements, Pooling, RadialBasis, RadialScaling
 from ._density_transformer import DensityTransformer
 from ._parameters import check_choice, check_species, element_names
 
@@ -162,11 +165,25 @@ class SOAPTransformer(DensityTransformer):
     _memory_remedy = "lower n_max or l_max, use compression"
 
     def __init__(
-        self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
-        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0,
-        compression=None, normalize=True, pooling=None, centers=None, handle_unknown="error",
-        dtype="float64", n_jobs=None,
-    ):  # fmt: skip
+        self,
+        species: Elements | None = None,
+        *,
+        cutoff: float | Auto = "auto",
+        cutoff_width: float | Auto = "auto",
+        n_max: int = 8,
+        l_max: int = 6,
+        atom_sigma: float | Auto = "auto",
+        radial_basis: RadialBasis = "gto",
+        radial_scaling: RadialScaling = "auto",
+        center_weight: float = 1.0,
+        compression: Literal["mu1nu1", "mu2", "crossover"] | None = None,
+        normalize: bool = True,
+        pooling: Pooling = None,
+        centers: Centers = None,
+        handle_unknown: Literal["error", "ignore"] = "error",
+        dtype: Literal["float64", "float32"] = "float64",
+        n_jobs: int | None = None,
+    ) -> None:
         self.species = species
         self.cutoff = cutoff
         self.cutoff_width = cutoff_width
@@ -184,7 +201,7 @@ class SOAPTransformer(DensityTransformer):
         self.dtype = dtype
         self.n_jobs = n_jobs
 
-    def feature_slice(self, first, second):
+    def feature_slice(self, first: int | str, second: int | str) -> slice:
         """Features that belong to a pair of elements.
 
         Parameters

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -12,6 +14,17 @@ from ..mixing import MixingProblem, _learning, _random_weights
 from ..structures import check_structures
 from ..utils.atomic import atomic
 from ..utils.blas import one_thread
+from ..utils.typing import (
+    Auto,
+    Centers,
+    Elements,
+    PerStructure,
+    Pooling,
+    RadialBasis,
+    RadialScaling,
+    RandomState,
+    Samples,
+)
 from ._density_transformer import DensityTransformer
 from ._loading import check_numbers, same
 
@@ -171,13 +184,33 @@ class TensorReducedTransformer(DensityTransformer):
     _memory_remedy = "lower n_channels, correlation_order or l_max"
 
     def __init__(
-        self, species=None, *, cutoff="auto", cutoff_width="auto", n_max=8, l_max=6,
-        atom_sigma="auto", radial_basis="gto", radial_scaling="auto", center_weight=1.0,
-        n_channels=64, correlation_order=2, orders=None, scheme="sketch",
-        reduce=("species", "radial"),
-        weights="normal", weights_per_l=False, learning=None, random_state=None, normalize=True,
-        pooling=None, centers=None, handle_unknown="error", dtype="float64", n_jobs=None,
-    ):  # fmt: skip
+        self,
+        species: Elements | None = None,
+        *,
+        cutoff: float | Auto = "auto",
+        cutoff_width: float | Auto = "auto",
+        n_max: int = 8,
+        l_max: int = 6,
+        atom_sigma: float | Auto = "auto",
+        radial_basis: RadialBasis = "gto",
+        radial_scaling: RadialScaling = "auto",
+        center_weight: float = 1.0,
+        n_channels: int = 64,
+        correlation_order: int = 2,
+        orders: Sequence[int] | None = None,
+        scheme: Literal["sketch", "decomposition"] = "sketch",
+        reduce: Literal["species", "radial"] | Sequence[str] = ("species", "radial"),
+        weights: Literal["normal", "rademacher", "orthogonal", "learned"] | PerStructure = "normal",
+        weights_per_l: bool = False,
+        learning: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+        normalize: bool = True,
+        pooling: Pooling = None,
+        centers: Centers = None,
+        handle_unknown: Literal["error", "ignore", "draw"] = "error",
+        dtype: Literal["float64", "float32"] = "float64",
+        n_jobs: int | None = None,
+    ) -> None:
         self.species = species
         self.cutoff = cutoff
         self.cutoff_width = cutoff_width
@@ -211,7 +244,13 @@ class TensorReducedTransformer(DensityTransformer):
         return True
 
     @atomic
-    def fit(self, X, y=None, *, forces=None):
+    def fit(
+        self,
+        X: Samples,
+        y: PerStructure | None = None,
+        *,
+        forces: PerStructure | None = None,
+    ) -> Self:
         """Learn which elements there are, draw or learn the weights, and build the tables.
 
         Parameters
@@ -253,7 +292,7 @@ class TensorReducedTransformer(DensityTransformer):
         problem = MixingProblem(
             self._descriptor, structures, y, forces, shape=first.shape, validation=validation,
             **{name: options[name] for name in ("n_embedding", "alpha", "forces_weight")},
-        )  # fmt: skip
+        )
         weights, self.learning_history_ = _learning.learn(
             problem, rng, max_iter=options["max_iter"], patience=options["patience"]
         )
@@ -305,6 +344,7 @@ class TensorReducedTransformer(DensityTransformer):
 
     def _check_drawn(self, species):
         """Seed, and what was learned."""
+        check_random_state(self.random_state)
         seed = vars(self).get("seed_")
         given = self.random_state if isinstance(self.random_state, Integral) else seed
         if not isinstance(seed, Integral) or not 0 <= seed < 2**63 or seed != given:
@@ -334,7 +374,7 @@ class TensorReducedTransformer(DensityTransformer):
         drawn = _random_weights.draw(
             self.weights, self.seed_, unseen, n_factors=len(self.mixing_weights_),
             per_l=parameters["weights_per_l"], **sizes,
-        )  # fmt: skip
+        )
         species = np.concatenate([self.species_, unseen])
         order = np.argsort(species)
         axis = 2 if parameters["weights_per_l"] else 1
@@ -362,7 +402,7 @@ class TensorReducedTransformer(DensityTransformer):
         parameters.update(
             n_channels=int(self.n_channels), scheme=self.scheme, orders=self._check_orders(),
             reduce=self._check_reduce(), weights_per_l=bool(self.weights_per_l),
-        )  # fmt: skip
+        )
         self._check_weights(parameters["reduce"])
         return parameters
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import product
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -22,6 +22,7 @@ from ..structures import check_structures
 from ..utils.indexing import runs
 from ..utils.memory import check_fits_memory
 from ..utils.threads import check_n_jobs, effective_n_threads
+from ..utils.typing import Auto, Elements, Samples
 from ..utils.validation import is_choice
 from ._auto_parameters import is_auto, resolve
 from ._base import StructureTransformer
@@ -102,7 +103,7 @@ class TwoBodyDescriptor(AtomicDescriptor):
                 pairs.offsets, pairs.neighbor, pairs.displacement, own, own,
                 (by_distance / pairs.distance)[:, np.newaxis] * pairs.displacement,
                 gradient[atoms], strain_gradient[atoms],
-            )  # fmt: skip
+            )
         return gradient, strain_gradient
 
     def vjp(self, features, g):
@@ -157,10 +158,10 @@ class TwoBodyDescriptor(AtomicDescriptor):
             mine = np.flatnonzero(pairs.slot % n_species == index)
             columns = np.arange(index * n_gaussians, (index + 1) * n_gaussians)
             blocks.append(Blocks(pairs.center[mine], pairs.neighbor[mine], columns, values[mine],
-                                 np.zeros((len(mine), 3))))  # fmt: skip
+                                 np.zeros((len(mine), 3))))
         every = np.arange(n_atoms)
         blocks.append(Blocks(every, every, np.arange(self.n_features), itself,
-                             np.zeros((n_atoms, 3))))  # fmt: skip
+                             np.zeros((n_atoms, 3))))
         by_strain = None
         if strain:
             outer = values[:, :, np.newaxis] * pairs.displacement[:, np.newaxis, :, np.newaxis]
@@ -308,9 +309,17 @@ class TwoBodyTransformer(StructureTransformer):
     """
 
     def __init__(
-        self, species=None, *, cutoff="auto", cutoff_width="auto", n_gaussians=20,
-        shortest=0.5, gaussian_width=None, pooling=None, n_jobs=None,
-    ):  # fmt: skip
+        self,
+        species: Elements | None = None,
+        *,
+        cutoff: float | Auto = "auto",
+        cutoff_width: float | Auto = "auto",
+        n_gaussians: int = 20,
+        shortest: float = 0.5,
+        gaussian_width: float | None = None,
+        pooling: Literal["mean", "sum"] | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.species = species
         self.cutoff = cutoff
         self.cutoff_width = cutoff_width
@@ -384,7 +393,7 @@ class TwoBodyTransformer(StructureTransformer):
                                  "again")
         return descriptor
 
-    def transform(self, X):
+    def transform(self, X: Samples) -> Any:
         """Describe structures.
 
         Parameters
@@ -423,7 +432,7 @@ class TwoBodyTransformer(StructureTransformer):
         every = np.arange(len(structures.positions))
         return structures, self._descriptor, every, structures.offsets
 
-    def get_atomic_feature_names(self):
+    def get_atomic_feature_names(self) -> np.ndarray:
         """Names of the features: the neighbor's element and the Gaussian.
 
         Returns
@@ -443,7 +452,7 @@ class TwoBodyTransformer(StructureTransformer):
             "cutoff": (Real, 0.0, np.inf), "cutoff_width": (Real, 0.0, cutoff),
             "n_gaussians": (Integral, 1, 1000), "shortest": (Real, 0.0, cutoff),
             "gaussian_width": (Real, 0.0, np.inf),
-        }  # fmt: skip
+        }
         for name, (kind, low, high) in rules.items():
             value = getattr(self, name)
             if (name == "gaussian_width" and value is None) or (name in lengths and is_auto(value)):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ..utils.indexing import normalize_key, segments_to_indices
 from ..utils.shapes import check_indices
+from ..utils.typing import ArrayLike
 from ._joined import JoinedDescriptor, join
 from ._protocol import complete
 from ._search_objectives import search_objectives
+
+if TYPE_CHECKING:
+    from ..structures import Structures
+    from ._jacobian import Jacobian
+    from ._protocol import AtomicDescriptor
 
 
 class AtomicFeatures:
@@ -39,7 +48,14 @@ class AtomicFeatures:
         Atomic number of each center.
     """
 
-    def __init__(self, values, structures, centers, offsets, descriptor):
+    def __init__(
+        self,
+        values: np.ndarray,
+        structures: Structures,
+        centers: ArrayLike,
+        offsets: ArrayLike,
+        descriptor: AtomicDescriptor,
+    ) -> None:
         self.values = values
         self.structures = structures
         self.centers = np.asarray(centers, dtype=np.intp)
@@ -49,31 +65,31 @@ class AtomicFeatures:
         self.species = structures.numbers[self.centers]
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """``(n_structures, n_features)``; scikit-learn slices what has a shape."""
         return (len(self), self.values.shape[1])
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Always 2."""
         return 2
 
     @property
-    def n_atoms(self):
+    def n_atoms(self) -> np.ndarray:
         """Number of atoms of each structure, ndarray of shape (n_structures,)."""
         return self.structures.n_atoms
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.offsets.shape[0] - 1
 
     def __repr__(self):
         n_centers, n_features = self.values.shape
         return f"AtomicFeatures({len(self)} structures, {n_centers} centers, {n_features} features)"
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         key = normalize_key(key, len(self))
         if isinstance(key, int):
             return self.values[self.offsets[key] : self.offsets[key + 1]]
@@ -108,13 +124,13 @@ class AtomicFeatures:
         return join(args[0])
 
     @property
-    def blocks(self):
+    def blocks(self) -> tuple[slice, ...]:
         """Columns of each descriptor that was joined by ``np.hstack``, tuple of slices."""
         if isinstance(self.descriptor, JoinedDescriptor):
             return self.descriptor.blocks
         return (slice(0, self.values.shape[1]),)
 
-    def block(self, index):
+    def block(self, index: int) -> AtomicFeatures:
         """Return the features of one of the descriptors that were joined.
 
         Parameters
@@ -132,7 +148,7 @@ class AtomicFeatures:
         return AtomicFeatures(
             self.values[:, self.blocks[index]], self.structures, self.centers, self.offsets,
             self.descriptor.descriptors[index],
-        )  # fmt: skip
+        )
 
     def search_objectives(self, metadata):
         """Objectives of a search that know what these features are, and train no model.
@@ -149,7 +165,7 @@ class AtomicFeatures:
         """
         return search_objectives(self, metadata)
 
-    def vjp(self, g):
+    def vjp(self, g: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Contract the derivatives of the descriptors with a cotangent.
 
         Parameters
@@ -166,7 +182,7 @@ class AtomicFeatures:
         """
         return self.descriptor.vjp(self, g)
 
-    def jacobian(self, strain=False):
+    def jacobian(self, strain: bool = False) -> Jacobian:
         """Derivatives of all features by the positions, explicitly.
 
         What only needs a contraction of them is far cheaper by :meth:`vjp`.
@@ -188,7 +204,7 @@ class AtomicFeatures:
         """
         return self.descriptor.jacobian(self, strain)
 
-    def gradient_rows(self, Q, weights):
+    def gradient_rows(self, Q: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of many linear functions of the descriptors at once.
 
         For each m, the derivatives of ``sum_i weights[i, m] * (values[i] @ Q[m])`` with

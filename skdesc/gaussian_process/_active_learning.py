@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from ..utils.typing import Samples
 from ._rows import energy_rows, segment_sum, split_by_cost
 
 _BATCH_BYTES = 2**26
 
 
-def select_batch(model, pool, n):
+def select_batch(model: Any, pool: Samples, n: int) -> np.ndarray:
     """Choose structures from a pool such that their energies are most informative together.
 
     Greedy and D-optimal: each step takes the structure with the largest ratio of posterior

@@ -131,20 +131,41 @@ def check_loaded(regressor):
         If its parameters are out of range, or do not belong to its model.
     """
     check_parameters(regressor)
-    model = vars(regressor).get("_model")
+    state = vars(regressor)
+    model = state.get("_model")
     if model is None:
+        for name in [name for name in state if name.endswith("_") or name == "_baseline"]:
+            del state[name]
         return
-    zetas = one_per_term("zeta", regressor.zeta, len(model.zetas))
-    _rule([float(zeta) for zeta in zetas] == list(model.zetas), "zeta", regressor.zeta,
-          f"{model.zetas}, with which it was fitted")
-    baseline, used = regressor.baseline, vars(regressor).get("_baseline")
-    check_baseline(used)
-    same = baseline is used or (baseline is not None and type(baseline) is type(used))
-    _rule(same, "baseline", used, f"{baseline}, as its parameter says")
+    state.setdefault("_baseline", None)
+    check_saved(regressor)
     if hasattr(regressor, "loo_"):
         regressor.loo_ = _array("loo_", regressor.loo_, (None,), finite=False)
     verify_factors(model)
     verify_solution(model, regressor._training)
+
+
+def check_saved(regressor):
+    """Refuse parameters of a fitted regressor that its fit does not have.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Fitted.
+
+    Raises
+    ------
+    ValueError
+        If `zeta` or `baseline` was changed after the fit.
+    """
+    model = regressor._model
+    zetas = one_per_term("zeta", regressor.zeta, len(model.zetas))
+    _rule([float(zeta) for zeta in zetas] == list(model.zetas), "zeta", regressor.zeta,
+          f"{model.zetas}, with which it was fitted")
+    baseline, used = regressor.baseline, regressor._baseline
+    check_baseline(used)
+    _rule(baseline is used or isinstance(baseline, str), "baseline", baseline,
+          f"{used}, with which it was fitted")
 
 
 def verify_factors(model):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -20,10 +22,20 @@ from ..metrics._search_hooks import SearchHooks
 from ..utils.atomic import atomic
 from ..utils.blas import threads
 from ..utils.html import FittedCaption, listing
+from ..utils.typing import (
+    Auto,
+    Counts,
+    Features,
+    Noise,
+    PerStructure,
+    RandomState,
+    SparseMethod,
+    typed_predict,
+)
 from ..utils.validation import is_choice
 from ._accumulation import Accumulator
 from ._baseline import add_baseline, local_baseline, subtract_baseline
-from ._checks import check_loaded, check_parameters
+from ._checks import check_loaded, check_parameters, check_saved
 from ._fold_session import GapFoldSession, deal_folds
 from ._inputs import check_config_types, check_elements, check_environments
 from ._label_checks import warn_of_forces
@@ -179,21 +191,21 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        zeta=4,
-        energy_scale="auto",
-        n_sparse=500,
-        sparse_method="cur",
-        sigma_energy=0.001,
-        sigma_forces=0.1,
-        sigma_virials=0.1,
-        e0="auto",
-        jitter="auto",
-        optimize=None,
-        baseline=None,
-        memory_limit=None,
-        n_jobs=None,
-        random_state=None,
-    ):
+        zeta: float | Sequence[float] = 4,
+        energy_scale: float | Auto | Sequence[float | Auto] = "auto",
+        n_sparse: Counts | Sequence[Counts] = 500,
+        sparse_method: SparseMethod = "cur",
+        sigma_energy: float = 0.001,
+        sigma_forces: float = 0.1,
+        sigma_virials: float = 0.1,
+        e0: Auto | Mapping[Any, float] | None = "auto",
+        jitter: float | Auto = "auto",
+        optimize: Literal["marginal_likelihood", "held_out"] | None = None,
+        baseline: Any = None,
+        memory_limit: float | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         self.zeta = zeta
         self.energy_scale = energy_scale
         self.n_sparse = n_sparse
@@ -210,7 +222,16 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         self.random_state = random_state
 
     @atomic
-    def fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
+    def fit(
+        self,
+        X: Features,
+        y: PerStructure,
+        *,
+        forces: PerStructure | None = None,
+        virials: PerStructure | None = None,
+        sigmas: Noise | None = None,
+        config_types: Sequence[Any] | None = None,
+    ) -> Self:
         """Fit to energies, forces and virials.
 
         Parameters
@@ -241,7 +262,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         """
         metadata = {
             "forces": forces, "virials": virials, "sigmas": sigmas, "config_types": config_types
-        }  # fmt: skip
+        }
         noise = None
         if is_choice(self.optimize, "held_out"):
             seen, noise = self._accumulate_folds(X, y, metadata)
@@ -251,10 +272,16 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         warn_of_data(
             self, *seen, config_types, expected, seen[0].derivative_rows,
             lambda index: self._leave_one_out_without(index, *seen),
-        )  # fmt: skip
+        )
         return self
 
-    def fold_session(self, X, y, splits, **metadata) -> GapFoldSession:
+    def fold_session(
+        self,
+        X: Features,
+        y: PerStructure,
+        splits: Iterable[Any],
+        **metadata: Any,
+    ) -> GapFoldSession:
         """Begin fits to the training parts of a cross-validation that share one pass.
 
         Parameters
@@ -279,7 +306,13 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         """
         return GapFoldSession(self, X, y, splits, metadata)
 
-    def fit_folds(self, X, y, splits, **metadata) -> list[GAPRegressor]:
+    def fit_folds(
+        self,
+        X: Features,
+        y: PerStructure,
+        splits: Iterable[Any],
+        **metadata: Any,
+    ) -> list[GAPRegressor]:
         """Models of all training parts of a cross-validation, by one pass over the data.
 
         Parameters
@@ -294,7 +327,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         """
         return self.fold_session(X, y, splits, **metadata).models()
 
-    def self_tuned_parameters(self, searched) -> tuple[str, ...]:
+    def self_tuned_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
         """Searched parameters that this regressor can tune itself.
 
         Parameters
@@ -310,7 +343,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         fixed = self.optimize is not None or "optimize" in searched
         return () if fixed else tuple(f"sigma_{quantity}" for quantity in QUANTITIES)
 
-    def feature_bound_parameters(self, searched) -> tuple[str, ...]:
+    def feature_bound_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
         """Parameters that a search varies together with those of the descriptor.
 
         Parameters
@@ -326,7 +359,16 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         return ("zeta",)
 
     @atomic
-    def partial_fit(self, X, y, *, forces=None, virials=None, sigmas=None, config_types=None):
+    def partial_fit(
+        self,
+        X: Features,
+        y: PerStructure,
+        *,
+        forces: PerStructure | None = None,
+        virials: PerStructure | None = None,
+        sigmas: Noise | None = None,
+        config_types: Sequence[Any] | None = None,
+    ) -> Self:
         """Fit to more data, without the old ones at hand.
 
         The first call chooses the sparse points, and must have all elements (or sparse points
@@ -348,14 +390,14 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         accumulator, *data = self._check_and_accumulate(
             accumulator, X, y, forces=forces, virials=virials, sigmas=sigmas,
             config_types=config_types,
-        )  # fmt: skip
+        )
         self._solve(accumulator)
         warn_of_more_data(*data)
         vars(self).pop("loo_", None)
         return self
 
     @atomic
-    def solve(self):
+    def solve(self) -> Self:
         """Solve again for what has been seen, with the present energy scale and noise.
 
         It takes no pass over the data: after ``set_params``, the result is that of a fit with
@@ -376,7 +418,14 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         vars(self).pop("loo_", None)
         return self
 
-    def predict(self, X, return_std=False, return_forces=False, return_virials=False):
+    @typed_predict
+    def predict(
+        self,
+        X: Features,
+        return_std: bool = False,
+        return_forces: bool = False,
+        return_virials: bool = False,
+    ) -> Any:
         """Predict energies, and what else is asked for.
 
         Parameters
@@ -414,7 +463,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         result = [part for part in (energies, std, forces, virials) if part is not None]
         return tuple(result) if len(result) > 1 else result[0]
 
-    def predict_forces_std(self, X):
+    def predict_forces_std(self, X: Features) -> list[np.ndarray]:
         """Predict the standard deviation of each force component, without noise.
 
         It takes the derivatives of all descriptors explicitly, and so costs far more than the
@@ -435,7 +484,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         with threads(self.n_jobs):
             return forces_std(self._model, environments)
 
-    def predict_local_energies(self, X, return_std=False):
+    def predict_local_energies(self, X: Features, return_std: bool = False) -> Any:
         """Predict the energy of each environment.
 
         Parameters
@@ -473,7 +522,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         local[X.centers] = predicted
         return local
 
-    def memory_estimate(self, X, *, forces=True, virials=True):
+    def memory_estimate(self, X: Features, *, forces: bool = True, virials: bool = True) -> int:
         """Estimate the peak memory of a fit, beside `X` and the targets.
 
         Parameters
@@ -553,7 +602,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
             e0, posterior = accumulator.solve(
                 self.energy_scale, noise or self._noise(),
                 optimize=self.optimize if noise is None else None, check_labels=check_labels,
-            )  # fmt: skip
+            )
         model = Model(
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )
@@ -598,6 +647,11 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
             # what the model determines is not read from elsewhere
             vars(self).update(attributes(self._model))
             self.n_features_in_ = self._model.points.features.shape[1]
+
+    def _check_saved(self):
+        """Refuse parameters that were changed after the fit, before they are saved."""
+        if hasattr(self, "_model"):
+            check_saved(self)
 
     def _check_loaded(self):
         """Refuse what a file says and no fit could have led to."""

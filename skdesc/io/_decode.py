@@ -152,7 +152,8 @@ class Decoder:
         """Make what has attributes, but no parameters."""
         if _is_part(cls):
             return partial(cls, **state)
-        if issubclass(cls, BaseEstimator):
+        full = f"{cls.__module__}.{cls.__qualname__}"
+        if issubclass(cls, BaseEstimator) or full in BY_ARGUMENTS:
             raise ValueError(f"it has no parameters of {cls.__name__}")
         made = cls.__new__(cls)
         if hasattr(made, "__setstate__"):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import sklearn
 
 from .. import __version__
+from ..utils.typing import PathName
 from ._classes import Classes
 from ._container import read_container, write_container
 from ._decode import Decoder
 from ._encode import Encoder
 
 
-def save(model, path, *, trusted=()):
+def save(model: Any, path: PathName, *, trusted: Sequence[type] = ()) -> None:
     """Save a fitted model to a file that holds data only, no code and no pickle.
 
     A file that exists is replaced at once when all is written: whatever happens before, it
@@ -70,12 +73,12 @@ def save(model, path, *, trusted=()):
     if not isinstance(root, list) or root[0] != "object":
         raise TypeError(f"model is of type {type(model).__name__}, but must be an estimator")
     versions = {"skdesc": __version__, "scikit-learn": sklearn.__version__,
-                "numpy": np.__version__}  # fmt: skip
+                "numpy": np.__version__}
     content = {"root": root, "objects": encoder.objects}
     write_container(path, content, encoder.arrays, versions)
 
 
-def load(path, *, trusted=()):
+def load(path: PathName, *, trusted: Sequence[type] = ()) -> Any:
     """Load a model that :func:`~skdesc.io.save` has written.
 
     Nothing in the file is executed, and no class is imported but those that models may consist

@@ -18,6 +18,7 @@ from ..gaussian_process import GAPRegressor
 from ..gaussian_process._serialization import set_weights
 from ..structures._target_checks import LARGEST
 from ..utils.files import check_regular
+from ..utils.typing import PathName
 from ._quip_descriptor import integer, interpret, logical, number, numbers, parse_descriptor
 from ._quip_packing import FACTOR, n_elements, places
 
@@ -27,7 +28,7 @@ _LARGEST_ZETA = 1000.0
 _LONGEST_NUMBER = 64
 
 
-def read_quip_xml(path):
+def read_quip_xml(path: PathName) -> Pipeline:
     """Read a potential in QUIP's format, such as ``gap_fit`` writes.
 
     Parameters
@@ -149,7 +150,7 @@ def _check_potential(root):
 
 def _only(parent, tag, label=None):
     found = [element for element in parent.iter(tag)
-             if label is None or element.get("label") == label]  # fmt: skip
+             if label is None or element.get("label") == label]
     if len(found) != 1:
         raise ValueError(f"it has {len(found)} elements {tag}, but must have one"
                          + (f" of label {label}" if label else ""))

@@ -14,6 +14,7 @@ from ..descriptors import CachedDescriptor, SOAPTransformer
 from ..gaussian_process import GAPRegressor
 from ..gaussian_process._serialization import pack
 from ..utils.files import replace_file
+from ..utils.typing import PathName
 from ._quip_packing import BASES, FACTOR, VERSIONS, n_elements, places
 
 _VALUES_PER_LINE = 30  # longer lines than 1000 characters are read with errors
@@ -21,10 +22,10 @@ _VALUES_PER_LINE = 30  # longer lines than 1000 characters are read with errors
 _REPRESENTED = {
     "species", "cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
     "radial_scaling", "center_weight", "normalize", "handle_unknown", "n_jobs",
-}  # fmt: skip
+}
 
 
-def write_quip_xml(pipeline, path, *, label="skdesc"):
+def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc") -> None:
     """Write a potential as an XML file that QUIP, quippy and LAMMPS' ``pair_style quip`` read.
 
     Energies, forces and stresses are the same there; uncertainties are not part of the format.
@@ -89,9 +90,9 @@ def _check_pipeline(pipeline):
         if first.transformer_weights is not None:
             raise ValueError(f"{name}.transformer_weights cannot be expressed in QUIP's format")
         members = [(f"{name}.{key}", step) for key, step in first.transformer_list
-                   if not (isinstance(step, str) and step == "drop")]  # fmt: skip
+                   if not (isinstance(step, str) and step == "drop")]
     members = [(name, getattr(step, "transformer_", step) if isinstance(step, CachedDescriptor)
-                else step) for name, step in members]  # fmt: skip
+                else step) for name, step in members]
     for name, step in members:
         if type(step) is not SOAPTransformer:
             kind = step if isinstance(step, str) else type(step).__name__

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..utils.typing import PerStructure
 
-def energy_rmse_per_atom(y_true, y_pred, n_atoms):
+
+def energy_rmse_per_atom(
+    y_true: PerStructure, y_pred: PerStructure, n_atoms: PerStructure
+) -> float:
     """Root mean square error of energies per atom.
 
     Parameters
@@ -29,7 +33,9 @@ def energy_rmse_per_atom(y_true, y_pred, n_atoms):
     return _rms(energy_errors(y_true, y_pred, n_atoms))
 
 
-def energy_mae_per_atom(y_true, y_pred, n_atoms):
+def energy_mae_per_atom(
+    y_true: PerStructure, y_pred: PerStructure, n_atoms: PerStructure
+) -> float:
     """Mean absolute error of energies per atom.
 
     Parameters
@@ -47,7 +53,7 @@ def energy_mae_per_atom(y_true, y_pred, n_atoms):
     return _mean_absolute(energy_errors(y_true, y_pred, n_atoms))
 
 
-def forces_rmse(forces_true, forces_pred):
+def forces_rmse(forces_true: PerStructure, forces_pred: PerStructure) -> float:
     """Root mean square error of force components.
 
     Parameters
@@ -70,7 +76,7 @@ def forces_rmse(forces_true, forces_pred):
     return _rms(force_errors(forces_true, forces_pred))
 
 
-def forces_mae(forces_true, forces_pred):
+def forces_mae(forces_true: PerStructure, forces_pred: PerStructure) -> float:
     """Mean absolute error of force components.
 
     Parameters

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..utils.typing import PerStructure, Samples
 from ._samples import attached_targets, structures_of
 
 QUANTITIES = ("energy", "forces", "virials")
@@ -197,8 +200,15 @@ def _per_atom(virials, n_atoms):
 
 
 def potential_errors(
-    estimator, X, y, *, forces=None, virials=None, config_types=None, scales=None
-):
+    estimator: Any,
+    X: Samples,
+    y: PerStructure,
+    *,
+    forces: PerStructure | None = None,
+    virials: PerStructure | None = None,
+    config_types: Sequence[Any] | None = None,
+    scales: np.ndarray | None = None,
+) -> dict[str, float]:
     """Errors of energies, forces and virials, each relative to the spread of its targets.
 
     Parameters

@@ -6,7 +6,9 @@ dict `SCORERS`: ``scoring=SCORERS["neg_forces_rmse"]`` for one, ``scoring=SCORER
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import signature
+from typing import Literal
 
 import numpy as np
 from sklearn.utils.metadata_routing import MetadataRequest
@@ -18,7 +20,7 @@ from ._relative_errors import QUANTITIES, combine, composition, find_scales, pot
 from ._samples import attached_forces, attached_targets, count_atoms, frames_of, structures_of
 
 
-def make_energy_scorer(metric="rmse"):
+def make_energy_scorer(metric: Literal["rmse", "mae"] = "rmse") -> Callable[..., float]:
     """Scorer of energies per atom, for ``scoring=``.
 
     Parameters
@@ -41,7 +43,7 @@ def make_energy_scorer(metric="rmse"):
     return _EnergyScorer(metric)
 
 
-def make_forces_scorer(metric="rmse"):
+def make_forces_scorer(metric: Literal["rmse", "mae"] = "rmse") -> Callable[..., float]:
     """Scorer of force components, for ``scoring=``.
 
     Parameters
@@ -66,7 +68,7 @@ def make_forces_scorer(metric="rmse"):
     return _ForcesScorer(metric)
 
 
-def make_potential_scorer():
+def make_potential_scorer() -> Callable[..., float]:
     """Scorer of energies, forces and virials together, for ``scoring=``.
 
     The score is minus the geometric mean over quantities of their relative errors, so that a per

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from ..utils.typing import Features, PerStructure
 from ._scorers import default_scorer
 
 
 class SearchHooks:
     """Mixin: the metric, the report of errors, and a smaller regressor for some of the data."""
 
-    def search_scorer(self):
+    def search_scorer(self) -> Callable[..., float]:
         """Metric of searches that name none.
 
         Returns
@@ -23,7 +26,15 @@ class SearchHooks:
         """
         return default_scorer()
 
-    def report_errors(self, X, y, *, forces=None, virials=None, **others):
+    def report_errors(
+        self,
+        X: Features,
+        y: PerStructure,
+        *,
+        forces: PerStructure | None = None,
+        virials: PerStructure | None = None,
+        **others: Any,
+    ) -> dict[str, float]:
         """Root mean square errors of all quantities that a fit is given.
 
         Parameters
@@ -58,7 +69,7 @@ class SearchHooks:
                 errors[name] = float(np.sqrt(known.mean()))
         return errors
 
-    def reduced_parameters(self, fraction):
+    def reduced_parameters(self, fraction: float) -> dict[str, Any]:
         """Parameters for a fit to a part of the data, to compare descriptors at a lower price.
 
         Parameters

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -13,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..utils._sklearn_compat import BaseSearchCV
 from ..utils.atomic import atomic
+from ..utils.typing import PathName, PerStructure, RandomState, Samples, Scorer
 from ._checkpoint import changeable_fingerprint, open_checkpoint
 from ._comparison import add_untuned, set_comparison
 from ._evaluation import Evaluator, inner_threads, pack_samples
@@ -247,35 +250,35 @@ class TwoStagePSOSearchCV(BaseSearchCV):
 
     def __init__(
         self,
-        estimator,
-        transformer_space,
-        regressor_space,
+        estimator: Any,
+        transformer_space: Mapping[str, Any],
+        regressor_space: Mapping[str, Any],
         *,
-        n_particles=None,
-        n_iterations=None,
-        n_cycles=1,
-        n_warm_up=0,
-        strategy="two-stage",
-        stage_one_objective="auto",
-        stage_two_objective="deprecated",
-        objective=None,
-        scoring=None,
-        cv=None,
-        refit=True,
-        n_jobs=None,
-        error_score=np.nan,
-        random_state=None,
-        init=None,
-        topology="star",
-        swarm="auto",
-        early_stopping=None,
-        max_time=None,
-        max_fits=None,
-        checkpoint=None,
-        cache_features=True,
-        verbose=0,
-        return_train_score=False,
-    ):
+        n_particles: int | None = None,
+        n_iterations: int | None = None,
+        n_cycles: int = 1,
+        n_warm_up: int = 0,
+        strategy: str = "two-stage",
+        stage_one_objective: str | Callable[..., Any] = "auto",
+        stage_two_objective: str | Callable[..., Any] = "deprecated",
+        objective: str | Sequence[str] | Callable[..., Any] | None = None,
+        scoring: Scorer | Sequence[str] | Mapping[str, Scorer] | None = None,
+        cv: Any = None,
+        refit: bool | str | Callable[..., Any] = True,
+        n_jobs: int | None = None,
+        error_score: float | Literal["raise"] = np.nan,
+        random_state: RandomState = None,
+        init: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        topology: str = "star",
+        swarm: str | Mapping[str, Any] = "auto",
+        early_stopping: Any = None,
+        max_time: float | None = None,
+        max_fits: float | None = None,
+        checkpoint: PathName | None = None,
+        cache_features: bool = True,
+        verbose: int = 0,
+        return_train_score: bool = False,
+    ) -> None:
         super().__init__(
             estimator=estimator,
             scoring=scoring,
@@ -307,7 +310,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         self.cache_features = cache_features
 
     @atomic
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Samples, y: PerStructure | None = None, **params: Any) -> Self:
         """Search, and fit the best candidate to all data.
 
         Parameters
@@ -367,7 +370,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         return self
 
     @available_if(_base_offers("predict"))
-    def predict(self, X, **params):
+    def predict(self, X: Samples, **params: Any) -> Any:
         """Predict with the best estimator.
 
         Parameters
@@ -387,7 +390,7 @@ class TwoStagePSOSearchCV(BaseSearchCV):
         check_is_fitted(self)
         return self.best_estimator_.predict(X, **params)
 
-    def score(self, X, y=None, **params):
+    def score(self, X: Samples, y: PerStructure | None = None, **params: Any) -> float:
         """Score the best estimator.
 
         Parameters

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
 import numpy as np
 
+from ..utils.typing import PerStructure
 from ._panels import panels
 
 
@@ -38,25 +41,33 @@ class ParityDisplay:
 
     _labels = {"energy": ("energy", "eV/atom"), "forces": ("force", "eV/Å")}
 
-    def __init__(self, y_true, y_pred, quantity):
+    def __init__(self, y_true: np.ndarray, y_pred: np.ndarray, quantity: str) -> None:
         self.y_true = y_true
         self.y_pred = y_pred
         self.quantity = quantity
 
     @property
-    def rmse(self):
+    def rmse(self) -> float:
         """Root mean square error."""
         return float(np.sqrt(np.mean((self.y_pred - self.y_true) ** 2)))
 
     @property
-    def mae(self):
+    def mae(self) -> float:
         """Mean absolute error."""
         return float(np.mean(np.abs(self.y_pred - self.y_true)))
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_pred, *, n_atoms=None, quantity="energy", name=None, ax=None, **kwargs
-    ):
+        cls,
+        y_true: PerStructure,
+        y_pred: PerStructure,
+        *,
+        n_atoms: PerStructure | None = None,
+        quantity: Literal["energy", "forces"] = "energy",
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Plot predictions.
 
         Parameters
@@ -97,7 +108,7 @@ class ParityDisplay:
             y_true, y_pred = y_true / n_atoms, y_pred / n_atoms
         return cls(y_true, y_pred, quantity).plot(ax=ax, name=name, **kwargs)
 
-    def plot(self, *, ax=None, name=None, **kwargs):
+    def plot(self, *, ax: Any = None, name: str | None = None, **kwargs: Any) -> Self:
         """Draw the values and the diagonal.
 
         Parameters
@@ -133,14 +144,14 @@ class ParityDisplay:
         self.ax_.set(
             xlim=(low, high), ylim=(low, high), aspect="equal",
             xlabel=f"true {what} ({unit})", ylabel=f"predicted {what} ({unit})",
-        )  # fmt: skip
+        )
         # few enough numbers that none touches the next, at any size
         self.ax_.locator_params(nbins=5)
         # above the axes, where no points are
         self.ax_.legend(
             loc="lower center", bbox_to_anchor=(0.45, 1.0), frameon=False, borderaxespad=0.2,
             handlelength=0.8, handletextpad=0.2, fontsize="small",
-        )  # fmt: skip
+        )
         return self
 
 

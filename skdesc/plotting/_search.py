@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any, Self
 
 import numpy as np
 
@@ -69,7 +70,14 @@ class SearchDisplay:
         self.objectives = objectives
 
     @classmethod
-    def from_search(cls, search, *, kind="convergence", metric=None, ax=None):
+    def from_search(
+        cls,
+        search: Any,
+        *,
+        kind: str = "convergence",
+        metric: str | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Plot a fitted search.
 
         Parameters
@@ -118,7 +126,7 @@ class SearchDisplay:
         display = cls(stages, params, scores, front, best, objectives)
         return display.plot(kind=kind, metric=metric, ax=ax)
 
-    def plot(self, *, kind="convergence", metric=None, ax=None):
+    def plot(self, *, kind: str = "convergence", metric: str | None = None, ax: Any = None) -> Self:
         """Draw the search.
 
         Parameters
@@ -269,7 +277,7 @@ def _padded(scores):
     return np.array([
         np.pad(one.astype(float), ((0, longest - len(one)), (0, 0)), constant_values=np.nan)
         for one in scores
-    ])  # fmt: skip
+    ])
 
 
 def _varied(candidates):

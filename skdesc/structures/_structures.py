@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -65,7 +67,15 @@ class Structures:
     Structures(1 structures, 2 atoms)
     """
 
-    def __init__(self, positions, numbers, cells, pbc, offsets, arrays=None):
+    def __init__(
+        self,
+        positions: np.ndarray,
+        numbers: np.ndarray,
+        cells: np.ndarray,
+        pbc: np.ndarray,
+        offsets: np.ndarray,
+        arrays: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.positions = np.ascontiguousarray(positions, dtype=np.float64)
         self.numbers = np.ascontiguousarray(numbers, dtype=np.intp)
         self.cells = np.ascontiguousarray(cells, dtype=np.float64)
@@ -74,7 +84,7 @@ class Structures:
         self.arrays = dict(arrays or {})
 
     @classmethod
-    def from_atoms(cls, frames, extra_arrays=()):
+    def from_atoms(cls, frames: Iterable[Atoms], extra_arrays: Iterable[str] = ()) -> Self:
         """Collect :class:`ase.Atoms` without any check of their content.
 
         Parameters
@@ -106,35 +116,35 @@ class Structures:
         )
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """``(n_structures,)``; scikit-learn slices what has a shape and keeps its type."""
         return _OneAxis((len(self),))
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Always 1."""
         return 1
 
     @property
-    def n_atoms(self):
+    def n_atoms(self) -> np.ndarray:
         """Number of atoms of each structure, ndarray of shape (n_structures,)."""
         return self.offsets[1:] - self.offsets[:-1]
 
     @property
-    def structure_index(self):
+    def structure_index(self) -> np.ndarray:
         """Structure of each atom, ndarray of shape (n_atoms,)."""
         return np.repeat(np.arange(len(self)), self.n_atoms)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.offsets.shape[0] - 1
 
     def __repr__(self):
         return f"Structures({len(self)} structures, {self.positions.shape[0]} atoms)"
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Atoms]:
         return (self._atoms(index) for index in range(len(self)))
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         key = normalize_key(key, len(self))
         if isinstance(key, int):
             return self._atoms(key)
@@ -154,7 +164,7 @@ class Structures:
         # as an array of Atoms they would be refused later, by errors that tell no remedy
         raise TypeError(_NO_TABLE)
 
-    def with_positions(self, positions, cells=None):
+    def with_positions(self, positions: np.ndarray, cells: np.ndarray | None = None) -> Structures:
         """Return the same structures at other positions and in other cells.
 
         Parameters

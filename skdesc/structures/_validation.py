@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from ase import Atoms
 
+from ..utils.typing import Samples
 from ._content_cy import first_bad_cell, sound
 from ._structures import Structures
 
 
-def check_structures(X, *, name="X", extra_arrays=()):
+def check_structures(
+    X: Samples, *, name: str = "X", extra_arrays: Iterable[str] = ()
+) -> Structures:
     """Check a collection of atomic structures and return it as `Structures`.
 
     Parameters
@@ -62,7 +67,7 @@ def check_structures(X, *, name="X", extra_arrays=()):
     return structures
 
 
-def as_column(frames):
+def as_column(frames: Samples) -> np.ndarray:
     """Put structures into an object array of shape (n, 1).
 
     Some tools around scikit-learn (TPOT, FLAML, ColumnTransformer) insist on two axes.

@@ -38,7 +38,7 @@ NUMBERS = [
     1e-30, 1e-300, 1e10, 1e30, 1e308, -1e308, ["float", "nan"], ["float", "inf"],
     ["float", "-inf"], True, False, None, "auto", "", "x", [], ["list"], ["list", 1, 2], ["dict"],
     ["tuple", 1.0, 2.0],
-]  # fmt: skip
+]
 DTYPES = ["float32", "int64", "int8", "uint8", ">f8", "bool", "complex128", "U3", "S2", "float16"]
 
 
@@ -119,7 +119,7 @@ def other_shape(array, rng):
         lambda a: a[..., :-1].copy() if a.ndim else a, lambda a: np.repeat(a, 2, axis=-1)
         if a.ndim else a, lambda a: np.zeros((0, *a.shape), a.dtype),
         lambda a: np.zeros((*a.shape, 2**20, 0), a.dtype), lambda a: np.asfortranarray(a),
-    ]  # fmt: skip
+    ]
     return shapes[rng.integers(len(shapes))](array)
 
 
@@ -234,6 +234,11 @@ def contradiction(model, result):
             if values.shape[1] != part.n_features_out_:
                 return f"{values.shape[1]} features, n_features_out_={part.n_features_out_}"
             twin = clone(part).set_params(species=part.species_.tolist())
+            # where a parameter is "auto", the attribute says what that was
+            twin.set_params(**{name: getattr(part, f"{name}_")
+                               for name in ("cutoff", "cutoff_width", "atom_sigma",
+                                            "radial_scaling")
+                               if name in twin.get_params()})
             if hasattr(part, "mixing_weights_"):
                 twin.set_params(weights=part.mixing_weights_, handle_unknown="error")
             try:
@@ -350,7 +355,7 @@ def run(first, last):
             process = subprocess.Popen(
                 [sys.executable, "-m", "helpers.fuzz_models", "--work", str(first), str(last)],
                 stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=tests,
-            )  # fmt: skip
+            )
             started = None
             for line in process.stdout:
                 kind, seed, *rest = line.rstrip("\n").split(" ", 2)

@@ -1,0 +1,110 @@
+"""Types of public signatures that have no name of their own elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..features import AtomicFeatures
+
+PathName: TypeAlias = str | PathLike[str]
+RandomState: TypeAlias = int | np.random.RandomState | None
+ArrayLike: TypeAlias = np.ndarray | Sequence[Any]
+Elements: TypeAlias = Sequence[int | str] | np.ndarray
+Auto: TypeAlias = Literal["auto"]
+Pooling: TypeAlias = Literal["mean", "sum", "inner"] | None
+Scorer: TypeAlias = str | Callable[..., Any]
+
+
+class Samples(Protocol):
+    """Whatever holds one sample after the other: lists, arrays, columns of tables, containers."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+Features: TypeAlias = "AtomicFeatures | np.ndarray | Sequence[Any]"
+PerStructure: TypeAlias = np.ndarray | Sequence[Any]
+Noise: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Sequence[float]]
+Counts: TypeAlias = int | Mapping[Any, int]
+SparseMethod: TypeAlias = (
+    Literal["cur", "fps", "kmeans", "random", "config"] | PerStructure | Mapping[Any, PerStructure]
+)
+RadialBasis: TypeAlias = (
+    Literal["gto", "gto-dscribe", "polynomial", "laplacian", "equispaced", "quip_gto",
+            "quip_polynomial"]
+    | Callable[..., Any] | np.ndarray | Sequence[Any]
+)
+RadialScaling: TypeAlias = Auto | tuple[float, float, float] | Mapping[str, Any] | None
+Centers: TypeAlias = str | Sequence[Any] | np.ndarray | None
+
+
+class PredictMethod(Protocol):
+    """The method ``predict`` of a potential: an array, or a tuple of all that is asked for."""
+
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[False] = False, return_forces: Literal[False] = False,
+        return_virials: Literal[False] = False,
+    ) -> np.ndarray: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[True], return_forces: Literal[False] = False,
+        return_virials: Literal[False] = False,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[False] = False, *, return_forces: Literal[True],
+        return_virials: Literal[False] = False,
+    ) -> tuple[np.ndarray, list[np.ndarray]]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[False] = False, return_forces: Literal[False] = False,
+        *, return_virials: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[True], return_forces: Literal[True],
+        return_virials: Literal[False] = False,
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[True], return_forces: Literal[False] = False, *,
+        return_virials: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[False] = False, *, return_forces: Literal[True],
+        return_virials: Literal[True],
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: Literal[True], return_forces: Literal[True],
+        return_virials: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]: ...
+    @overload
+    def __call__(
+        self, X: Any, return_std: bool = False, return_forces: bool = False,
+        return_virials: bool = False,
+    ) -> Any: ...
+
+
+def typed_predict(method: Callable[..., Any]) -> PredictMethod:
+    """Tell type checkers what ``predict`` returns for which arguments; at run time, nothing.
+
+    Parameters
+    ----------
+    method : callable
+        The method.
+
+    Returns
+    -------
+    PredictMethod
+        The same.
+    """
+    return cast(PredictMethod, method)

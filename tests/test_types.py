@@ -71,7 +71,7 @@ MISTAKES = {
     "from skdesc import SOAPTransfomer": "SOAPTransfomer",
     "import skdesc\nskdesc.GAPRegresor()": "GAPRegresor",
     "from skdesc import GAPRegressor\nGAPRegressor(nsparse=5)": "nsparse",
-    "from skdesc import GAPRegressor\nGAPRegressor().predict([], return_energy=True)": "return_energy",
+    "from skdesc import GAPRegressor\nGAPRegressor().predict([], return_all=True)": "return_all",
     "from skdesc import GAPRegressor\nGAPRegressor().fit([], [], force=[])": "force",
     "from skdesc import TensorReducedTransformer as T\nT(channels=3)": "channels",
     "from skdesc import TwoBodyTransformer\nTwoBodyTransformer(gaussians=3)": "gaussians",

@@ -115,17 +115,17 @@ def make_spaces(args, pipeline, frames, targets):
     from .. import suggest_space
 
     spaces = suggest_space(frames, pipeline, forces="forces" in targets,
-                           virials="virials" in targets)
+                           virials="virials" in targets)  # fmt: skip
     given = {f"{option.step}__{option.parameter}" for option in MODEL_OPTIONS
              if getattr(args, option.parameter) is not None}
     # sparse points cost time and never do harm: their number is no matter of search
     given.add("gap__n_sparse")
     spaces = [{name: dimension for name, dimension in space.items() if name not in given}
-              for space in spaces]
+              for space in spaces]  # fmt: skip
     for text in args.space:
         name, _, values = text.partition("=")
         steps = [index for index, step in enumerate(("soap", "gap"))
-                 if name in pipeline[step].get_params()]
+                 if name in pipeline[step].get_params()]  # fmt: skip
         if not steps or not values:
             raise ValueError(f"--space is {text!r}, but must be a parameter of the descriptor or "
                              "the regressor and a range, such as cutoff=3:6")

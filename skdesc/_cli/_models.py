@@ -49,7 +49,7 @@ def load_model(args):
     if args.jobs is not None:
         first, last = model[0], model[-1]
         members = [step for _, step in first.transformer_list] if isinstance(
-            first, FeatureUnion) else [first]
+            first, FeatureUnion) else [first]  # fmt: skip
         for step in (*members, last):
             step.set_params(n_jobs=args.jobs)
     return model

@@ -117,7 +117,7 @@ class Search:
     """
 
     def __init__(self, data: LabeledStructures, split, clock: Clock, *, time_per_atom=None,
-                 n_jobs=None, random_state=0, verbose=0):
+                 n_jobs=None, random_state=0, verbose=0):  # fmt: skip
         self.data, self.split, self.clock = data, split, clock
         self.time_per_atom, self.n_jobs = time_per_atom, n_jobs
         self.random_state, self.verbose = random_state, verbose
@@ -274,7 +274,7 @@ class Search:
             candidate = tune_lengths(
                 trial.candidate, trial.points, trial.noise, self.data, self._levels[0],
                 0.5 * left, self.random_state,
-            )
+            )  # fmt: skip
             if candidate is not None:
                 tuned += self._small_fits([candidate], np.inf)
         return tuned
@@ -303,7 +303,7 @@ class Search:
             key=lambda trial: (
                 not self._is_fast(trial), -score(trial.errors, energy_weight=ENERGY_WEIGHT)
             ),
-        )
+        )  # fmt: skip
 
     def _fit_finally(self, ranking: list[Trial]):
         """Fit the best candidates to all the data with as many sparse points as there is time."""
@@ -419,7 +419,7 @@ class Search:
         )
         line = (f"{record['candidate']}: {record['n_structures']} structures, "
                 f"{record['n_points']} points; {errors} meV; "
-                f"{1e6 * record['time_per_atom']:.0f} us/atom")
+                f"{1e6 * record['time_per_atom']:.0f} us/atom")  # fmt: skip
         if self.default and result is not self.default:
             worst = max(ratios(result.errors, self.default.errors).values(), default=np.nan)
             line += f"; at most {worst:.2f} of the default"

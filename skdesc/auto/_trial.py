@@ -60,7 +60,7 @@ class Trial:
     """
 
     def __init__(self, candidate: Candidate, points: int, data: LabeledStructures, split,
-                 n_jobs=None, random_state=0):
+                 n_jobs=None, random_state=0):  # fmt: skip
         self.candidate, self.points = candidate, points
         self.n_jobs, self.random_state = n_jobs, random_state
         self._data, self._split = data, split

@@ -112,7 +112,7 @@ class Accumulator:
         return cls(
             elements, points, covariances, None, Observations(len(points)),
             AtomEnergies(elements, regressor.e0),
-        )
+        )  # fmt: skip
 
     def empty(self):
         """Return an accumulator with the same sparse points and elements that has seen nothing."""
@@ -341,7 +341,7 @@ def choose_points(environments, regressor, config_types):
         bytes_for_selecting(
             regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse,
             linear,
-        )
+        )  # fmt: skip
     with one_thread:
         return select_points(
             environments,

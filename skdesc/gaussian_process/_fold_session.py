@@ -272,11 +272,11 @@ class GapFoldSession:
             Observations(o.n_points, {energy: o.triangles[energy]}, {energy: o.log_noise[energy]})
             for o in (accumulator.observations for accumulator in found.accumulators)
             if energy in o.triangles
-        ])
+        ])  # fmt: skip
         numbers = [
             index for index, accumulator in enumerate(found.accumulators)
             if energy in accumulator.observations.triangles
-        ]
+        ]  # fmt: skip
         parts = []
         with one_thread:
             for fold, part in zip(found.folds, held_out, strict=True):
@@ -285,7 +285,7 @@ class GapFoldSession:
                         fold.prior, [numbers.index(c) for c in side if c in numbers], fold.columns
                     )
                     for side in (fold.training, fold.test)
-                ]
+                ]  # fmt: skip
                 if energy in sums[1]:
                     sizes = cells.sizes(fold.prior, fold.columns)
                     training = Training(sizes, part.training.mean, sums[0])
@@ -302,7 +302,7 @@ class GapFoldSession:
     def _fit_part(self, regressor, index):
         X = self._X[index] if hasattr(self._X, "shape") else take(self._X, index)
         metadata = {name: take(values, index) for name, values in self._data.metadata.items()
-                    if not isinstance(values, Mapping)}
+                    if not isinstance(values, Mapping)}  # fmt: skip
         tables = {k: v for k, v in self._data.metadata.items() if isinstance(v, Mapping)}
         return copy(regressor).fit(X, np.asarray(self._data.y)[index], **metadata, **tables)
 
@@ -314,7 +314,7 @@ class GapFoldSession:
             e0, posterior = accumulator.solve(
                 regressor.energy_scale, regressor._noise(), optimize=regressor.optimize,
                 check_labels=False,
-            )
+            )  # fmt: skip
         else:
             training, scales, floors = self._training(regressor, found, fold)
             noise, e0 = regressor._noise(), training.mean

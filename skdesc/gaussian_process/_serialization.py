@@ -161,7 +161,7 @@ def unpack(state):
         Prior(factors, points.points_of_terms(), state["jitter"]),
         state["energy_scales"], state["sigmas"], state["R"], state["weights"],
         state["log_marginal_likelihood"], state["n_rows"],
-    )
+    )  # fmt: skip
     model = Model(*known, posterior)
     return model, _unpack_training(state["seen"], model) if "seen" in state else None
 
@@ -195,7 +195,7 @@ def set_weights(regressor, elements, e0, blocks, zetas):
     block = np.repeat(np.arange(len(blocks)), counts)
     state = {"elements": elements, "e0": e0, "features": features, "species": species,
              "block": block, "columns": columns, "zetas": zetas, "weights": weights,
-             "energy_scales": scales}
+             "energy_scales": scales}  # fmt: skip
     regressor._model, regressor._training = unpack(state)
     regressor._baseline = None
     vars(regressor).update(attributes(regressor._model))
@@ -214,4 +214,4 @@ def _unpack_training(seen, model):
     return Accumulator(
         model.elements, model.points, model.covariances, model.posterior.prior, observations,
         energies,
-    )
+    )  # fmt: skip

@@ -101,7 +101,7 @@ def _pipeline(isolated, n_sparse, **soap):
     return Pipeline([
         ("soap", SOAPTransformer(**soap)),
         ("gap", GAPRegressor(e0=isolated, n_sparse=n_sparse, random_state=0)),
-    ])
+    ])  # fmt: skip
 
 
 def _spaces(cutoff, atom_sigma, n_max, l_max, *, forces=True):
@@ -129,7 +129,7 @@ def dimer():
         _pipeline(data.isolated_energies, 20, species=["C"]),
         *_spaces((2.5, 6.0), (0.15, 0.8), (4, 10), (0, 4)),
         always=(0, 1, len(data.train) - 1),  # nothing is to be extrapolated
-    )
+    )  # fmt: skip
 
 
 def solids():
@@ -144,7 +144,7 @@ def solids():
         _pipeline(data.isolated_energies, 40, species=["C"]),
         *_spaces((2.5, 5.0), (0.2, 0.8), (4, 8), (2, 6)),
         kinds=data.kinds[train],
-    )
+    )  # fmt: skip
 
 
 def iron():
@@ -159,7 +159,7 @@ def iron():
         *_sides(data.frames, chosen[:120], chosen[120:320], forces=False),
         _pipeline("auto", 60, species=["Fe"]),
         *_spaces((2.8, 6.5), (0.25, 0.9), (4, 10), (2, 8), forces=False),
-    )
+    )  # fmt: skip
 
 
 PROBLEMS = {"dimer": dimer, "solids": solids, "iron": iron}
@@ -196,7 +196,7 @@ def run_swarm(problem, seed, **options):
     search = TwoStagePSOSearchCV(
         problem.pipeline, problem.transformer_space, problem.regressor_space,
         scoring=problem.scoring, cv=problem.folds, refit=False, random_state=seed, **options,
-    )
+    )  # fmt: skip
     search.fit(*problem.train[:2], **problem.metadata)
     trace, best, before = Trace(), np.nan, np.zeros(3)
     for entry in search.history_:
@@ -223,7 +223,7 @@ def _evaluate(problem, candidates, n_candidates):
         scores = cross_validate(
             pipeline[-1:], features, problem.train[1], cv=problem.folds,
             scoring=problem.scoring, params=problem.metadata,
-        )["test_score"]
+        )["test_score"]  # fmt: skip
         score = np.mean(scores)
         if score > best:
             best, best_params = score, params
@@ -236,7 +236,7 @@ def _random(problem, seed):
     spaces = {**problem.transformer_space, **problem.regressor_space}
     for params in ParameterSampler(spaces, 10**6, random_state=seed):
         yield {name: value.item() if hasattr(value, "item") else value
-               for name, value in params.items()}
+               for name, value in params.items()}  # fmt: skip
 
 
 def _tpe(problem, seed):
@@ -284,7 +284,7 @@ def _run(problem_name, method, seed):
         "problem": problem_name, "method": method, "seed": seed, "trace": trace,
         "params": params, "test": problem.test_error(params), "seconds": seconds,
         "useful": useful,
-    }
+    }  # fmt: skip
 
 
 def _range(values, digits):
@@ -303,9 +303,9 @@ def report(problem, runs):
     cost = np.median([[r["trace"].models[-1], *r["seconds"]] for r in joint], axis=0)
     print(f"\n### {problem.name}\n")
     print(f"{len(problem.train[0])} structures to learn from, {len(problem.test[0])} to test; "
-          f"errors in {problem.unit}; median (range) over {len(joint)} seeds.\n")
+          f"errors in {problem.unit}; median (range) over {len(joint)} seeds.\n")  # fmt: skip
     print("| search | models | descriptor evaluations | time, s | CPU time, s | cross-validated "
-          "error | test error |\n|---|---|---|---|---|---|---|")
+          "error | test error |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for method, results in by_method.items():
         traces = [r["trace"] for r in results]
         wall, cpu = np.median([r["seconds"] for r in results], axis=0)
@@ -320,9 +320,9 @@ def report(problem, runs):
           f"{cost[1]:.1f} s (median of these seeds); seeds at most at its {goal_test:.1f} on the "
           "test structures; CPU time of the whole search as a part of the joint swarm's; seeds "
           "that end below the others, cross-validated: after as many descriptors, and at their "
-          "end.\n")
+          "end.\n")  # fmt: skip
     print("| search | reach it | models | time | in the test | CPU time in all | below joint "
-          "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")
+          "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
     for method in [name for name in COMPARED if name in by_method]:
         results = by_method[method]
         reached = [found for r in results if (found := r["trace"].until(goal)) is not None]
@@ -331,7 +331,7 @@ def report(problem, runs):
         cpu = np.median([r["seconds"][1] for r in results]) / cost[2]
         wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
         print(f"| {method} | {len(reached)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
-              f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")
+              f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")  # fmt: skip
     useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
     print("\nShare of time spent in features and models: "
           + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)
@@ -351,7 +351,7 @@ def main():
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("problems", nargs="*", metavar="PROBLEM",
-                        help=f"of {', '.join(PROBLEMS)}; all by default")
+                        help=f"of {', '.join(PROBLEMS)}; all by default")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two seeds, fewer searches")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--seeds", type=int, default=5)

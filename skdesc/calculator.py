@@ -234,7 +234,9 @@ class ZBLCalculator(Calculator):
             raise ValueError(f"scale is {scale!r}, but must be a positive number")
         self.scale = float(scale)
 
-    def evaluate(self, structures):
+    def evaluate(
+        self, structures: Structures
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies and derivatives of many structures at once.
 
         Parameters
@@ -256,7 +258,12 @@ class ZBLCalculator(Calculator):
         starts = structures.offsets[:-1]
         return np.add.reduceat(local, starts), gradient, np.add.reduceat(strain, starts)
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
         """Compute properties of a structure.
 
         Parameters

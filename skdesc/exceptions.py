@@ -1,5 +1,12 @@
 """Warnings and errors that callers may want to catch by name."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
 
 class UntrustworthyFitError(ValueError):
     """The linear algebra of a fit has failed; there is no model to trust."""
@@ -24,7 +31,7 @@ class UncertainStructureError(RuntimeError):
         The structure.
     """
 
-    def __init__(self, message, atoms):
+    def __init__(self, message: str, atoms: Atoms) -> None:
         super().__init__(message)
         self.atoms = atoms
 

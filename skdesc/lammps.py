@@ -163,7 +163,15 @@ class LammpsPotential:
         Largest standard deviation of the energy of an atom at that step, in eV.
     """
 
-    def __init__(self, lmp, potential, numbers, fix_id, std_every, max_std):
+    def __init__(
+        self,
+        lmp: Any,
+        potential: Potential,
+        numbers: np.ndarray,
+        fix_id: str,
+        std_every: int,
+        max_std: float | None,
+    ) -> None:
         self._lmp, self._potential, self._fix_id = lmp, potential, fix_id
         self._std_every, self._max_std = std_every, max_std
         self._numbers = np.concatenate([[0], numbers])  # types count from 1

@@ -1,5 +1,7 @@
 """What type checkers make of a user's file: completion, misspelt arguments, what comes back."""
 
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -10,6 +12,8 @@ import pytest
 
 import skdesc
 
+ROOT = Path(__file__).parents[1]
+
 CONSUMER = '''
 from pathlib import Path
 from typing import assert_type
@@ -18,14 +22,14 @@ import numpy as np
 from ase import Atoms
 
 from skdesc import (
-    AtomicFeatures, CachedDescriptor, FeatureCache, GAPRegressor, SOAPTransformer, Structures,
-    TensorReducedTransformer, TwoBodyTransformer, TwoStagePSOSearchCV, as_column,
+    AtomicFeatures, AutoPotential, CachedDescriptor, FeatureCache, GAPRegressor, SOAPTransformer,
+    Structures, TensorReducedTransformer, TwoBodyTransformer, TwoStagePSOSearchCV, as_column,
     check_structures, extract_targets, show_versions, suggest_space,
 )
-from skdesc.calculator import ZBLCalculator
+from skdesc.calculator import SkdescCalculator, ZBLCalculator
 from skdesc.datasets import get_data_home, load_carbon_solids
 from skdesc.io import load, read_quip_xml, save
-from skdesc.metrics import energy_rmse_per_atom, forces_rmse, make_forces_scorer
+from skdesc.metrics import energy_rmse_per_atom, forces_rmse, make_forces_scorer, potential_errors
 
 frames = [Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7]])]
 soap = SOAPTransformer(["H"], cutoff=4.0, n_max=4, compression="mu2", pooling=None)
@@ -62,6 +66,13 @@ assert_type(get_data_home("x"), Path)
 data = load_carbon_solids()
 potential = read_quip_xml("gp.xml")
 show_versions()
+best = AutoPotential(time_budget=60, random_state=0).fit(frames)
+assert_type(best, AutoPotential)
+assert_type(best.predict(frames, return_forces=True), tuple[np.ndarray, list[np.ndarray]])
+assert_type(best.predict(frames, return_std=True, return_virials=True),
+            tuple[np.ndarray, np.ndarray, np.ndarray])
+assert_type(best.calculator(), SkdescCalculator)
+errors: dict[str, float] = potential_errors(best, frames, y, forces=targets["forces"])
 '''
 
 MISTAKES = {
@@ -77,6 +88,11 @@ MISTAKES = {
     "from skdesc import TwoBodyTransformer\nTwoBodyTransformer(gaussians=3)": "gaussians",
     "from skdesc import TwoStagePSOSearchCV as S\nS(None, {}, {}, particles=3)": "particles",
     "from skdesc import extract_targets\nextract_targets([], force=True)": "force",
+    "from skdesc import AutoPotential\nAutoPotential(budget=60)": "budget",
+    "from skdesc import AutoPotential\nAutoPotential().predict([], forces=True)": "forces",
+    "from skdesc import AutoPotential\nAutoPotential().fit([], force=[])": "force",
+    "from skdesc.calculator import SkdescCalculator as C\nC()": "pipeline",
+    "from skdesc.lammps import attach\nattach(None, None, [], element=[])": "element",
     "from skdesc.io import load\nload(5)": "load",
     "from skdesc import FeatureCache\nFeatureCache('1 GB')": "FeatureCache",
 }
@@ -110,6 +126,36 @@ def test_types(mypy):
     for index, (text, message) in enumerate(MISTAKES.items()):
         found = re.findall(rf"^mistake{index}\.py.*error: (.*)", output, flags=re.M)
         assert any(message in line for line in found), (text, found)
+
+
+def public_functions():
+    """Functions, and methods of classes, that stand in the API reference."""
+    text = (ROOT / "docs" / "api" / "index.md").read_text(encoding="utf-8")
+    for name in sorted(set(re.findall(r"^   ([a-zA-Z_.0-9]+)$", text, flags=re.MULTILINE))):
+        module, _, attribute = f"skdesc.{name}".rpartition(".")
+        content = getattr(importlib.import_module(module), attribute)
+        if not inspect.isclass(content):
+            yield name, content
+        elif not getattr(content, "_is_protocol", False):
+            for member, value in vars(content).items():
+                function = value.fget if isinstance(value, property) else value
+                function = getattr(function, "__func__", function)
+                if inspect.isfunction(function) and (member == "__init__" or member[0] != "_"):
+                    yield f"{name}.{member}", function
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_functions()))
+def test_public_signatures_are_annotated(name, function):
+    """What is not, checkers let pass with any type, and in strict mode refuse to call."""
+    signature = inspect.signature(function)
+    without = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.annotation is parameter.empty and parameter.name not in ("self", "cls")
+    ]
+    if signature.return_annotation is signature.empty:
+        without.append("return")
+    assert not without
 
 
 def test_every_public_name_is_known_to_checkers():

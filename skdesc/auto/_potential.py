@@ -6,7 +6,7 @@ import numbers
 import warnings
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -28,6 +28,9 @@ from ._errors import errors_of, predict_all, ratios, residuals
 from ._plan import Search, finish
 from ._report import make_page
 from ._split import FEWEST, make_split
+
+if TYPE_CHECKING:
+    from ..calculator import SkdescCalculator
 
 
 class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
@@ -127,7 +130,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
-    ):
+    ) -> None:
         self.time_budget = time_budget
         self.time_per_atom = time_per_atom
         self.n_jobs = n_jobs
@@ -315,7 +318,12 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             X, return_std=return_std, return_forces=return_forces, return_virials=return_virials
         )
 
-    def score(self, X: Sequence, y: Sequence[float] | None = None, sample_weight=None) -> float:
+    def score(
+        self,
+        X: Sequence,
+        y: Sequence[float] | None = None,
+        sample_weight: Sequence[float] | None = None,
+    ) -> float:
         """Coefficient of determination of the total energies.
 
         Parameters
@@ -363,7 +371,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         data = collect(X, y, forces=forces, virials=virials)
         return errors_of(residuals(data, predict_all(self.pipeline_, data)))
 
-    def calculator(self, **kwargs):
+    def calculator(self, **kwargs: Any) -> SkdescCalculator:
         """ASE calculator of the potential.
 
         Parameters

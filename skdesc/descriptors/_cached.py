@@ -7,6 +7,7 @@ import threading
 import uuid
 import weakref
 from collections import OrderedDict
+from collections.abc import Hashable
 from numbers import Real
 from typing import Any, Self
 
@@ -79,7 +80,7 @@ class FeatureCache:
             self._entries.clear()
             self._n_bytes = 0
 
-    def get(self, key):
+    def get(self, key: Hashable) -> Any:
         """Find what was kept under a key.
 
         Parameters
@@ -98,7 +99,7 @@ class FeatureCache:
                 self._entries.move_to_end(key)
             return entry
 
-    def put(self, key, entry):
+    def put(self, key: Hashable, entry: Any) -> None:
         """Keep the features of a structure, if there is room.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,7 +150,7 @@ class AtomicFeatures:
             self.descriptor.descriptors[index],
         )
 
-    def search_objectives(self, metadata):
+    def search_objectives(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Objectives of a search that know what these features are, and train no model.
 
         Parameters

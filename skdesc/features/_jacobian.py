@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,13 @@ class Jacobian:
         As given.
     """
 
-    def __init__(self, features, blocks, n_atoms, strain=None):
+    def __init__(
+        self,
+        features: np.ndarray,
+        blocks: Sequence[Blocks],
+        n_atoms: int,
+        strain: np.ndarray | None = None,
+    ) -> None:
         self.features = features
         self.blocks = blocks
         self.n_atoms = n_atoms
@@ -78,11 +85,11 @@ class Jacobian:
                 f"{n_blocks} blocks, {self.nbytes / 1e6:.1f} MB)")
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Memory of the blocks, in bytes."""
         return sum(part.values.nbytes + part.along.nbytes for part in self.blocks)
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """Derivatives as one array; for small systems.
 
         Returns
@@ -99,7 +106,7 @@ class Jacobian:
             np.add.at(result, (part.center, part.atom), values)
         return result
 
-    def vjp(self, g):
+    def vjp(self, g: np.ndarray) -> np.ndarray:
         """Contract with a cotangent.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -61,7 +62,15 @@ class SearchDisplay:
     ['stage 1: cv', 'stage 2: cv']
     """
 
-    def __init__(self, stages, params, scores, front, best_index, objectives=()):
+    def __init__(
+        self,
+        stages: Sequence[Mapping[str, Any]],
+        params: Mapping[str, Any],
+        scores: Mapping[str, Any],
+        front: np.ndarray | None,
+        best_index: int,
+        objectives: Sequence[str] = (),
+    ) -> None:
         self.stages = stages
         self.params = params
         self.scores = scores

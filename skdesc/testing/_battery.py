@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
 from sklearn.base import clone
 
+from ..utils.typing import Samples
 from . import _input, _manners, _output, _physics
 
 
-def sample_structures():
+def sample_structures() -> list[Atoms]:
     """Structures that the checks use unless others are given.
 
     Returns
@@ -30,7 +33,9 @@ def sample_structures():
     return frames
 
 
-def atoms_transformer_checks(estimator, *, structures=None, skip=()):
+def atoms_transformer_checks(
+    estimator: Any, *, structures: Samples | None = None, skip: Iterable[str] = ()
+) -> Iterator[tuple[str, Callable[[Any], None]]]:
     """Yield the checks of a transformer of Atoms.
 
     Parameters
@@ -68,7 +73,9 @@ def _run(check, structures, estimator):
     check(clone(estimator), sample_structures() if structures is None else list(structures))
 
 
-def check_atoms_transformer(estimator, *, structures=None, skip=()):
+def check_atoms_transformer(
+    estimator: Any, *, structures: Samples | None = None, skip: Iterable[str] = ()
+) -> None:
     """Run all checks on a transformer of Atoms.
 
     Parameters
@@ -109,7 +116,9 @@ def check_atoms_transformer(estimator, *, structures=None, skip=()):
     return names
 
 
-def parametrize_with_atoms_checks(estimators, *, structures=None, skip=()):
+def parametrize_with_atoms_checks(
+    estimators: Iterable[Any], *, structures: Samples | None = None, skip: Iterable[str] = ()
+) -> Any:
     """Decorate a test such that pytest runs it for every estimator and check.
 
     Parameters

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
+from typing import Any, Literal, Protocol, TypeAlias, cast, overload
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ..features import AtomicFeatures
 
 PathName: TypeAlias = str | PathLike[str]
 RandomState: TypeAlias = int | np.random.RandomState | None
@@ -28,7 +25,7 @@ class Samples(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-Features: TypeAlias = "AtomicFeatures | np.ndarray | Sequence[Any]"
+Features: TypeAlias = Samples
 PerStructure: TypeAlias = np.ndarray | Sequence[Any]
 Noise: TypeAlias = np.ndarray | Sequence[Any] | Mapping[str, Sequence[float]]
 Counts: TypeAlias = int | Mapping[Any, int]

@@ -1,0 +1,69 @@
+"""Files around the code: version, changelog, citation, commit messages."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import skdesc
+
+ROOT = Path(__file__).parents[1]
+
+
+def read(name):
+    return ROOT.joinpath(name).read_text(encoding="utf-8")
+
+
+def test_version_stands_in_one_place():
+    project = tomllib.loads(read("pyproject.toml"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "skdesc.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", skdesc.__version__)
+
+
+def test_changelog_has_known_headings():
+    text = read("docs/changelog.md")
+    versions = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+, \d{4}-\d\d-\d\d", name) for name in versions[1:])
+    headings = re.findall(r"^### (.*)$", text, flags=re.MULTILINE)
+    assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed"}
+    unreleased = text.split("## Unreleased")[1].split("\n## ")[0]
+    of_unreleased = re.findall(r"^### (.*)$", unreleased, flags=re.MULTILINE)
+    assert len(of_unreleased) == len(set(of_unreleased)), "a heading occurs twice"
+
+
+def test_deprecated_names_are_in_the_changelog():
+    """Each FutureWarning that names a parameter has a line under "Deprecated"."""
+    deprecated = read("docs/changelog.md").split("### Deprecated", 1)[1].split("\n### ")[0]
+    names = set()
+    for path in Path(skdesc.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names |= set(re.findall(r"(\w+) is deprecated", node.value))
+    assert names
+    for name in names:
+        assert name in deprecated, name
+
+
+@pytest.mark.parametrize(
+    ("message", "is_accepted"),
+    [
+        ("Short subject\n", True),
+        ("Short subject\n\nA body of any length " + "x" * 100, True),
+        ("x" * 72, True),
+        ("x" * 73, False),
+        ("Short subject\nA body without an empty line", False),
+        ("Short subject\n# comment of git\n", True),
+    ],
+)
+def test_commit_messages(message, is_accepted, tmp_path):
+    file = tmp_path / "message"
+    file.write_text(message, encoding="utf-8")
+    result = subprocess.run(
+        ["bash", ROOT / ".ci" / "check_commit_message", file], check=False, capture_output=True
+    )
+    assert (result.returncode == 0) == is_accepted, result.stderr

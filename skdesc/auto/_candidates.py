@@ -138,7 +138,7 @@ def _lengths(data: LabeledStructures) -> list[_Lengths]:
             "atom_sigma": default.atom_sigma_,
         }
         far = {name: value * ratio for (name, value), ratio in
-               zip(near.items(), (_FAR, _FAR, _WIDER), strict=True)}  # fmt: skip
+               zip(near.items(), (_FAR, _FAR, _WIDER), strict=True)}
         result.append(_Lengths({**common, **near}, {**common, **far, "n_max": 6, "l_max": 5}))
     return result
 
@@ -192,7 +192,7 @@ def _random_mixing(data, random_state, lengths):
 def _learned_mixing(data, random_state, lengths):
     """Mixing weights learned from some energies and forces."""
     parameters = {**lengths.near, "n_max": 6, "l_max": 4, "n_channels": 16,
-                  "scheme": "decomposition", "random_state": random_state}  # fmt: skip
+                  "scheme": "decomposition", "random_state": random_state}
     known = [
         i
         for i, block in enumerate(data.forces)

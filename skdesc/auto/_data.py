@@ -63,7 +63,7 @@ class LabeledStructures:
     def elements(self) -> list[str]:
         """Chemical symbols, by atomic number."""
         numbers = {int(z): symbol for atoms in self.frames
-                   for z, symbol in zip(atoms.numbers, atoms.symbols, strict=True)}  # fmt: skip
+                   for z, symbol in zip(atoms.numbers, atoms.symbols, strict=True)}
         return [numbers[z] for z in sorted(numbers)]
 
     @property

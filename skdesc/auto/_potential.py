@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..exceptions import TimeBudgetWarning
 from ..gaussian_process._label_checks import warn_of_forces
 from ..labels import warn_of_missing_energies
 from ..structures._target_checks import flatten_forces
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
+from ..utils.threads import check_n_jobs
 from ..utils.typing import typed_predict
-from ._candidates import default_candidate
+from ..utils.user_warnings import warn_user
 from ._cost import Clock
 from ._data import LabeledStructures, collect
-from ._errors import errors_of, predict_all, ratios, residuals
-from ._plan import Search, finish
+from ._errors import errors_of, predict_all, residuals
+from ._outcome import Outcome, fit_default, search_best, select
+from ._plan import Search
 from ._report import make_page
 from ._split import FEWEST, make_split
 
@@ -187,32 +187,40 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         clock = Clock(float(self.time_budget))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            self._fit(clock, X, y, forces=forces, virials=virials, sigmas=sigmas,
-                      config_types=config_types)
-        self.warnings_ = [str(warning.message) for warning in caught]
-        for warning in caught:
-            warnings.warn(warning.message, stacklevel=2)
+            data = collect(X, y, forces=forces, virials=virials, sigmas=sigmas,
+                           config_types=config_types)
+            outcome = self._find(data, clock)
+        self._data = data
+        self._become(outcome)
+        told = {str(warning.message): warning.category for warning in caught}
+        self.warnings_ = list(told)
         self.seconds_ = clock.elapsed
+        for text, category in told.items():
+            warn_user(text, category)
         return self
 
-    def _fit(self, clock: Clock, X, y, **metadata):
-        """Hold some structures back, search, and take the results."""
-        data = collect(X, y, **metadata)
-        rng = check_random_state(self.random_state)
+    def _find(self, data: LabeledStructures, clock: Clock) -> Outcome:
+        """Hold some structures back, and search."""
         warn_of_missing_energies(data.y)
         if data.forces is not None:
             offsets = np.concatenate([[0], np.cumsum(data.n_atoms)])
             warn_of_forces(flatten_forces(data.forces, data.n_atoms), offsets)
+        rng = check_random_state(self.random_state)
         split = make_split(data, rng) if len(data) >= FEWEST else []
         seed = int(rng.randint(2**31 - 1))
         if not split:
-            self._fit_default(data, seed)
-        else:
-            self._search(Search(
-                data, split, clock, time_per_atom=self.time_per_atom, n_jobs=self.n_jobs,
-                random_state=seed, verbose=self.verbose,
-            ))
-        self._data = data
+            return fit_default(data, self.n_jobs, seed)
+        return search_best(Search(
+            data, split, clock, time_per_atom=self.time_per_atom, n_jobs=self.n_jobs,
+            random_state=seed, verbose=self.verbose,
+        ))
+
+    def _become(self, outcome: Outcome):
+        """Take the results of a search."""
+        self._outcome = outcome
+        self.pipeline_, self.has_learned_all_ = outcome.pipeline, outcome.has_learned_all
+        self.leaderboard_, self.front_ = outcome.leaderboard, outcome.front
+        self.improvement_, self.held_back_ = outcome.improvement, outcome.held_back
 
     def _check_parameters(self):
         for name in ("time_budget", "time_per_atom"):
@@ -223,68 +231,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             if not is_number or not 0 < value < np.inf:
                 raise ValueError(f"{name} is {value!r}, but must be a positive number of seconds; "
                                  "give one")
-
-    def _fit_default(self, data: LabeledStructures, seed: int):
-        """Fit the default pipeline to a set of which nothing can be held back."""
-        warnings.warn(
-            f"X has {len(data)} structures, but at least {FEWEST} that are no isolated atoms are "
-            "needed to hold some back and compare models; the default pipeline was fitted, and "
-            "its errors are not known: give more structures",
-            UserWarning,
-            stacklevel=2,
-        )
-        candidate = default_candidate()
-        features = candidate.descriptor(self.n_jobs)
-        gap = candidate.regressor(0, self.n_jobs, seed)
-        gap.fit(features.fit_transform(data.frames), data.y, **data.metadata)
-        self.pipeline_ = Pipeline([("descriptor", features), ("gap", gap)])
-        record = {"candidate": candidate.name, "share": 1.0, "n_structures": len(data),
-                  "n_points": len(gap.weights_), "chosen": True}
-        self.leaderboard_ = [record]
-        self.front_ = [{**record, "pipeline": self.pipeline_}]
-        self.improvement_, self.held_back_ = {}, np.empty(0, dtype=np.intp)
-        self.has_learned_all_ = True
-
-    def _search(self, search: Search):
-        """Run a search, and take its results."""
-        best = search.run()
-        self.pipeline_, self.has_learned_all_, told = finish(search, best)
-        for message in (*search.warnings, *told):
-            warnings.warn(message.message, stacklevel=2)
-        ranked = sorted(search.results, key=lambda result: (result is not best, -result.score))
-        self.leaderboard_ = [{**r.record, "chosen": r is best} for r in ranked]
-        self.leaderboard_ += [{**failure, "chosen": False} for failure in search.failures]
-        self.front_ = [
-            {**r.record, "chosen": r is best, "pipeline": r.pipeline} for r in search.front()
-        ]
-        # what errors held back are of, and what it was told nothing of
-        self._compared = best.pipeline, search.split[0][1]
-        default = search.default
-        self.improvement_ = ratios(best.errors, default.errors) if default else {}
-        self.held_back_ = np.unique(np.concatenate([held for _, held in search.split]))
-        self._warn_of_time(search)
-
-    def _warn_of_time(self, search: Search):
-        """Say what the time budget did not suffice for."""
-        share = search.default.record["share"] if search.default else 1.0
-        if share < 1.0:
-            warnings.warn(
-                f"time_budget is {search.clock.budget:g} s, but must be longer for the default "
-                f"pipeline to learn from all data: it was compared after learning from "
-                f"{100 * share:.0f} %; raise time_budget",
-                TimeBudgetWarning,
-                stacklevel=2,
-            )
-        if not self.has_learned_all_:
-            reason = "the fit was interrupted" if search.is_interrupted else (
-                f"time_budget is {search.clock.budget:g} s"
-            )
-            warnings.warn(
-                f"{reason}, so the potential has not learned from all structures; fit pipeline_ "
-                "to all of them, or raise time_budget",
-                TimeBudgetWarning,
-                stacklevel=2,
-            )
+        check_n_jobs(self.n_jobs)
 
     @typed_predict
     def predict(
@@ -433,9 +380,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         if not isinstance(index, numbers.Integral) or not 0 <= index < len(self.front_):
             raise ValueError(f"index is {index!r}, but must be an integer from 0 to "
                              f"{len(self.front_) - 1}; choose an entry of front_")
-        self.pipeline_, self.has_learned_all_ = self.front_[index]["pipeline"], False
-        for entry in self.front_:
-            entry["chosen"] = entry is self.front_[index]
+        self._become(select(self._outcome, index))
         return self
 
     def _caption(self):

@@ -87,7 +87,7 @@ def make_page(auto, test=None, command: str | None = None) -> str:
         ("How to repeat this", _repeat(auto, command)),
     ]
     body = "".join(f"<section><h2>{title}</h2>{content}</section>"
-                   for title, content in sections if content)  # fmt: skip
+                   for title, content in sections if content)
     elements = escape(", ".join(auto._data.elements))
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -105,7 +105,7 @@ def _make_parts(auto, test) -> list[Part]:
         learned = np.arange(len(data))
     parts.append(predicted_part("training", auto.pipeline_, data.take(learned), learned))
     if len(auto.held_back_):
-        model, index = auto._compared
+        model, index = auto._outcome.compared, auto._outcome.folds[0][1]
         parts.append(predicted_part("held back", model, data.take(index), index, with_std=True))
     if test is not None:
         labeled = test_data(test)
@@ -133,15 +133,15 @@ def _result(auto, parts) -> str:
         if values.size:
             unit = "meV/A" if quantity == "forces" else "meV/atom"
             cards.append((_digits(1e3 * np.mean(np.abs(values))),
-                          f"{quantity} MAE, {unit}, {shown.name}"))  # fmt: skip
+                          f"{quantity} MAE, {unit}, {shown.name}"))
     text = "".join(f'<div class="card"><b>{value}</b><span>{label}</span></div>'
-                   for value, label in cards)  # fmt: skip
+                   for value, label in cards)
     html = f'<p>{escape(chosen["candidate"])}</p><div class="cards">{text}</div>'
     if not auto.has_learned_all_:
         html += _warning("The potential has not learned from all structures.")
     if auto.improvement_:
         rows = [(name.replace("_", " "), _milli(name, chosen[name]), f"{ratio:.2f}")
-                for name, ratio in auto.improvement_.items()]  # fmt: skip
+                for name, ratio in auto.improvement_.items()]
         html += "<h3>Errors held back, relative to the default pipeline</h3>" + _table(
             ["error", "value", "of the default"], rows
         )
@@ -151,12 +151,12 @@ def _result(auto, parts) -> str:
 def _data(auto) -> str:
     data = auto._data
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>"
-                    for name, text in describe_data(data))  # fmt: skip
+                    for name, text in describe_data(data))
     html = f"<dl>{items}</dl>"
     html += "".join(_warning(text) for text in auto.warnings_)
     e0 = auto.pipeline_[-1].e0_
     rows = [(symbol, atoms, structures, f"{energy:.6g}", source)
-            for symbol, atoms, structures, energy, source in element_rows(data, e0)]  # fmt: skip
+            for symbol, atoms, structures, energy, source in element_rows(data, e0)]
     return html + "<h3>Elements</h3>" + _table(
         ["element", "atoms", "structures", "energy of a single atom, eV", "from"], rows, text=(0, 4)
     )
@@ -175,11 +175,11 @@ def _tried(auto) -> str:
         rows.append((
             record["candidate"], record["n_structures"], record["n_points"], *errors,
             _digits(1e6 * record["time_per_atom"]), f"{record['seconds']:.3g}",
-        ))  # fmt: skip
+        ))
     header = ["candidate", "structures", "points", *quantities, "us per atom", "seconds"]
     html += (f"<p>Errors on what was held back, mean absolute / root mean square{_UNITS}; the best "
              "first.</p>"
-             + _table(header, rows, text=(0,), long=(0,), chosen=0))  # fmt: skip
+             + _table(header, rows, text=(0,), long=(0,), chosen=0))
     error = "forces_mae" if "forces" in quantities else "energy_mae"
     pictures = [(plots.front(records, error), "Error and speed")]
     curve = plots.learning_curve(records, error)
@@ -195,9 +195,9 @@ def _errors(parts) -> str:
          *(_pair(*errors[q][1:]) if q in errors else "" for q in quantities))
         for part in parts
         for label, errors in error_rows(part)
-    ]  # fmt: skip
+    ]
     html = (f"<p>Mean absolute / root mean square errors{_UNITS}. Structures held back were "
-            "predicted by a model that had not learned them.</p>")  # fmt: skip
+            "predicted by a model that had not learned them.</p>")
     html += _table(["structures", *quantities], rows, text=(0,), long=(0,))
     return html + _figures([(plots.parity(parts, q), f"Parity: {q}") for q in quantities])
 
@@ -221,7 +221,7 @@ def _uncertainty(parts) -> str:
             if z is not None and z.size:
                 rows.append((part.name, quantity, z.size, f"{np.sqrt(np.mean(z**2)):.3g}"))
     html = ("<p>z is the error over the predicted standard deviation; its root mean square is 1 "
-            "where deviations are as large as errors.</p>")  # fmt: skip
+            "where deviations are as large as errors.</p>")
     html += _table(["structures", "quantity", "values", "r.m.s. of z"], rows, text=(0, 1))
     return html + _figures([(plots.calibration(known), "Calibration")])
 
@@ -232,18 +232,18 @@ def _worst(parts) -> str:
         (name, index, formula, kind,
          *(_milli_or_empty(largest.get(q, np.nan)) for q in quantities))
         for name, index, formula, kind, largest in worst_rows(parts[1:] or parts)
-    ]  # fmt: skip
+    ]
     header = ["structures", "index", "formula", "config_type", *quantities]
     return ("<p>The ten structures with the largest errors, relative to the root mean "
             f"square{_UNITS}; the largest component.</p>"
-            + _table(header, rows, text=(0, 2, 3), long=(3,)))  # fmt: skip
+            + _table(header, rows, text=(0, 2, 3), long=(3,)))
 
 
 def _dimers(auto) -> str:
     curves = dimer_curves(auto.pipeline_, auto._data.elements)
     return ("<p>Two atoms in free space. Data rarely have any, so this shows what the model makes "
             "up: it should rise steeply at short distances.</p>"
-            + _figures([(plots.dimers(curves), "Energies of pairs")]))  # fmt: skip
+            + _figures([(plots.dimers(curves), "Energies of pairs")]))
 
 
 def _repeat(auto, command) -> str:
@@ -272,7 +272,7 @@ def _table(header, rows, text=(0,), long=(), chosen=None) -> str:
         ('<tr class="chosen">' if number == chosen else "<tr>")
         + "".join(cell("td", column, value) for column, value in enumerate(row)) + "</tr>"
         for number, row in enumerate(rows)
-    )  # fmt: skip
+    )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 

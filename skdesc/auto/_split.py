@@ -1,4 +1,7 @@
-"""Structures that are held back: of every kind, and none whose neighbors in time are learned."""
+"""Structures that are held back, and parts of the others.
+
+Those held back are of every kind, and none of their neighbors in time is learned.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,13 @@ _FEW_STRUCTURES, _FEW_ATOMS = 60, 4000
 _BLOCKS_PER_KIND, _LONGEST_BLOCK = 25, 10
 # more atoms held back tell no more
 _MOST_HELD_BACK = 6000
+
+# Atoms that candidates are compared on, level by level; the last level has all of them. Structures
+# without forces are one equation each, so that more of them are needed and affordable.
+_LEVEL_ATOMS = (1500, 6000)
+_ENERGY_ONLY = 4
+# shorter budgets, in seconds, have a smaller first level
+_SHORT = 60.0
 
 
 def make_split(data: LabeledStructures, rng: np.random.RandomState) -> list[tuple]:
@@ -83,3 +93,49 @@ def _kinds(data: LabeledStructures):
 def _thin(data: LabeledStructures, index: np.ndarray) -> np.ndarray:
     n_atoms = data.n_atoms[index].sum()
     return index[:: max(1, -(-int(n_atoms) // _MOST_HELD_BACK))]
+
+
+def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tuple]]:
+    """Splits with growing shares of the training parts; the last is the split itself.
+
+    Parameters
+    ----------
+    data : LabeledStructures
+        The structures.
+    split : list of (train, held_back)
+        Index arrays.
+    budget : float
+        Seconds for the whole search.
+
+    Returns
+    -------
+    list of list of (train, held_back)
+        What is held back is the same in all.
+    """
+    n_atoms = sum(data.n_atoms[train].sum() for train, _ in split)
+    first, *others = _LEVEL_ATOMS
+    parts: list[list[tuple]] = []
+    for wanted in (first * min(1.0, budget / _SHORT), *others):
+        if "forces" not in data.quantities:
+            wanted *= _ENERGY_ONLY
+        step = round(n_atoms / wanted)
+        if step > 1:
+            parts.append(thinned(data, split, step))
+    return [*parts, split]
+
+
+def thinned(data: LabeledStructures, split, step: int) -> list[tuple]:
+    """Split with every so-manieth training structure, and all elements."""
+    return [(_with_all_elements(data, train, step), held) for train, held in split]
+
+
+def _with_all_elements(data: LabeledStructures, index: np.ndarray, step: int) -> np.ndarray:
+    """Every so-manieth structure, and the first of each element that these lack."""
+    chosen = set(index[::step].tolist())
+    seen = set().union(*(data.frames[i].numbers.tolist() for i in chosen))
+    for i in index:
+        new = set(data.frames[i].numbers.tolist()) - seen
+        if new:
+            chosen.add(int(i))
+            seen |= new
+    return np.array(sorted(chosen), dtype=np.intp)

@@ -7,13 +7,10 @@ import warnings
 from copy import copy
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from ..exceptions import (
-    SuspiciousTargetsWarning,
-    UntrustworthyFitError,
-    UntrustworthyFitWarning,
-)
+from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
 from ._candidates import Candidate
 from ._cost import Size, Timing, count_rows
 from ._data import LabeledStructures
@@ -45,6 +42,8 @@ class Trial:
 
     Attributes
     ----------
+    split : list of (train, held_back)
+        As passed.
     transformer : estimator
         Fitted to the first training part.
     regressors : list of GAPRegressor
@@ -60,10 +59,10 @@ class Trial:
     """
 
     def __init__(self, candidate: Candidate, points: int, data: LabeledStructures, split,
-                 n_jobs=None, random_state=0):  # fmt: skip
+                 n_jobs=None, random_state=0):
         self.candidate, self.points = candidate, points
         self.n_jobs, self.random_state = n_jobs, random_state
-        self._data, self._split = data, split
+        self._data, self.split = data, split
         self.quantities = data.quantities
         self.errors: dict[str, float] = {}
         self.noise: dict[str, float] = {}
@@ -79,7 +78,7 @@ class Trial:
     @property
     def learned(self) -> np.ndarray:
         """Structures that the first regressor has learned."""
-        return self._split[0][0]
+        return self.split[0][0]
 
     @property
     def seconds(self) -> float:
@@ -90,12 +89,12 @@ class Trial:
         """Learn from the training parts."""
         start = time.perf_counter()
         self.transformer = self.candidate.descriptor(self.n_jobs)
-        train = self._split[0][0]
+        train = self.split[0][0]
         self.transformer.fit([self._data.frames[i] for i in train])
         self.n_features = getattr(self.transformer, "n_features_out_", None)
         self.regressors, self._held_back = [], []
         describing = learning = 0.0
-        for train, held_back in self._split:
+        for train, held_back in self.split:
             part = self._data.take(train)
             before = time.perf_counter()
             features = self.transformer.transform(part.frames)
@@ -115,7 +114,7 @@ class Trial:
 
     def size(self, split=None, n_points=None) -> Size:
         """Size of a fit of this candidate, by default of this trial."""
-        split = split or self._split
+        split = split or self.split
         n_atoms = self._data.n_atoms
         train = np.concatenate([pair[0] for pair in split])
         held_back = np.concatenate([pair[1] for pair in split])
@@ -150,7 +149,7 @@ class Trial:
         """
         result: dict[str, list] = {}
         for features, regressor, (_, held_back) in zip(
-            self._held_back, self.regressors, self._split, strict=True
+            self._held_back, self.regressors, self.split, strict=True
         ):
             chosen = np.arange(0, len(held_back), step)
             part = self._data.take(held_back[chosen])
@@ -218,7 +217,7 @@ class Trial:
     def measure_time_per_atom(self) -> float:
         """Time energies and forces of some atoms that are held back, at best of three."""
         frames, n_atoms = [], 0
-        for index in self._split[0][1]:
+        for index in self.split[0][1]:
             frames.append(self._data.frames[index])
             n_atoms += len(frames[-1])
             if n_atoms >= _ATOMS_TO_TIME:
@@ -235,34 +234,26 @@ class Trial:
         """Pipeline of the transformer and the first regressor, both fitted."""
         return Pipeline([("descriptor", self.transformer), ("gap", self.regressors[0])])
 
-    def learn_the_rest(self) -> Pipeline:
-        """Learn what has not been learned, with the noise that was found.
-
-        Returns
-        -------
-        Pipeline
-            Fitted to all structures.
-        """
-        if len(self._split) == 1:
-            rest = np.setdiff1d(np.arange(len(self._data)), self.learned)
-            part, regressor = self._data.take(rest), self.regressors[0]
-            if len(rest):
-                features = self.transformer.transform(part.frames)
-                regressor.partial_fit(features, part.y, **part.metadata)
-            return self.pipeline()
-        regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
-        regressor.set_params(**self.noise)
-        features = self.transformer.fit_transform(self._data.frames)
-        regressor.fit(features, self._data.y, **self._data.metadata)
+    def pipeline_without_data(self) -> Pipeline:
+        """Pipeline that stays as it is if noise changes or more is learned."""
+        regressor = copy(self.regressors[0])
+        regressor._training = None
         return Pipeline([("descriptor", self.transformer), ("gap", regressor)])
 
-    def rest_size(self) -> Size:
-        """Size of what :meth:`learn_the_rest` learns."""
-        every = np.arange(len(self._data))
-        nothing = np.empty(0, dtype=np.intp)
-        if len(self._split) == 1:
-            every = np.setdiff1d(every, self.learned)
-        return self.size([(every, nothing)], self.timing.size.n_points)
+    def learn_more(self, index: np.ndarray) -> None:
+        """Let the regressor of a single pair learn further structures."""
+        part = self._data.take(index)
+        features = self.transformer.transform(part.frames)
+        self.regressors[0].partial_fit(features, part.y, **part.metadata)
+
+    def learn_all(self) -> Pipeline:
+        """Fit anew to all structures, with the noise that was found; return the pipeline."""
+        regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
+        regressor.set_params(**self.noise)
+        transformer = clone(self.transformer)
+        features = transformer.fit_transform(self._data.frames)
+        regressor.fit(features, self._data.y, **self._data.metadata)
+        return Pipeline([("descriptor", transformer), ("gap", regressor)])
 
     def release(self) -> None:
         """Forget the data that the regressors have seen, which takes most of the memory."""
@@ -270,24 +261,3 @@ class Trial:
         for regressor in self.regressors:
             regressor._training = None
         self.regressors = self.regressors[:1]
-
-
-def quietly(function, *args):
-    """Call a function whose fits may be poor; return its result and the warnings it gave."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = function(*args)
-    told, others = [], []
-    for warning in caught:
-        expected = issubclass(warning.category, (SuspiciousTargetsWarning, UntrustworthyFitWarning))
-        (told if expected else others).append(warning)
-    for warning in others:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return result, told
-
-
-def without_data(regressor):
-    """Copy of a regressor that cannot be solved again."""
-    regressor = copy(regressor)
-    regressor._training = None
-    return regressor

@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from skdesc import AutoPotential, SOAPTransformer
-from skdesc.auto import _cost, _plan, _trial
+from skdesc.auto import _cost, _forecast, _plan, _trial
 from skdesc.auto._candidates import Candidate
 
 
@@ -19,7 +19,7 @@ def ticks():
     """A clock that every look advances by 10 ms, so that nothing depends on the machine."""
     looks = counter()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_plan, "decomposition_rate", lambda: 1e10)
+        patch.setattr(_forecast, "decomposition_rate", lambda: 1e10)
         fake = SimpleNamespace(perf_counter=lambda: 0.01 * next(looks))
         for module in (_cost, _trial):
             patch.setattr(module, "time", fake)

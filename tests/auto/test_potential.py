@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skdesc import AutoPotential, GAPRegressor, SOAPTransformer, extract_targets
-from skdesc.auto import _plan
+from skdesc.auto import _plan, _split
 from skdesc.auto._trial import Trial
 from skdesc.calculator import SkdescCalculator
 from skdesc.exceptions import SuspiciousTargetsWarning, TimeBudgetWarning
@@ -216,7 +216,8 @@ def test_time_per_atom_limits_the_choice(frames, few_candidates, monkeypatch):
     bound = AutoPotential(time_budget=20, time_per_atom=5e-5, random_state=0).fit(frames)
     assert bound.leaderboard_[0]["candidate"] == "small SOAP: 4 A"
     # a limit that nothing keeps: the fastest is nearest to it
-    bound = AutoPotential(time_budget=20, time_per_atom=1e-6, random_state=0).fit(frames)
+    with pytest.warns(UserWarning, match="time_per_atom is 1e-06 s, but the fastest model takes"):
+        bound = AutoPotential(time_budget=20, time_per_atom=1e-6, random_state=0).fit(frames)
     assert bound.leaderboard_[0]["candidate"] == "small SOAP: 4 A"
     assert len(bound.front_) == (2 if bound.front_[0]["score"] < bound.front_[-1]["score"] else 1)
 
@@ -269,9 +270,9 @@ def test_equal_seeds_give_equal_models(few_candidates):
 
 
 def test_short_budgets_are_admitted(few_candidates, monkeypatch):
-    monkeypatch.setattr(_plan, "_LEVEL_ATOMS", (24,))
-    monkeypatch.setattr(_plan.Search, "_affordable_part", lambda self, trial: self._thinned(7))
-    with pytest.warns(TimeBudgetWarning, match="it was compared after learning from 1[0-9] %"):
+    monkeypatch.setattr(_split, "_LEVEL_ATOMS", (24,))
+    monkeypatch.setattr(_plan, "_FOR_DEFAULT", 0.0)
+    with pytest.warns(TimeBudgetWarning, match="it was compared after learning from 4 %"):
         AutoPotential(time_budget=20, random_state=0).fit(crystals(70))
 
 

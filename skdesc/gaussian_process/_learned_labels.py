@@ -1,0 +1,55 @@
+"""What a fit says about its data, said again of data that were learned part by part."""
+
+from __future__ import annotations
+
+from ..labels import warn_of_contradictions, warn_of_data
+from ..utils.blas import one_thread, threads
+from ._baseline import subtract_baseline
+from ._inputs import check_environments
+from ._label_checks import warn_of_rounding
+from ._prediction import leave_one_out_energies
+from ._targets import check_targets
+
+
+def warn_of_model(regressor):
+    """Warn of rounding errors, and of quantities that contradict each other.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Fitted, with the data that it has seen.
+    """
+    accumulator, posterior = regressor._training, regressor._model.posterior
+    warn_of_rounding(posterior)
+    with one_thread:
+        warn_of_contradictions(accumulator.prior, accumulator.observations, posterior.noise)
+
+
+def warn_of_labels(regressor, X, y, **metadata):
+    """Warn of single labels that look wrong.
+
+    Parameters
+    ----------
+    regressor : GAPRegressor
+        Fitted to these data and no others, by :meth:`GAPRegressor.partial_fit`.
+    X, y, **metadata : object
+        As in :meth:`GAPRegressor.fit`.
+    """
+    accumulator = regressor._training
+    environments = check_environments(X, regressor, reset=False)
+    targets = check_targets(environments, y, noise=regressor._noise(), **metadata)
+    if regressor.baseline is not None:
+        targets = subtract_baseline(regressor.baseline, environments.structures, targets)
+    _, limit = accumulator.row_limit(environments, targets, regressor.memory_limit)
+    with threads(regressor.n_jobs):
+        errors, expected = leave_one_out_energies(
+            regressor._model, accumulator, environments, targets, limit
+        )
+        regressor.loo_ = errors
+        warn_of_data(
+            regressor, accumulator, environments, targets, metadata.get("config_types"), expected,
+            accumulator.derivative_rows,
+            lambda index: regressor._leave_one_out_without(
+                index, accumulator, environments, targets
+            ),
+        )  # fmt: skip

@@ -13,6 +13,7 @@
     _lengths     lengths of descriptors, tuned by a swarm
     _results     what has been tried, and which of it is best
     _plan        what is tried next
+    _labels      what is said of labels that look wrong
     _finish      the best learns what is left over, and labels are looked at
     _outcome     what a search has led to
     _report      the HTML page

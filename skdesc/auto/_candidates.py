@@ -64,9 +64,7 @@ class Candidate:
         """Regressor with so many sparse points per element, shared among the descriptors."""
         if self.is_default:
             return GAPRegressor(n_jobs=n_jobs)
-        share = max(1, points // self.n_many_body)
-        n_sparse = [_PAIR_POINTS if zeta == 1 else share for zeta in np.atleast_1d(self.zeta)]
-        single = np.ndim(self.zeta) == 0
+        n_sparse, single = self.n_sparse(points), np.ndim(self.zeta) == 0
         return GAPRegressor(
             zeta=self.zeta if single else list(self.zeta),
             n_sparse=n_sparse[0] if single else n_sparse,
@@ -74,6 +72,13 @@ class Candidate:
             random_state=random_state,
             **self.noise,
         )
+
+    def n_sparse(self, points: int) -> list[int]:
+        """Number of sparse points per element of each joined descriptor."""
+        if self.is_default:
+            return [GAPRegressor().n_sparse]
+        share = max(1, points // self.n_many_body)
+        return [_PAIR_POINTS if zeta == 1 else share for zeta in np.atleast_1d(self.zeta)]
 
     def descriptor(self, n_jobs: int | None):
         """Clone of the transformer that uses so many threads."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from ._data import LabeledStructures
-
 
 class Clock:
     """Time since it was made, against a budget.
@@ -64,16 +62,6 @@ class Size:
     n_rows: int
     n_held_back: int
     n_points: int
-
-
-def count_rows(data: LabeledStructures) -> int:
-    """Number of equations that a fit to some data has."""
-    rows = len(data)
-    if data.forces is not None:
-        rows += 3 * sum(len(block) for block in data.forces if block is not None)
-    if data.virials is not None:
-        rows += 6 * int(np.isfinite(data.virials).all(axis=(1, 2)).sum())
-    return rows
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from ase import Atoms
@@ -43,10 +44,27 @@ class LabeledStructures:
     def __len__(self) -> int:
         return len(self.frames)
 
-    @property
+    @cached_property
     def n_atoms(self) -> np.ndarray:
         """Number of atoms of each structure."""
         return np.array([len(atoms) for atoms in self.frames], dtype=np.intp)
+
+    @cached_property
+    def n_rows(self) -> np.ndarray:
+        """Number of equations of each structure: energy, force components, virial."""
+        rows = np.isfinite(self.y).astype(np.intp)
+        if self.forces is not None:
+            rows += [0 if block is None else 3 * len(block) for block in self.forces]
+        if self.virials is not None:
+            rows += 6 * np.isfinite(self.virials).all(axis=(1, 2))
+        return rows
+
+    @cached_property
+    def n_atoms_of_elements(self) -> np.ndarray:
+        """Number of atoms of each structure and element, of shape (n_structures, n_elements)."""
+        elements = np.unique(np.concatenate([atoms.numbers for atoms in self.frames]))
+        return np.array([(atoms.numbers[:, np.newaxis] == elements).sum(axis=0)
+                         for atoms in self.frames], dtype=np.intp)  # fmt: skip
 
     @property
     def quantities(self) -> tuple[str, ...]:

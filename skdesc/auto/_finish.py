@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
-from ..gaussian_process._learned_labels import warn_of_labels, warn_of_model
+from ._labels import warn_of_labels, warn_of_model
 from ._plan import Search
 from ._results import Result
 from ._trial import Trial

@@ -11,6 +11,8 @@ from ._trial import Trial
 
 # predicted times may be exceeded by so much
 _SAFETY = 1.4
+# of the time that is left, for the best so far to learn what is left over
+_MOST_RESERVED = 0.4
 # evaluations of noise that a final fit is given time for
 EVALUATIONS = 8
 # solving for more points takes gigabytes
@@ -55,13 +57,13 @@ class Forecast:
         float
             The time.
         """
-        size = trial.size(split, int(scale * trial.timing.size.n_points))
+        size = trial.size(split, scale)
         learning = trial.timing.learning(size, self._rate)
         return learning + evaluations * trial.timing.evaluation(size, self._rate)
 
     def fit_to_all(self, trial: Trial, split, scale: float = 1.0) -> float:
         """Seconds to fit a final model, adjust its noise, and learn what is left over."""
-        size = trial.size(split, int(scale * trial.timing.size.n_points))
+        size = trial.size(split, scale)
         rest = self._rest(size, split, size.n_points)
         return self.fit(trial, split, scale, EVALUATIONS) + trial.timing.learning(rest, self._rate)
 
@@ -73,9 +75,12 @@ class Forecast:
         )
 
     def may_spend(self, seconds: float, best: Trial | None) -> bool:
-        """Whether the best so far can still learn all data after so many seconds."""
-        reserved = self.rest(best) if best else 0.0
-        return _SAFETY * (seconds + reserved) <= self.clock.left
+        """Whether the best so far can still learn more data after so many seconds."""
+        return _SAFETY * seconds + (self.reserved(best) if best else 0.0) <= self.clock.left
+
+    def reserved(self, best: Trial) -> float:
+        """Seconds to let the best so far learn the rest, or part of it if there is too much."""
+        return min(_SAFETY * self.rest(best), _MOST_RESERVED * self.clock.left)
 
     def final_size(self, trial: Trial, splits, limit: float):
         """Points per element, and the part of the data, that a time allows.

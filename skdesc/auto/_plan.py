@@ -28,6 +28,8 @@ _FOR_FINAL = 0.8
 # a swarm makes many fits at once before it looks at the time
 _SWARM_FITS = 30
 _COARSE, _FINE = (10.0, 3.0), (3.0, 1.5)
+# the default is fitted again to so many times the structures
+_MORE_DATA = 1.2
 # a second final model of a candidate has to have so many times the points of the first, and one
 # of another candidate so many of the best model's
 _MORE_POINTS, _FEWER_POINTS = 1.4, 0.6
@@ -130,16 +132,15 @@ class Search:
         reference = score(self.results.default.errors, energy_weight=ENERGY_WEIGHT)
         is_worse = ranking and _comparable_score(ranking[0]) > reference
         limit = (_FOR_DEFAULT if is_worse else _FOR_DEFAULT_ALONE) * self.clock.left
-        step = 1
-        while step < len(self.data):
-            split = thinned(self.data, self.split, step)
-            if self.forecast.fit(small, split, 1.0, 2) <= limit:
-                break
-            step += 1
-        if len(split[0][0]) > 1.2 * len(small.learned):
-            trial = self._trial(small.candidate, 0, self.split if step == 1 else split)
-            if trial is not None:
-                self._record_default(trial)
+        step, part = 1.0, self.split
+        while self.forecast.fit(small, part, 1.0, 2) > limit:
+            step *= 1.2
+            part = thinned(self.data, self.split, step)
+            if len(part[0][0]) < _MORE_DATA * len(small.learned):
+                return
+        trial = self._trial(small.candidate, 0, part)
+        if trial is not None:
+            self._record_default(trial)
 
     def _compare(self) -> list[Trial]:
         """Rank candidates by fits of growing size; return trials, the best first."""
@@ -239,7 +240,7 @@ class Search:
     def _time_for_final(self, trial: Trial, best: Trial) -> float:
         """Seconds for a final fit, with time left to complete the best so far if it fails."""
         limit = _FOR_FINAL * self.clock.left
-        return limit if best.candidate is trial.candidate else limit - self.forecast.rest(best)
+        return limit if best.candidate is trial.candidate else limit - self.forecast.reserved(best)
 
     def _adjust(self, trial: Trial, factors, reference: Result | None, share: float):
         """Adjust the noise of a trial within a share of the time that is left."""
@@ -271,7 +272,7 @@ class Search:
         return result
 
     def _may_spend(self, seconds: float) -> bool:
-        """Whether the best so far can still learn all data after so many seconds."""
+        """Whether the best so far can still learn more data after so many seconds."""
         best = self.results.best().trial if self.results.models else None
         return self.forecast.may_spend(seconds, best)
 

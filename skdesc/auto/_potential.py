@@ -206,7 +206,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
             offsets = np.concatenate([[0], np.cumsum(data.n_atoms)])
             warn_of_forces(flatten_forces(data.forces, data.n_atoms), offsets)
         rng = check_random_state(self.random_state)
-        split = make_split(data, rng) if len(data) >= FEWEST else []
+        split = make_split(data, rng, clock.budget) if len(data) >= FEWEST else []
         seed = int(rng.randint(2**31 - 1))
         if not split:
             return fit_default(data, self.n_jobs, seed)

@@ -20,18 +20,22 @@ _FEW_STRUCTURES, _FEW_ATOMS = 60, 4000
 # blocks of consecutive structures of a kind, so that those held back are not the next steps of a
 # trajectory that is learned: so many per kind, unless they would have more structures than this
 _BLOCKS_PER_KIND, _LONGEST_BLOCK = 25, 10
-# more atoms held back tell no more
-_MOST_HELD_BACK = 6000
+# more atoms held back tell no more; budgets shorter than a minute have no time to predict as many
+_MOST_HELD_BACK, _FEWEST_HELD_BACK = 6000, 400
 
 # Atoms that candidates are compared on, level by level; the last level has all of them. Structures
 # without forces are one equation each, so that more of them are needed and affordable.
 _LEVEL_ATOMS = (1500, 6000)
 _ENERGY_ONLY = 4
+# a part that is hardly smaller than the next is left out
+_LEAST_STEP = 1.5
 # shorter budgets, in seconds, have a smaller first level
 _SHORT = 60.0
 
 
-def make_split(data: LabeledStructures, rng: np.random.RandomState) -> list[tuple]:
+def make_split(
+    data: LabeledStructures, rng: np.random.RandomState, budget: float = np.inf
+) -> list[tuple]:
     """Choose what is held back.
 
     Parameters
@@ -40,6 +44,8 @@ def make_split(data: LabeledStructures, rng: np.random.RandomState) -> list[tupl
         At least :data:`FEWEST` structures.
     rng : RandomState
         Decides which blocks are held back.
+    budget : float, default=inf
+        Seconds for the whole search.
 
     Returns
     -------
@@ -48,6 +54,7 @@ def make_split(data: LabeledStructures, rng: np.random.RandomState) -> list[tupl
         all structures: what is left over is neither learned nor looked at.
     """
     fold = _assign_folds(data, rng)
+    most = max(_FEWEST_HELD_BACK, int(_MOST_HELD_BACK * min(1.0, budget / _SHORT)))
     numbers = [set(atoms.numbers.tolist()) for atoms in data.frames]
     cross_validate = len(data) < _FEW_STRUCTURES and data.n_atoms.sum() < _FEW_ATOMS
     pairs = []
@@ -55,7 +62,7 @@ def make_split(data: LabeledStructures, rng: np.random.RandomState) -> list[tupl
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         seen = set().union(*(numbers[i] for i in inside))
         lone = np.array([not numbers[i] <= seen for i in outside], dtype=bool)
-        pairs.append((np.sort(np.append(inside, outside[lone])), _thin(data, outside[~lone])))
+        pairs.append((np.sort(np.append(inside, outside[lone])), _thin(data, outside[~lone], most)))
     return [pair for pair in pairs if len(pair[0]) and len(pair[1])]
 
 
@@ -90,9 +97,9 @@ def _kinds(data: LabeledStructures):
         yield np.array(few)
 
 
-def _thin(data: LabeledStructures, index: np.ndarray) -> np.ndarray:
+def _thin(data: LabeledStructures, index: np.ndarray, most: int) -> np.ndarray:
     n_atoms = data.n_atoms[index].sum()
-    return index[:: max(1, -(-int(n_atoms) // _MOST_HELD_BACK))]
+    return index[:: max(1, -(-int(n_atoms) // most))]
 
 
 def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tuple]]:
@@ -118,20 +125,20 @@ def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tu
     for wanted in (first * min(1.0, budget / _SHORT), *others):
         if "forces" not in data.quantities:
             wanted *= _ENERGY_ONLY
-        step = round(n_atoms / wanted)
-        if step > 1:
+        step = n_atoms / wanted
+        if step > _LEAST_STEP:
             parts.append(thinned(data, split, step))
     return [*parts, split]
 
 
-def thinned(data: LabeledStructures, split, step: int) -> list[tuple]:
+def thinned(data: LabeledStructures, split, step: float) -> list[tuple]:
     """Split with every so-manieth training structure, and all elements."""
     return [(_with_all_elements(data, train, step), held) for train, held in split]
 
 
-def _with_all_elements(data: LabeledStructures, index: np.ndarray, step: int) -> np.ndarray:
+def _with_all_elements(data: LabeledStructures, index: np.ndarray, step: float) -> np.ndarray:
     """Every so-manieth structure, and the first of each element that these lack."""
-    chosen = set(index[::step].tolist())
+    chosen = set(index[np.arange(0, len(index), step).astype(np.intp)].tolist())
     seen = set().union(*(data.frames[i].numbers.tolist() for i in chosen))
     for i in index:
         new = set(data.frames[i].numbers.tolist()) - seen

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
 from ._candidates import Candidate
-from ._cost import Size, Timing, count_rows
+from ._cost import Size, Timing
 from ._data import LabeledStructures
 from ._errors import errors_of, predict_all, residuals, score, tightest
 from ._noise import adjust_noise
@@ -112,20 +112,39 @@ class Trial:
         self._read_noise()
         return self
 
-    def size(self, split=None, n_points=None) -> Size:
-        """Size of a fit of this candidate, by default of this trial."""
-        split = split or self.split
-        n_atoms = self._data.n_atoms
+    def size(self, split=None, scale: float = 1.0) -> Size:
+        """Size of a fit of this candidate.
+
+        Parameters
+        ----------
+        split : list of (train, held_back), default=None
+            Index arrays; by default those of this trial.
+        scale : float, default=1.0
+            Sparse points per element, as a multiple of those of this trial.
+
+        Returns
+        -------
+        Size
+            Few atoms have fewer sparse points than there may be.
+        """
+        data, split = self._data, split or self.split
         train = np.concatenate([pair[0] for pair in split])
         held_back = np.concatenate([pair[1] for pair in split])
-        if n_points is None:
-            n_points = int(np.mean([len(regressor.weights_) for regressor in self.regressors]))
+        n_points = np.mean([len(regressor.weights_) for regressor in self.regressors])
+        n_points *= self._most_points(split, scale) / self._most_points(self.split)
         return Size(
-            int(n_atoms[train].sum()),
-            count_rows(self._data.take(train)),
-            int(n_atoms[held_back].sum()),
-            n_points,
+            int(data.n_atoms[train].sum()),
+            int(data.n_rows[train].sum()),
+            int(data.n_atoms[held_back].sum()),
+            max(1, int(n_points)),
         )
+
+    def _most_points(self, split, scale: float = 1.0) -> float:
+        """Sparse points if all environments differ."""
+        atoms = np.mean([self._data.n_atoms_of_elements[train].sum(axis=0) for train, _ in split],
+                        axis=0)  # fmt: skip
+        n_sparse = self.candidate.n_sparse(self.points)
+        return sum(np.minimum(scale * n, atoms).sum() for n in n_sparse)
 
     def evaluate(self) -> dict[str, float]:
         """Find the errors on what is held back."""

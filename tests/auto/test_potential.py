@@ -124,7 +124,7 @@ def test_missing_targets(frames, few_candidates):
     ("Cu", "Cu", "Ag", "Au"), pytest.param(("Cu", "Ag", "Au", "Ni"), marks=pytest.mark.slow),
 ])
 def test_several_elements(elements):
-    auto = AutoPotential(time_budget=3, random_state=0).fit(crystals(elements=elements))
+    auto = AutoPotential(time_budget=8, random_state=0).fit(crystals(elements=elements))
     assert max(auto.improvement_.values()) <= 1.02
 
 

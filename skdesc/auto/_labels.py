@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ..gaussian_process._baseline import subtract_baseline
+from ..gaussian_process._inputs import check_environments
+from ..gaussian_process._label_checks import warn_of_rounding
+from ..gaussian_process._prediction import leave_one_out_energies
+from ..gaussian_process._targets import check_targets
 from ..labels import warn_of_contradictions, warn_of_data
 from ..utils.blas import one_thread, threads
-from ._baseline import subtract_baseline
-from ._inputs import check_environments
-from ._label_checks import warn_of_rounding
-from ._prediction import leave_one_out_energies
-from ._targets import check_targets
 
 
 def warn_of_model(regressor):

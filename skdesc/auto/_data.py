@@ -64,7 +64,7 @@ class LabeledStructures:
         """Number of atoms of each structure and element, of shape (n_structures, n_elements)."""
         elements = np.unique(np.concatenate([atoms.numbers for atoms in self.frames]))
         return np.array([(atoms.numbers[:, np.newaxis] == elements).sum(axis=0)
-                         for atoms in self.frames], dtype=np.intp)  # fmt: skip
+                         for atoms in self.frames], dtype=np.intp)
 
     @property
     def quantities(self) -> tuple[str, ...]:

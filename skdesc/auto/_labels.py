@@ -52,4 +52,4 @@ def warn_of_labels(regressor, X, y, **metadata):
             lambda index: regressor._leave_one_out_without(
                 index, accumulator, environments, targets
             ),
-        )  # fmt: skip
+        )

@@ -142,7 +142,7 @@ class Trial:
     def _most_points(self, split, scale: float = 1.0) -> float:
         """Sparse points if all environments differ."""
         atoms = np.mean([self._data.n_atoms_of_elements[train].sum(axis=0) for train, _ in split],
-                        axis=0)  # fmt: skip
+                        axis=0)
         n_sparse = self.candidate.n_sparse(self.points)
         return sum(np.minimum(scale * n, atoms).sum() for n in n_sparse)
 

@@ -130,19 +130,16 @@ class SkdescCalculator(Calculator):
         potential = self._potential
         if "energy" not in known:
             known |= self._evaluate(atoms, volume)
+        separate = {
+            "energy_std": potential.energy_std,
+            "energies_std": potential.energies_std,
+            "forces_std": potential.forces_std,
+            "energies": potential.energies_of_atoms,
+            "stresses": lambda atoms: _stress(potential.virials_of_atoms(atoms), volume),
+        }
         for name in properties:
-            if name in known:
-                continue
-            if name == "energy_std":
-                known[name] = potential.energy_std(atoms)
-            elif name == "energies_std":
-                known[name] = potential.energies_std(atoms)
-            elif name == "forces_std":
-                known[name] = potential.forces_std(atoms)
-            elif name == "energies":
-                known[name] = potential.energies_of_atoms(atoms)
-            elif name == "stresses":
-                known[name] = _stress(potential.virials_of_atoms(atoms), volume)
+            if name in separate and name not in known:
+                known[name] = separate[name](atoms)
         self.atoms, self.results, self._evaluated = atoms, known, potential.model
 
     def _evaluate(self, atoms, volume):

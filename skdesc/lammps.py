@@ -320,12 +320,7 @@ def _check_elements(lmp, elements, potential):
     if isinstance(elements, str) or not hasattr(elements, "__len__"):
         raise TypeError(f"elements is {elements!r}, but must be a list of the element of each atom "
                         "type, such as ['Cu', 'Ni']")
-    numbers = [atomic_numbers.get(one, 0) if isinstance(one, str) else one for one in elements]
-    for number, element in zip(numbers, elements, strict=True):
-        whole = isinstance(number, Integral) and not isinstance(number, bool)
-        if not whole or not 0 < number < len(chemical_symbols):
-            raise ValueError(f"elements has {element!r}, but must have chemical symbols or atomic "
-                             "numbers only")
+    numbers = [_atomic_number(element) for element in elements]
     n_types = lmp.extract_global("ntypes")
     if len(numbers) != n_types:
         raise ValueError(f"elements has {len(numbers)} entries, but must have one for each of the "
@@ -339,6 +334,15 @@ def _check_elements(lmp, elements, potential):
             "all elements"
         )
     return np.array(numbers, dtype=int)
+
+
+def _atomic_number(element):
+    number = atomic_numbers.get(element, 0) if isinstance(element, str) else element
+    is_integer = isinstance(number, Integral) and not isinstance(number, bool)
+    if not is_integer or not 0 < number < len(chemical_symbols):
+        raise ValueError(f"elements has {element!r}, but must have chemical symbols or atomic "
+                         "numbers only")
+    return number
 
 
 def _check_options(potential, fix_id, std_every, max_std):

@@ -111,16 +111,15 @@ def _in_nanometers(quantity):
 
 def _check_elements(elements, potential):
     """Atomic numbers of the particles."""
-    if hasattr(elements, "atoms") and callable(elements.atoms):
-        without = [str(atom) for atom in elements.atoms() if atom.element is None]
-        if without:
-            raise ValueError(f"elements is a topology in which {without[0]} has no element, but "
-                             "every particle must have one; name the elements in a list")
-        elements = [atom.element.atomic_number for atom in elements.atoms()]
+    if callable(getattr(elements, "atoms", None)):
+        elements = _elements_of_topology(elements)
     if isinstance(elements, str) or not hasattr(elements, "__len__"):
         raise TypeError(f"elements is {elements!r}, but must be a list of the element of each "
                         "particle, or a topology; for n copper atoms: ['Cu'] * n")
-    numbers = [atomic_numbers.get(one, 0) if isinstance(one, str) else one for one in elements]
+    numbers = [
+        atomic_numbers.get(element, 0) if isinstance(element, str) else element
+        for element in elements
+    ]
     known = {int(number) for number in potential.model.elements}
     for number, element in zip(numbers, elements, strict=True):
         if not isinstance(number, Integral) or isinstance(number, bool) or number not in known:
@@ -129,3 +128,13 @@ def _check_elements(elements, potential):
                 f"{', '.join(chemical_symbols[number] for number in sorted(known))}"
             )
     return np.array(numbers, dtype=int)
+
+
+def _elements_of_topology(topology):
+    """Atomic numbers of the particles of a topology of OpenMM."""
+    atoms = list(topology.atoms())
+    without = [str(atom) for atom in atoms if atom.element is None]
+    if without:
+        raise ValueError(f"elements is a topology in which {without[0]} has no element, but "
+                         "every particle must have one; name the elements in a list")
+    return [atom.element.atomic_number for atom in atoms]

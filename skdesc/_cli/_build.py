@@ -153,8 +153,8 @@ def parse_range(text, values):
     if len(parts) == 1:
         return [_parse_value(value) for value in values.split(",")]
     low, high = (_parse_value(value) for value in parts[:2])
-    numbers = all(isinstance(value, (int, float)) for value in (low, high))
-    if not numbers or not low < high or len(parts) > 3 or (len(parts) == 3 and parts[2] != "log"):
+    are_numbers = all(isinstance(value, (int, float)) for value in (low, high))
+    if not are_numbers or not low < high or parts[2:] not in ([], ["log"]):
         raise ValueError(f"--space is {text!r}, but ranges are low:high, low:high:log, or a,b,c")
     if len(parts) == 3:
         if low <= 0:

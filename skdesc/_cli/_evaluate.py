@@ -27,15 +27,22 @@ def evaluate(args):
     if "virials" in targets:
         predicted = np.concatenate([part[-1] for part in parts])
         errors["virials"] = _differences(predicted, targets["virials"], n_atoms)
-    kinds = np.array(config_types(frames))
     groups = {"all": np.arange(len(frames))}
     if args.by_config_type:
+        kinds = np.array(config_types(frames))
         groups |= {kind: np.flatnonzero(kinds == kind) for kind in np.unique(kinds)}
-    table = {name: {quantity: _summary([values[i] for i in index])
-                    for quantity, values in errors.items()}
-             for name, index in groups.items()}
+    table = _summarize_groups(errors, groups)
     print(json.dumps(table, indent=1) if args.json else _format(table))
     return 0
+
+
+def _summarize_groups(errors, groups):
+    return {
+        name: {
+            quantity: _summary([values[i] for i in index]) for quantity, values in errors.items()
+        }
+        for name, index in groups.items()
+    }
 
 
 def _differences(predicted, true, divisors):

@@ -126,19 +126,7 @@ def make_radial_scaling(radial_scaling):
 
 def _read(radial_scaling):
     """Name of the function, and its constants."""
-    rule = (
-        "radial_scaling must be None, (rate, scale, exponent), a dict of these, or a dict with "
-        f"'function' among {list(_FUNCTIONS)} and its constants"
-    )
-    if isinstance(radial_scaling, Mapping):
-        given = dict(radial_scaling)
-        function = given.pop("function", "willatt")
-    elif isinstance(radial_scaling, (tuple, list)) and len(radial_scaling) == 3:
-        function, given = "willatt", dict(zip(_FUNCTIONS["willatt"], radial_scaling, strict=True))
-    else:
-        raise ValueError(f"{rule}, got {radial_scaling!r}")
-    if not isinstance(function, str) or function not in _FUNCTIONS:
-        raise ValueError(f"{rule}, got {radial_scaling!r}")
+    function, given = _split(radial_scaling)
     names = _FUNCTIONS[function]
     constants = {name: given.pop(name, _DEFAULTS.get(name)) for name in names}
     missing = [name for name, value in constants.items() if value is None]
@@ -150,13 +138,27 @@ def _read(radial_scaling):
     return function, {name: float(value) for name, value in constants.items()}
 
 
+def _split(radial_scaling):
+    """Name of the function, and what was given as its constants."""
+    if isinstance(radial_scaling, (tuple, list)) and len(radial_scaling) == 3:
+        radial_scaling = dict(zip(_FUNCTIONS["willatt"], radial_scaling, strict=True))
+    given = dict(radial_scaling) if isinstance(radial_scaling, Mapping) else {"function": None}
+    function = given.pop("function", "willatt")
+    if not isinstance(function, str) or function not in _FUNCTIONS:
+        raise ValueError(
+            f"radial_scaling is {radial_scaling!r}, but must be None, (rate, scale, exponent), a "
+            f"dict of these, or a dict with 'function' among {list(_FUNCTIONS)} and its constants"
+        )
+    return function, given
+
+
 def _check(name, value, function):
-    number = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
     if name in ("exponent", "m"):
         # other powers have no second derivative where the weight begins or ends
-        good = number and (value in (0, 1) or value >= (1 if function == "poly" else 2))
+        good = is_number and (value in (0, 1) or value >= (1 if function == "poly" else 2))
         rule = "0, or at least 1" if function == "poly" else "0, 1, or at least 2"
     else:
-        good, rule = number and value > 0, "a finite number above 0"
+        good, rule = is_number and value > 0, "a finite number above 0"
     if not good:
-        raise ValueError(f"{name} of radial_scaling must be {rule}, got {value!r}")
+        raise ValueError(f"{name} of radial_scaling is {value!r}, but must be {rule}")

@@ -132,14 +132,17 @@ def describe_contradiction(
     str
         Empty if labels agree as far as can be told.
     """
+    if not _are_explained(agreements, labels):
+        return ""
     for name, agreement in agreements.items():
-        is_explained = _are_explained(agreements, labels)
-        if agreement.certainty > _CERTAIN and is_explained and labels[name].square == 0.0:
+        if agreement.certainty > _CERTAIN and labels[name].square == 0.0:
             constant = "do not vary with the positions" if name == "energy" else "are all zero"
             return (f"the {_NOUNS[name]} {constant}, although {_others(name, agreements)} imply "
                     f"that they are not: are they placeholders? {_remedy(name)}")
-    if not _are_explained(agreements, labels):
-        return ""
+    return _describe_wrong_factor(agreements, atoms_per_energy)
+
+
+def _describe_wrong_factor(agreements: dict[str, Agreement], atoms_per_energy: float) -> str:
     # whatever is wrong agrees best, but for its factor, with what all others imply without it
     suspects = [name for name in agreements if _has_wrong_factor(agreements[name])]
     for name in sorted(suspects, key=lambda k: (k == "energy", -abs(agreements[k].cosine))):

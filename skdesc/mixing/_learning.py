@@ -17,6 +17,28 @@ OPTIONS = {
 }
 
 
+def _is_count(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+
+
+def _is_positive(value):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 < value < np.inf
+
+
+_COUNT = (_is_count, "an integer of at least 1")
+_RULES = {
+    "n_embedding": _COUNT,
+    "max_iter": _COUNT,
+    "patience": _COUNT,
+    "validation_fraction": (
+        lambda value: isinstance(value, float) and 0 < value < 1, "a number between 0 and 1"
+    ),
+    "alpha": (lambda value: value is None or _is_positive(value), "None or a number above 0"),
+    "forces_weight": (_is_positive, "a number above 0"),
+}
+
+
 def check_options(options):
     """Check the options of learning and fill in defaults.
 
@@ -41,23 +63,9 @@ def check_options(options):
     if unknown:
         raise ValueError(f"learning has {unknown}, but its options are {sorted(OPTIONS)}")
     result = {**OPTIONS, **(options or {})}
-    for name in ("n_embedding", "max_iter", "patience"):
-        value = result[name]
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"learning[{name!r}] must be an integer of at least 1, got {value!r}")
-    fraction = result["validation_fraction"]
-    if not isinstance(fraction, float) or not 0 < fraction < 1:
-        raise ValueError(
-            f"learning['validation_fraction'] must be a number between 0 and 1, got {fraction!r}"
-        )
-    for name, optional in (("alpha", "None or "), ("forces_weight", "")):
-        value = result[name]
-        if optional and value is None:
-            continue
-        if not (isinstance(value, (int, float)) and 0 < value < np.inf):
-            raise ValueError(
-                f"learning[{name!r}] must be {optional}a number above 0, got {value!r}"
-            )
+    for name, (is_valid, rule) in _RULES.items():
+        if not is_valid(result[name]):
+            raise ValueError(f"learning[{name!r}] is {result[name]!r}, but must be {rule}")
     return result
 
 

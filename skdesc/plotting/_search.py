@@ -106,20 +106,6 @@ class SearchDisplay:
                 f"search is a {type(search).__name__} without history_; fit a TwoStagePSOSearchCV"
             )
         results = search.cv_results_
-        cycles = {entry["cycle"] for entry in search.history_}
-        stages = []
-        for stage in search.stage_results_:
-            where = stage["stage"], stage["cycle"]
-            label = f"stage {where[0]}: {stage['objective']}"
-            if len(cycles) > 1:
-                label = f"cycle {where[1]}, {label}"
-            scores = [
-                np.reshape(entry["scores"], (len(entry["params"]), -1))
-                for entry in search.history_
-                if (entry["stage"], entry["cycle"]) == where
-            ]
-            if scores:
-                stages.append({"label": label, "scores": _padded(scores)})
         params = _varied(results["params"])
         scores = {
             key.removeprefix("mean_test_"): values
@@ -132,7 +118,7 @@ class SearchDisplay:
         named = named if isinstance(named, (list, tuple)) else [named]
         objectives = [name for name in named if isinstance(name, str) and name in scores]
         best = getattr(search, "best_index_", None)
-        display = cls(stages, params, scores, front, best, objectives)
+        display = cls(_stages_of(search), params, scores, front, best, objectives)
         return display.plot(kind=kind, metric=metric, ax=ax)
 
     def plot(self, *, kind: str = "convergence", metric: str | None = None, ax: Any = None) -> Self:
@@ -278,6 +264,25 @@ class SearchDisplay:
                 f"metric is {metric!r}, but {count} of the metrics {known} must be named"
             )
         return chosen
+
+
+def _stages_of(search):
+    """Label and scores of each stage that has any; scores by iteration, particle and metric."""
+    has_cycles = len({entry["cycle"] for entry in search.history_}) > 1
+    stages = []
+    for stage in search.stage_results_:
+        where = stage["stage"], stage["cycle"]
+        label = f"stage {where[0]}: {stage['objective']}"
+        if has_cycles:
+            label = f"cycle {where[1]}, {label}"
+        scores = [
+            np.reshape(entry["scores"], (len(entry["params"]), -1))
+            for entry in search.history_
+            if (entry["stage"], entry["cycle"]) == where
+        ]
+        if scores:
+            stages.append({"label": label, "scores": _padded(scores)})
+    return stages
 
 
 def _padded(scores):

@@ -21,12 +21,7 @@ def normalize_key(key, length):
         The same selection.
     """
     if isinstance(key, tuple):
-        if len(key) != 2 or not (key[1] is Ellipsis or key[1] == slice(None)):
-            raise IndexError(
-                f"got the index {key!r}, but the only axis is that of the structures; "
-                "index with an int, a slice, a mask or an array of integers"
-            )
-        key = key[0]
+        key = _only_axis(key)
     if isinstance(key, slice):
         start, stop, step = key.indices(length)
         if step == 1:
@@ -37,7 +32,20 @@ def normalize_key(key, length):
         if not -length <= index < length:
             raise IndexError(f"index {index} is out of range for {length} structures")
         return index % length
-    key = np.asarray(key)
+    return _to_indices(np.asarray(key), length)
+
+
+def _only_axis(key):
+    if len(key) != 2 or not (key[1] is Ellipsis or key[1] == slice(None)):
+        raise IndexError(
+            f"got the index {key!r}, but the only axis is that of the structures; "
+            "index with an int, a slice, a mask or an array of integers"
+        )
+    return key[0]
+
+
+def _to_indices(key, length):
+    """Non-negative indices that a mask or an array of integers selects."""
     if key.dtype == np.bool_:
         if key.shape != (length,):
             raise IndexError(f"a mask of shape {key.shape} does not fit {length} structures")

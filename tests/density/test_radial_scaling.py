@@ -53,12 +53,12 @@ BAD = [
     ({"function": "cos"}, "must be None"),
     ({"rate": 1.0, "scale": 1.0}, r"missing: \['exponent'\]"),
     ({"rate": 1.0, "scale": 1.0, "exponent": 2, "r0": 1}, r"unknown: \['r0'\]"),
-    ((0.0, 2.0, 4), "rate of radial_scaling must be a finite number above 0"),
-    ((1.0, -2.0, 4), "scale of radial_scaling must be a finite number above 0"),
-    ((1.0, np.nan, 4), "scale of radial_scaling must be"),
-    ((1.0, 2.0, 1.5), "exponent of radial_scaling must be 0, 1, or at least 2"),
-    ((1.0, 2.0, "4"), "exponent of radial_scaling must be"),
-    ({"function": "poly", "r0": 3.0, "m": 0.5}, "m of radial_scaling must be 0, or at least 1"),
+    ((0.0, 2.0, 4), "rate of radial_scaling is .*, but must be a finite number above 0"),
+    ((1.0, -2.0, 4), "scale of radial_scaling is .*, but must be a finite number above 0"),
+    ((1.0, np.nan, 4), "scale of radial_scaling is .*, but must be"),
+    ((1.0, 2.0, 1.5), "exponent of radial_scaling is .*, but must be 0, 1, or at least 2"),
+    ((1.0, 2.0, "4"), "exponent of radial_scaling is .*, but must be"),
+    ({"function": "poly", "r0": 3.0, "m": 0.5}, "m of .* is 0.5, but must be 0, or at least 1"),
 ]
 
 

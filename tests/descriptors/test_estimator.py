@@ -89,8 +89,8 @@ PARAMETERS = [
     ("n_jobs", 1.5, "n_jobs is 1.5, but must be an integer"),
     ("radial_basis", 3, r"radial_basis must be one of \['gto'"),
     ("radial_basis", [[0.0, 1.0], [1.0, 2.0]], "must be a name, a function or a table"),
-    ("radial_scaling", "willatt", "radial_scaling must be None"),
-    ("radial_scaling", (0.0, 1.0, 2.0), "rate of radial_scaling must be"),
+    ("radial_scaling", "willatt", "radial_scaling is .*, but must be None"),
+    ("radial_scaling", (0.0, 1.0, 2.0), "rate of radial_scaling is .*, but must be"),
     ("centers", 3, "centers must be None"),
 ]
 

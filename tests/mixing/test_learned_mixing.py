@@ -239,10 +239,10 @@ def test_learning_is_reproducible(with_forces):
     [
         ({"iterations": 3}, r"learning has \['iterations'\], but its options are"),
         ([3], "learning must be a dict"),
-        ({"n_embedding": 0}, r"learning\['n_embedding'\] must be an integer of at least 1"),
+        ({"n_embedding": 0}, r"learning\['n_embedding'\] is 0, but must be an integer"),
         ({"validation_fraction": 1.0}, "between 0 and 1"),
         ({"alpha": -1.0}, "must be None or a number above 0"),
-        ({"forces_weight": 0.0}, r"learning\['forces_weight'\] must be a number above 0"),
+        ({"forces_weight": 0.0}, r"learning\['forces_weight'\] is 0.0, but must be a number"),
     ],
 )
 def test_options_out_of_range(learning, match):

@@ -88,9 +88,10 @@ def test_threads_do_not_change_the_potential(potential):
 
 def test_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     namespace = {}
     for block in blocks:
         exec(block, namespace)
+    assert sum(record["chosen"] for record in namespace["auto"].leaderboard_) == 1
     assert namespace["search"].n_models_trained_ > 0
     assert len(namespace["forces"]) == len(namespace["test"])

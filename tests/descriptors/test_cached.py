@@ -7,7 +7,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
-from helpers.tools import SPECIES, molecules, soap
+from helpers.tools import SPECIES, forces_of, molecules, soap
 from helpers.workers import misses_of_process
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -49,7 +49,7 @@ def pipeline(cache, **parameters):
 @pytest.mark.parametrize("pack", [list, Structures.from_atoms])
 def test_cross_validation_describes_each_structure_once(pack):
     frames, y = molecules()
-    forces = [np.zeros((len(atoms), 3)) for atoms in frames]
+    forces = forces_of(frames)
     cache = FeatureCache()
     options = {
         "cv": KFold(4), "return_train_score": True, "error_score": "raise",

@@ -52,6 +52,14 @@ def molecules(count=12):
     return frames, y
 
 
+def forces_of(frames):
+    """Minus the gradients of the energies of :func:`molecules`."""
+    return [
+        -atoms.positions / np.linalg.norm(atoms.positions, axis=1, keepdims=True)
+        for atoms in frames
+    ]
+
+
 def _column(frames):
     return as_column(frames)[:, 0]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tools import CONTAINERS, molecules, potential
+from helpers.tools import CONTAINERS, forces_of, molecules, potential
 from sklearn.model_selection import KFold, cross_val_predict, cross_val_score
 
 from skdesc import extract_targets
@@ -61,7 +61,7 @@ class TestOptuna:
 
     def test_search_with_metadata_and_threads(self):
         frames, y = molecules()
-        forces = [np.zeros((len(atoms), 3)) for atoms in frames]
+        forces = forces_of(frames)
         search = optuna_search(n_jobs=2).fit(frames, y, gapregressor__forces=forces)
         triangles = search.best_estimator_[-1]._training.observations.triangles
         assert triangles["forces"].n_rows == 3 * sum(len(atoms) for atoms in frames)

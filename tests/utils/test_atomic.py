@@ -147,7 +147,7 @@ def test_a_refused_fit_does_not_start_anew(toy_call, seen):
 
 def test_a_warning_that_is_an_error(seen):
     X, y, derivatives = seen
-    gap = GAPRegressor(n_sparse=4).fit(X[:6], y[:6])
+    gap = GAPRegressor(n_sparse=8).fit(X[:6], y[:6])
     before = pickle.dumps(gap)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ..gaussian_process._baseline import subtract_baseline
 from ..gaussian_process._inputs import check_environments
-from ..gaussian_process._label_checks import warn_of_rounding
 from ..gaussian_process._prediction import leave_one_out_energies
 from ..gaussian_process._targets import check_targets
-from ..labels import warn_of_contradictions, warn_of_data
+from ..labels import warn_of_contradictions, warn_of_data, warn_of_rounding
 from ..utils.blas import one_thread, threads
 
 

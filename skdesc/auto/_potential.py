@@ -13,8 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..gaussian_process._label_checks import warn_of_forces
-from ..labels import warn_of_missing_energies
+from ..labels import warn_of_forces, warn_of_missing_energies
 from ..structures._target_checks import flatten_forces
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption

@@ -7,8 +7,9 @@ from sys import getsizeof
 
 import numpy as np
 
-from ..labels import warn_of_contradictions
+from ..labels import warn_of_contradictions, warn_of_rounding
 from ..least_squares import (
+    Covariance,
     Observations,
     Posterior,
     Prior,
@@ -18,16 +19,8 @@ from ..least_squares import (
 from ..utils.blas import one_thread
 from ..utils.validation import is_choice
 from ._baseline import AtomEnergies
-from ._covariance import Covariance
 from ._inputs import check_elements
-from ._label_checks import warn_of_rounding
-from ._memory import (
-    bytes_beside_rows,
-    bytes_for_selecting,
-    bytes_per_structure,
-    row_bytes,
-    workspace_bytes,
-)
+from ._memory import bytes_for_selecting, row_limit
 from ._rows import derivative_rows, energy_rows, split_by_cost
 from ._sparse_points import SparsePoints, one_per_term, select_points
 from ._targets import QUANTITIES
@@ -85,7 +78,7 @@ class Accumulator:
         points = choose_points(environments, regressor, config_types)
         accumulator = cls.with_points(environments, regressor, points)
         with one_thread:
-            prior = make_prior(points, accumulator.covariances, regressor.jitter)
+            prior = points.prior(accumulator.covariances, regressor.jitter)
         return replace(accumulator, prior=prior)
 
     @classmethod
@@ -147,17 +140,7 @@ class Accumulator:
         limit : float
             In bytes.
         """
-        wanted = targets.has_derivatives()
-        n_quantities = 1 + (targets.forces is not None) + (targets.virials is not None)
-        passing, solving = bytes_beside_rows(
-            environments, len(self.points), len(self.elements), n_quantities
-        )
-        if memory_limit is not None and wanted.any():
-            passing += workspace_bytes(environments, self.points.sizes()[1])
-        costs = bytes_per_structure(
-            environments, self.points, wanted, targets.virials is not None
-        )
-        return costs, row_bytes(memory_limit, (passing, solving), costs)
+        return row_limit(environments, self.points, len(self.elements), targets, memory_limit)
 
     def add(self, environments, targets, memory_limit):
         """Fold the rows of structures into the triangles of their quantities.
@@ -214,12 +197,7 @@ class Accumulator:
         Accumulator
             It shares the triangles of forces and virials with this one.
         """
-        kept = [name for name in self.observations.triangles if name != QUANTITIES[0]]
-        observations = Observations(
-            len(self.points),
-            {name: self.observations.triangles[name] for name in kept},
-            {name: self.observations.log_noise[name] for name in kept},
-        )
+        observations = self.observations.select(QUANTITIES[1:])
         other = replace(self.empty(), observations=observations)
         composition = environments.composition(self.elements)
         other.atom_energies.add(targets.energies, composition, environments.isolated())
@@ -293,7 +271,11 @@ class Accumulator:
             e0 = self.atom_energies.solve()
             present = [name for name in QUANTITIES if name in observations.triangles]
             rows = observations.subtract_mean(e0, present)
-            scales = resolve_scales(energy_scale, prior, observations, rows, noise)
+            compared = {quantity: A for quantity, A in rows.items() if quantity != "virials"}
+            scales, _ = resolve_scales(
+                energy_scale, len(prior.terms),
+                lambda: moment_scales(prior, observations, compared, noise[QUANTITIES[0]]),
+            )
             if optimize is not None:
                 scales, noise = maximize_evidence(prior, observations, rows, scales, noise)
             posterior = Posterior.solve(prior, observations, rows, scales, noise)
@@ -353,60 +335,30 @@ def choose_points(environments, regressor, config_types):
         )
 
 
-def make_prior(points, covariances, jitter):
-    """Covariances among sparse points, decomposed.
-
-    Parameters
-    ----------
-    points : SparsePoints
-        The points.
-    covariances : list of Covariance
-        That of each term.
-    jitter : "auto" or float
-        Added to the diagonal, relative to its mean.
-
-    Returns
-    -------
-    Prior
-        Its groups are those of the points.
-    """
-
-    def groups():
-        for group in points.groups():
-            Q = points.features_of(group)
-            name = f"species {group.species}"
-            yield name, group.points, covariances[group.term].matrix(Q, Q)
-
-    return Prior.factorize(groups(), points.points_of_terms(), jitter)
-
-
-def resolve_scales(energy_scale, prior, observations, rows, noise):
+def resolve_scales(energy_scale, n_terms, moments):
     """Scale of each term, where "auto" is that of the targets.
 
     Parameters
     ----------
     energy_scale : float, "auto", or list of these
         The parameter.
-    prior : Prior
-        Covariances among sparse points.
-    observations : Observations
-        The data.
-    rows : dict of str to ndarray
-        From :meth:`Observations.subtract_mean`.
-    noise : dict of str to float
-        Noise of each quantity; that of energies is the least scale.
+    n_terms : int
+        Number of terms.
+    moments : callable
+        Computes the scales of the targets, one for each term.
 
     Returns
     -------
-    list of float
+    scales : list of float
         In eV.
+    automatic : list of bool
+        Whether each is that of the targets.
     """
-    scales = one_per_term("energy_scale", energy_scale, len(prior.terms))
-    if not any(is_choice(scale, "auto") for scale in scales):
-        return scales
-    compared = {quantity: A for quantity, A in rows.items() if quantity != "virials"}
-    moments = moment_scales(prior, observations, compared, noise[QUANTITIES[0]])
-    return [
-        moment if is_choice(scale, "auto") else scale
-        for scale, moment in zip(scales, moments, strict=True)
-    ]
+    scales = one_per_term("energy_scale", energy_scale, n_terms)
+    automatic = [is_choice(scale, "auto") for scale in scales]
+    if any(automatic):
+        scales = [
+            moment if auto else scale
+            for auto, scale, moment in zip(automatic, scales, moments(), strict=True)
+        ]
+    return scales, automatic

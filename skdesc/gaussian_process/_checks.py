@@ -26,8 +26,7 @@ _POSTERIOR = ("factors", "jitter", "R", "sigmas", "log_marginal_likelihood", "n_
 _SEEN = ("e0", "isolated", "composition", "triangles", "log_noise")
 _LARGEST_NUMBER = 118
 _LARGEST_ENTRY = 1e100  # whose squares don't overflow
-# what a file holds may differ by no more than this from what follows from the rest, relative to
-# the sum of the magnitudes of all products that it is made of; rounding errors are near 1e-15
+# of numbers in a file from what they follow from, relative to the magnitudes of all products
 _TOLERANCE = 1e-10
 
 
@@ -40,8 +39,8 @@ def check_parameters(regressor):
         The regressor.
     """
     _check_real(regressor, "zeta", at_least=1.0, remedy=", or a list of these")
-    for name in ("sigma_energy", "sigma_forces", "sigma_virials"):
-        _check_real(regressor, name, above=0.0, remedy="; to ignore a target, leave it out")
+    for name in QUANTITIES:
+        _check_real(regressor, f"sigma_{name}", above=0.0, remedy="; to ignore a target, leave it out")
     _check_real(regressor, "energy_scale", above=0.0, remedy=", a list of these, or 'auto'")
     _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
     if not is_choice(regressor.optimize, None, "marginal_likelihood", "held_out"):
@@ -60,14 +59,21 @@ def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
     for number in value if several else (value,):
         if "'auto'" in remedy and is_choice(number, "auto"):
             continue
-        if not isinstance(number, Real) or isinstance(number, bool):
+        if not _is_number(number):
             raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
         good = number > above if at_least is None else number >= at_least
         if not (good and np.isfinite(number)):
             raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
-        if number > LARGEST or 0 < number < _SMALLEST:
-            raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and "
-                             f"{LARGEST:g}")
+        _check_magnitude(name, value, number)
+
+
+def _check_magnitude(name, value, number):
+    if number and not _SMALLEST <= number <= LARGEST:
+        raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and {LARGEST:g}")
+
+
+def _is_number(value, kind=Real):
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def check_state(state):
@@ -253,9 +259,9 @@ def _check_columns(columns, n_features):
     bounds = [_list("columns", pair) for pair in _list("columns", columns)]
     flat = [bound for pair in bounds for bound in pair]
     good = bool(bounds) and all(len(pair) == 2 for pair in bounds)
-    good = good and all(isinstance(b, Integral) and not isinstance(b, bool) for b in flat)
-    good = good and flat[0] == 0 and flat[-1] == n_features and all(a < b for a, b in bounds)
-    good = good and flat[1:-1:2] == flat[2::2]
+    good = good and all(_is_number(bound, Integral) for bound in flat)
+    good = good and flat[::2] == [0, *flat[1:-1:2]] and flat[-1] == n_features
+    good = good and all(start < stop for start, stop in bounds)
     _rule(good, "columns", columns, f"ranges that follow one another from 0 to {n_features}")
     return bounds
 

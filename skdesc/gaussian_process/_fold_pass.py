@@ -8,20 +8,20 @@ training part chooses its own, and its model is that of a fit to this part.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from ..least_squares import Cells
+from ..least_squares import Cells, HeldOut, Training, moment_scales_of_parts
 from ..utils.blas import one_thread, threads
 from ..utils.folds import can_share_a_pass, check_folds, split_blocks, take
-from ._accumulation import Accumulator, choose_points, make_covariances, make_prior
+from ._accumulation import Accumulator, choose_points, make_covariances, resolve_scales
 from ._baseline import subtract_baseline
 from ._inputs import check_environments
-from ._memory import check_fold_bytes, fold_bytes
+from ._memory import N_FOLDS, check_fold_bytes, fold_bytes
 from ._sparse_points import SparsePoints, merge_choices
 from ._targets import QUANTITIES, check_targets
 
@@ -31,6 +31,8 @@ _SOLVE_ONLY_PARAMETERS = (
 # multiplications of a pass below which each training part chooses its own sparse points: of the
 # order of ten milliseconds
 OWN_POINTS_BELOW = 10**8
+# blocks of consecutive structures dealt to each fold of a fit that tunes its noise
+_BLOCKS_PER_FOLD = 4
 # passes that a session keeps at most, but for the last, in bytes
 _KEPT_BYTES = 2**29
 
@@ -90,6 +92,53 @@ class Pass:
         result.points, result.prior = fold.points, fold.prior
         if fold.columns is not None:
             result.observations = result.observations.select_columns(fold.columns)
+        return result
+
+
+    def training(self, regressor, fold):
+        """Energies of single atoms, normal equations and energy scales of a training part."""
+        energies = self.accumulators[0].empty().atom_energies
+        for cell in fold.training:
+            energies.merge(self.accumulators[cell].atom_energies)
+        e0 = energies.solve()
+        equations = self.cells.sum_equations(fold.prior, fold.training, fold.columns)
+        if QUANTITIES[0] not in equations:
+            self.accumulators[0].empty().require_energies()
+        training = Training(self.cells.sizes(fold.prior, fold.columns), e0, equations)
+        parts = [self.cells.observations(cell, fold.columns) for cell in fold.training]
+        compared = [quantity for quantity in equations if quantity != "virials"]
+        scales, automatic = resolve_scales(
+            regressor.energy_scale, len(fold.prior.terms),
+            lambda: moment_scales_of_parts(fold.prior, training, parts, compared),
+        )
+        return training, scales, [QUANTITIES[0] if auto else None for auto in automatic]
+
+    def held_out(self, regressor):
+        """Training and test part of each fold, list of HeldOut."""
+        result = []
+        with one_thread:
+            for fold in self.folds:
+                training, scales, floors = self.training(regressor, fold)
+                test = self.cells.sum_equations(fold.prior, fold.test, fold.columns)
+                result.append(HeldOut(training, test, scales, floors))
+        return result
+
+    def held_out_of(self, quantity, held_out):
+        """The same for one quantity alone, of the folds that hold it back.
+
+        Few rows have few coordinates, so that this costs much less than all quantities.
+        """
+        cells, result = self.cells.of_quantity(quantity), []
+        with one_thread:
+            for fold, part in zip(self.folds, held_out, strict=True):
+                training, test = (
+                    cells.sum_equations(fold.prior, side, fold.columns)
+                    for side in (fold.training, fold.test)
+                )
+                if quantity in test:
+                    sizes = cells.sizes(fold.prior, fold.columns)
+                    training = Training(sizes, part.training.mean, training)
+                    result.append(HeldOut(training, test, part.scales, part.floors))
         return result
 
 
@@ -187,7 +236,7 @@ class FoldData:
         for choice in choices:
             if id(choice) not in priors:
                 with one_thread:
-                    priors[id(choice)] = make_prior(choice, covariances, regressor.jitter)
+                    priors[id(choice)] = choice.prior(covariances, regressor.jitter)
         folds = [
             Fold(
                 *(np.flatnonzero(np.isin(firsts, part)).tolist() for part in split),
@@ -221,6 +270,36 @@ class FoldData:
             products *= 4
         work = n_points * (n_rows * n_points + products)
         return regressor.memory_limit is None and work <= OWN_POINTS_BELOW
+
+
+def deal_folds(n_structures: int, config_types: Sequence[Any] | None = None) -> list[tuple]:
+    """Folds of a fit that tunes its noise.
+
+    Neighbors in a file are often alike, as those in a trajectory are, and files are often sorted.
+    So consecutive structures of a kind are held back together, and each fold has some from all
+    over the file.
+
+    Parameters
+    ----------
+    n_structures : int
+        Number of structures, at least 2.
+    config_types : sequence of length n_structures, default=None
+        Kinds of the structures.
+
+    Returns
+    -------
+    list of (train, test)
+        Index arrays.
+    """
+    n_folds = min(N_FOLDS, n_structures)
+    order = np.arange(n_structures)
+    if config_types is not None:
+        order = np.argsort([str(kind) for kind in config_types], kind="stable")
+    owner = np.empty(n_structures, dtype=np.intp)
+    blocks = np.array_split(order, min(n_structures, n_folds * _BLOCKS_PER_FOLD))
+    for number, block in enumerate(blocks):
+        owner[block] = number % n_folds
+    return [(np.flatnonzero(owner != k), np.flatnonzero(owner == k)) for k in range(n_folds)]
 
 
 def _identity(value):

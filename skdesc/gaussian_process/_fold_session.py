@@ -7,31 +7,24 @@ the errors in each test part, follow from the products of the rows of each cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..exceptions import UntrustworthyFitError
-from ..least_squares import (
-    Cells,
-    HeldOut,
-    Observations,
-    Training,
-    mean_errors,
-    moment_scales_of_parts,
-    tune_noise,
-)
+from ..labels import warn_of_forces
+from ..least_squares import HeldOut, least_error, mean_errors, tune_noise
 from ..utils.blas import one_thread, threads
 from ..utils.folds import take
+from ..utils.typing import Features, PerStructure
 from ..utils.validation import is_choice
 from ._accumulation import Accumulator
 from ._checks import check_parameters
-from ._fold_pass import FoldData
-from ._memory import N_FOLDS
+from ._fold_pass import FoldData, deal_folds
+from ._inputs import check_config_types, check_environments
 from ._prediction import Model
-from ._sparse_points import one_per_term
 from ._targets import QUANTITIES
 
 if TYPE_CHECKING:
@@ -43,8 +36,6 @@ _WEIGHT_OF_UNSCORED = 0.25
 # held-out errors of energies may exceed those of a fit without forces and virials by this factor,
 # where no metric says what counts, and where one does
 _ENERGIES_MAY_RISE = {True: 1.05, False: 1.5}
-# blocks of consecutive structures dealt to each fold of a fit that tunes its noise
-_BLOCKS_PER_FOLD = 4
 # noise may move by this factor either way, or up to so many times the targets' root mean square:
 # then they no longer count
 _REACH, _NEGLIGIBLE = 1000.0, 100.0
@@ -125,7 +116,7 @@ class GapFoldSession:
         """
         regressor = self._with(params)
         found = self._data.pass_for(regressor)
-        held_out = self._held_out(regressor, found)
+        held_out = found.held_out(regressor)
         present = [q for q in QUANTITIES if any(q in part.test for part in held_out)]
         varied = {q: bounds[f"sigma_{q}"] for q in present if f"sigma_{q}" in bounds}
         wanted = {quantity_of(metric) for metric in metrics}
@@ -150,7 +141,7 @@ class GapFoldSession:
             force components in eV/angstrom, and of virials as of energies.
         """
         regressor = self._with(params)
-        held_out = self._held_out(regressor, self._data.pass_for(regressor))
+        held_out = self._data.pass_for(regressor).held_out(regressor)
         with one_thread:
             errors = mean_errors(held_out, regressor._noise())
         if errors is None:
@@ -169,7 +160,7 @@ class GapFoldSession:
             Noise of energies, forces and virials.
         """
         noise = self._regressor._noise()
-        held_out = self._held_out(self._regressor, self._data.pass_for(self._regressor))
+        held_out = self._data.pass_for(self._regressor).held_out(self._regressor)
         bounds = {}
         for quantity, value in noise.items():
             errors = [part.errors_of_the_mean().get(quantity, 0.0) for part in held_out]
@@ -230,74 +221,17 @@ class GapFoldSession:
         regressor.n_features_in_ = self._regressor.n_features_in_
         return regressor
 
-    def _training(self, regressor, found, fold):
-        """Energies of single atoms, normal equations and energy scales of a training part."""
-        energies = found.accumulators[0].empty().atom_energies
-        for cell in fold.training:
-            energies.merge(found.accumulators[cell].atom_energies)
-        e0 = energies.solve()
-        equations = found.cells.sum_equations(fold.prior, fold.training, fold.columns)
-        if QUANTITIES[0] not in equations:
-            found.accumulators[0].empty().require_energies()
-        sizes = found.cells.sizes(fold.prior, fold.columns)
-        training = Training(sizes, e0, equations)
-        scales = one_per_term("energy_scale", regressor.energy_scale, len(fold.prior.terms))
-        automatic = [is_choice(scale, "auto") for scale in scales]
-        if any(automatic):
-            parts = [found.cells.observations(cell, fold.columns) for cell in fold.training]
-            compared = [quantity for quantity in equations if quantity != "virials"]
-            moments = moment_scales_of_parts(fold.prior, training, parts, compared)
-            scales = [
-                moment if auto else scale
-                for auto, scale, moment in zip(automatic, scales, moments, strict=True)
-            ]
-        floors = [QUANTITIES[0] if auto else None for auto in automatic]
-        return training, scales, floors
-
-    def _held_out(self, regressor, found):
-        result = []
-        with one_thread:
-            for fold in found.folds:
-                training, scales, floors = self._training(regressor, found, fold)
-                test = found.cells.sum_equations(fold.prior, fold.test, fold.columns)
-                result.append(HeldOut(training, test, scales, floors))
-        return result
-
     def _ceilings(self, regressor, found, held_out, varied, strict):
         """Errors of energies that forces and virials may not lead to."""
         energy = QUANTITIES[0]
         if not any(len(part.test) > 1 for part in held_out):
             return {}
-        cells = Cells([
-            Observations(o.n_points, {energy: o.triangles[energy]}, {energy: o.log_noise[energy]})
-            for o in (accumulator.observations for accumulator in found.accumulators)
-            if energy in o.triangles
-        ])  # fmt: skip
-        numbers = [
-            index for index, accumulator in enumerate(found.accumulators)
-            if energy in accumulator.observations.triangles
-        ]  # fmt: skip
-        parts = []
-        with one_thread:
-            for fold, part in zip(found.folds, held_out, strict=True):
-                sums = [
-                    cells.sum_equations(
-                        fold.prior, [numbers.index(c) for c in side if c in numbers], fold.columns
-                    )
-                    for side in (fold.training, fold.test)
-                ]  # fmt: skip
-                if energy in sums[1]:
-                    sizes = cells.sizes(fold.prior, fold.columns)
-                    training = Training(sizes, part.training.mean, sums[0])
-                    parts.append(HeldOut(training, sums[1], part.scales, part.floors))
-        if not parts:
+        alone = found.held_out_of(energy, held_out)
+        if not alone:
             return {}
-        noise = {energy: regressor._noise()[energy]}
-        bounds = {energy: varied[energy]} if energy in varied else {}
-        noise |= tune_noise(parts, noise, bounds, {energy: 1.0})
-        errors = mean_errors(parts, noise) or {energy: np.inf}
-        without_model = np.mean([part.errors_of_the_mean()[energy] for part in parts])
-        return {energy: min(_ENERGIES_MAY_RISE[strict] * errors[energy], without_model)}
+        noise = regressor._noise()[energy]
+        error, of_the_mean = least_error(alone, energy, noise, varied.get(energy))
+        return {energy: min(_ENERGIES_MAY_RISE[strict] * error, of_the_mean)}
 
     def _fit_part(self, regressor, index):
         X = self._X[index] if hasattr(self._X, "shape") else take(self._X, index)
@@ -316,7 +250,7 @@ class GapFoldSession:
                 check_labels=False,
             )  # fmt: skip
         else:
-            training, scales, floors = self._training(regressor, found, fold)
+            training, scales, floors = found.training(regressor, fold)
             noise, e0 = regressor._noise(), training.mean
             scales = HeldOut(training, {}, scales, floors).scales_for(noise)
             parts = [
@@ -331,34 +265,105 @@ class GapFoldSession:
         return model
 
 
-def deal_folds(n_structures: int, config_types: Sequence[Any] | None = None) -> list[tuple]:
-    """Folds of a fit that tunes its noise.
+class FoldFits:
+    """Mixin of `GAPRegressor`: fits by folds, for searches and for itself."""
 
-    Neighbors in a file are often alike, as those in a trajectory are, and files are often sorted.
-    So consecutive structures of a kind are held back together, and each fold has some from all
-    over the file.
+    def fold_session(
+        self,
+        X: Features,
+        y: PerStructure,
+        splits: Iterable[Any],
+        **metadata: Any,
+    ) -> GapFoldSession:
+        """Begin fits to the training parts of a cross-validation that share one pass.
 
-    Parameters
-    ----------
-    n_structures : int
-        Number of structures, at least 2.
-    config_types : sequence of length n_structures, default=None
-        Kinds of the structures.
+        Parameters
+        ----------
+        X, y : object
+            As in :meth:`fit`, all structures.
+        splits : sequence of (train, test)
+            Index arrays, as a splitter of scikit-learn gives them. The parts should overlap
+            like folds: each pattern of membership costs a triangle of its own.
+        **metadata : object
+            Further arguments of :meth:`fit`.
 
-    Returns
-    -------
-    list of (train, test)
-        Index arrays.
-    """
-    n_folds = min(N_FOLDS, n_structures)
-    order = np.arange(n_structures)
-    if config_types is not None:
-        order = np.argsort([str(kind) for kind in config_types], kind="stable")
-    owner = np.empty(n_structures, dtype=np.intp)
-    blocks = np.array_split(order, min(n_structures, n_folds * _BLOCKS_PER_FOLD))
-    for number, block in enumerate(blocks):
-        owner[block] = number % n_folds
-    return [(np.flatnonzero(owner != k), np.flatnonzero(owner == k)) for k in range(n_folds)]
+        Returns
+        -------
+        GapFoldSession
+            Its methods `models`, `tune` and `full_model` take parameters of this regressor.
+
+        Notes
+        -----
+        All folds share sparse points that are chosen from all structures, as they see no
+        targets. Only where data are few does each training part choose its own.
+        """
+        return GapFoldSession(self, X, y, splits, metadata)
+
+    def fit_folds(
+        self,
+        X: Features,
+        y: PerStructure,
+        splits: Iterable[Any],
+        **metadata: Any,
+    ) -> list[GAPRegressor]:
+        """Models of all training parts of a cross-validation, by one pass over the data.
+
+        Parameters
+        ----------
+        X, y, splits, **metadata : object
+            As in :meth:`fold_session`.
+
+        Returns
+        -------
+        list of GAPRegressor
+            One for each training part.
+        """
+        return self.fold_session(X, y, splits, **metadata).models()
+
+    def self_tuned_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
+        """Searched parameters that this regressor can tune itself.
+
+        Parameters
+        ----------
+        searched : iterable of str
+            Parameters that a search varies.
+
+        Returns
+        -------
+        tuple of str
+            Noise of energies, forces and virials, unless `optimize` refines it.
+        """
+        fixed = self.optimize is not None or "optimize" in searched
+        return () if fixed else tuple(f"sigma_{quantity}" for quantity in QUANTITIES)
+
+    def feature_bound_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
+        """Parameters that a search varies together with those of the descriptor.
+
+        Parameters
+        ----------
+        searched : iterable of str
+            Parameters that a search varies.
+
+        Returns
+        -------
+        tuple of str
+            The exponent of the covariance.
+        """
+        return ("zeta",)
+
+    def _accumulate_by_folds(self, X, y, metadata):
+        """What :meth:`_check_and_accumulate` gives, and the noise of least held-out errors."""
+        n_structures = len(check_environments(X, self, reset=True))
+        if n_structures < 2:
+            raise ValueError(f"X holds {n_structures} structure, but optimize='held_out' needs at "
+                             "least 2; use optimize=None")
+        config_types = metadata["config_types"]
+        if config_types is not None:
+            check_config_types(config_types, n_structures, "config_types are given")
+        session = GapFoldSession(self, X, y, deal_folds(n_structures, config_types), metadata)
+        noise, seen = session.noise_of_least_errors(), session.accumulate()
+        warn_of_forces(seen[2].forces, seen[2].offsets)
+        return seen, noise
 
 
 def quantity_of(metric: Callable[..., Any]) -> str | None:

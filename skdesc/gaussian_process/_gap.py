@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
-import numpy as np
-from ase.data import chemical_symbols
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..labels import (
-    e0_sources,
-    undetermined_compositions,
-    warn_of_compositions,
     warn_of_data,
     warn_of_more_data,
 )
 from ..metrics._search_hooks import SearchHooks
 from ..utils.atomic import atomic
-from ..utils.blas import threads
-from ..utils.html import FittedCaption, listing
+from ..utils.html import FittedCaption
 from ..utils.typing import (
     Auto,
     Counts,
@@ -30,22 +23,19 @@ from ..utils.typing import (
     PerStructure,
     RandomState,
     SparseMethod,
-    typed_predict,
 )
 from ..utils.validation import is_choice
-from ._accumulation import Accumulator
-from ._baseline import add_baseline, local_baseline, subtract_baseline
-from ._checks import check_loaded, check_parameters, check_saved
-from ._fold_session import GapFoldSession, deal_folds
-from ._inputs import check_config_types, check_elements, check_environments
-from ._label_checks import warn_of_forces
+from ._checks import check_parameters
+from ._fitted import Fitted
+from ._fitting import Fitting
+from ._fold_session import FoldFits
+from ._inputs import check_environments
 from ._memory import estimate_bytes
-from ._prediction import Model, forces_std, leave_one_out_energies
-from ._serialization import attributes, pack, unpack
-from ._targets import QUANTITIES, check_targets
 
 
-class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
+class GAPRegressor(
+    Fitting, FoldFits, Fitted, FittedCaption, SearchHooks, RegressorMixin, BaseEstimator
+):
     r"""Sparse Gaussian process for energies, forces and virials.
 
     The energy of a structure is a sum over its environments i,
@@ -265,7 +255,7 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         }
         noise = None
         if is_choice(self.optimize, "held_out"):
-            seen, noise = self._accumulate_folds(X, y, metadata)
+            seen, noise = self._accumulate_by_folds(X, y, metadata)
         else:
             seen = self._check_and_accumulate(None, X, y, **metadata)
         expected = self._finish(*seen, noise)
@@ -274,89 +264,6 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
             lambda index: self._leave_one_out_without(index, *seen),
         )
         return self
-
-    def fold_session(
-        self,
-        X: Features,
-        y: PerStructure,
-        splits: Iterable[Any],
-        **metadata: Any,
-    ) -> GapFoldSession:
-        """Begin fits to the training parts of a cross-validation that share one pass.
-
-        Parameters
-        ----------
-        X, y : object
-            As in :meth:`fit`, all structures.
-        splits : sequence of (train, test)
-            Index arrays, as a splitter of scikit-learn gives them. The parts should overlap
-            like folds: each pattern of membership costs a triangle of its own.
-        **metadata : object
-            Further arguments of :meth:`fit`.
-
-        Returns
-        -------
-        GapFoldSession
-            Its methods `models`, `tune` and `full_model` take parameters of this regressor.
-
-        Notes
-        -----
-        All folds share sparse points that are chosen from all structures, as they see no
-        targets. Only where data are few does each training part choose its own.
-        """
-        return GapFoldSession(self, X, y, splits, metadata)
-
-    def fit_folds(
-        self,
-        X: Features,
-        y: PerStructure,
-        splits: Iterable[Any],
-        **metadata: Any,
-    ) -> list[GAPRegressor]:
-        """Models of all training parts of a cross-validation, by one pass over the data.
-
-        Parameters
-        ----------
-        X, y, splits, **metadata : object
-            As in :meth:`fold_session`.
-
-        Returns
-        -------
-        list of GAPRegressor
-            One for each training part.
-        """
-        return self.fold_session(X, y, splits, **metadata).models()
-
-    def self_tuned_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
-        """Searched parameters that this regressor can tune itself.
-
-        Parameters
-        ----------
-        searched : iterable of str
-            Parameters that a search varies.
-
-        Returns
-        -------
-        tuple of str
-            Noise of energies, forces and virials, unless `optimize` refines it.
-        """
-        fixed = self.optimize is not None or "optimize" in searched
-        return () if fixed else tuple(f"sigma_{quantity}" for quantity in QUANTITIES)
-
-    def feature_bound_parameters(self, searched: Iterable[str]) -> tuple[str, ...]:
-        """Parameters that a search varies together with those of the descriptor.
-
-        Parameters
-        ----------
-        searched : iterable of str
-            Parameters that a search varies.
-
-        Returns
-        -------
-        tuple of str
-            The exponent of the covariance.
-        """
-        return ("zeta",)
 
     @atomic
     def partial_fit(
@@ -418,110 +325,6 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         vars(self).pop("loo_", None)
         return self
 
-    @typed_predict
-    def predict(
-        self,
-        X: Features,
-        return_std: bool = False,
-        return_forces: bool = False,
-        return_virials: bool = False,
-    ) -> Any:
-        """Predict energies, and what else is asked for.
-
-        Parameters
-        ----------
-        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
-            Descriptors of the structures.
-        return_std : bool, default=False
-            Whether to return standard deviations of the energies, without noise.
-        return_forces : bool, default=False
-            Whether to return forces.
-        return_virials : bool, default=False
-            Whether to return virials.
-
-        Returns
-        -------
-        y : ndarray of shape (n_structures,)
-            Total energies, in eV. If anything else is asked for, the first of a tuple, in the
-            order of the arguments.
-        std : ndarray of shape (n_structures,)
-            In eV.
-        forces : list of ndarray of shape (n_atoms, 3)
-            In eV/angstrom.
-        virials : ndarray of shape (n_structures, 3, 3)
-            -dE/d(strain) = -volume * stress, in eV.
-        """
-        environments = self._check_predict(X)
-        with threads(self.n_jobs):
-            predicted = self._model.energies_and_derivatives(
-                environments, forces=return_forces, virials=return_virials
-            )
-            std = self._model.std(environments) if return_std else None
-        if self._baseline is not None:
-            predicted = add_baseline(self._baseline, environments.structures, *predicted)
-        energies, forces, virials = predicted
-        result = [part for part in (energies, std, forces, virials) if part is not None]
-        return tuple(result) if len(result) > 1 else result[0]
-
-    def predict_forces_std(self, X: Features) -> list[np.ndarray]:
-        """Predict the standard deviation of each force component, without noise.
-
-        It takes the derivatives of all descriptors explicitly, and so costs far more than the
-        forces themselves.
-
-        Parameters
-        ----------
-        X : AtomicFeatures
-            Descriptors of the structures.
-
-        Returns
-        -------
-        list of ndarray of shape (n_atoms, 3)
-            In eV/angstrom.
-        """
-        environments = self._check_predict(X)
-        environments.require_structures()
-        with threads(self.n_jobs):
-            return forces_std(self._model, environments)
-
-    def predict_local_energies(self, X: Features, return_std: bool = False) -> Any:
-        """Predict the energy of each environment.
-
-        Parameters
-        ----------
-        X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
-            Descriptors of the structures.
-        return_std : bool, default=False
-            Whether to return standard deviations too.
-
-        Returns
-        -------
-        energies : ndarray of shape (n_centers,)
-            In eV; that of a single atom, `e0_`, and of the baseline are included.
-        std : ndarray of shape (n_centers,)
-            In eV; only if `return_std`.
-        """
-        environments = self._check_predict(X)
-        single = environments.as_single_environments()
-        with threads(self.n_jobs):
-            energies = self._model.local_energies(single)
-            std = self._model.std(single) if return_std else None
-        if self._baseline is not None:
-            base = local_baseline(self._baseline, environments.structures)
-            energies += base[environments.features.centers]
-        return (energies, std) if return_std else energies
-
-    def _energies_of_atoms(self, X):
-        """Energies of all atoms; those that are no centers have no more than `e0_` and baseline."""
-        predicted, structures = self.predict_local_energies(X), X.structures
-        if len(predicted) == len(structures.numbers):
-            return predicted
-        local = np.array([self.e0_[chemical_symbols[z]] for z in structures.numbers])
-        if self._baseline is not None:
-            local += local_baseline(self._baseline, structures)
-        local[X.centers] = predicted
-        return local
-
     def memory_estimate(self, X: Features, *, forces: bool = True, virials: bool = True) -> int:
         """Estimate the peak memory of a fit, beside `X` and the targets.
 
@@ -540,119 +343,3 @@ class GAPRegressor(FittedCaption, SearchHooks, RegressorMixin, BaseEstimator):
         check_parameters(self)
         environments = check_environments(X, GAPRegressor(), reset=True)
         return estimate_bytes(environments, self, forces, virials)
-
-    def _check_and_accumulate(self, accumulator, X, y, **metadata):
-        """Check data, and let an accumulator see them, a new one if it is None."""
-        check_parameters(self)
-        environments = check_environments(X, self, reset=accumulator is None)
-        targets = check_targets(environments, y, noise=self._noise(), **metadata)
-        if self.baseline is not None:
-            targets = subtract_baseline(self.baseline, environments.structures, targets)
-        warn_of_forces(targets.forces, targets.offsets)
-        with threads(self.n_jobs):
-            if accumulator is None:
-                accumulator = Accumulator.start(environments, self, metadata.get("config_types"))
-            accumulator.add(environments, targets, self.memory_limit)
-        return accumulator, environments, targets
-
-    def _accumulate_folds(self, X, y, metadata):
-        """What :meth:`_check_and_accumulate` gives, and the noise of least held-out errors."""
-        n_structures = len(check_environments(X, self, reset=True))
-        if n_structures < 2:
-            raise ValueError(f"X holds {n_structures} structure, but optimize='held_out' needs at "
-                             "least 2; use optimize=None")
-        config_types = metadata["config_types"]
-        if config_types is not None:
-            check_config_types(config_types, n_structures, "config_types are given")
-        session = GapFoldSession(self, X, y, deal_folds(n_structures, config_types), metadata)
-        noise, seen = session.noise_of_least_errors(), session.accumulate()
-        warn_of_forces(seen[2].forces, seen[2].offsets)
-        return seen, noise
-
-    def _finish(self, accumulator, environments, targets, noise=None):
-        """Become the model of an accumulator that has seen these data and no others.
-
-        Returns the standard deviations that the model expects of leave-one-out errors.
-        """
-        self._solve(accumulator, noise=noise)
-        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
-        with threads(self.n_jobs):
-            self.loo_, expected = leave_one_out_energies(
-                self._model, accumulator, environments, targets, limit
-            )
-        return expected
-
-    def _leave_one_out_without(self, index, accumulator, environments, targets):
-        """Leave-one-out errors, and what is expected of them, without some energies."""
-        energies = targets.energies.copy()
-        energies[index] = np.nan
-        targets = replace(targets, energies=energies)
-        other = accumulator.with_energies(environments, targets, self.memory_limit)
-        scales, noise = self._model.posterior.scales, self._model.posterior.noise
-        e0, posterior = other.solve(list(scales), noise, check_labels=False)
-        model = Model(
-            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
-        )
-        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
-        return leave_one_out_energies(model, other, environments, targets, limit)
-
-    def _solve(self, accumulator, *, check_labels=True, noise=None):
-        """Become the model that an accumulator leads to, with noise that is known or refined."""
-        with threads(self.n_jobs):
-            e0, posterior = accumulator.solve(
-                self.energy_scale, noise or self._noise(),
-                optimize=self.optimize if noise is None else None, check_labels=check_labels,
-            )
-        model = Model(
-            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
-        )
-        self._become(model, accumulator)
-        self.e0_source_ = e0_sources(accumulator.atom_energies)
-        self.e0_open_ = undetermined_compositions(accumulator.atom_energies)
-
-    def _become(self, model, accumulator=None):
-        """Predict as a model does; without an accumulator, nothing can be added to it."""
-        self._model, self._training, self._baseline = model, accumulator, self.baseline
-        vars(self).update(attributes(model))
-
-    def _noise(self):
-        return {quantity: getattr(self, f"sigma_{quantity}") for quantity in QUANTITIES}
-
-    def _caption(self):
-        counts = dict(zip(*np.unique(self.sparse_species_, return_counts=True), strict=True))
-        points = listing(f"{chemical_symbols[z]} {n}" for z, n in counts.items())
-        e0 = listing(f"{symbol} {energy:.6g}" for symbol, energy in self.e0_.items())
-        scale = listing(f"{value:.4g}" for value in np.ravel(self.energy_scale_))
-        return f"sparse points: {points}; energy scale in eV: {scale}; e0 in eV: {e0}"
-
-    def _check_predict(self, X):
-        check_is_fitted(self, "weights_")
-        environments = check_environments(X, self, reset=False)
-        check_elements(environments, self.elements_)
-        warn_of_compositions(self, environments)
-        return environments
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "_model" in state:
-            state["_model"] = pack(state["_model"], state.pop("_training", None))
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if "_model" in state:
-            # earlier versions kept the scales of weights alone as an attribute only
-            scales = {"energy_scales": np.ravel(state.get("energy_scale_", np.nan))}
-            self._model, self._training = unpack(scales | state["_model"])
-            # what the model determines is not read from elsewhere
-            vars(self).update(attributes(self._model))
-            self.n_features_in_ = self._model.points.features.shape[1]
-
-    def _check_saved(self):
-        """Refuse parameters that were changed after the fit, before they are saved."""
-        if hasattr(self, "_model"):
-            check_saved(self)
-
-    def _check_loaded(self):
-        """Refuse what a file says and no fit could have led to."""
-        check_loaded(self)

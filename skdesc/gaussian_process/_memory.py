@@ -93,6 +93,38 @@ def row_bytes(memory_limit, fixed, costs):
     return left
 
 
+def row_limit(environments, points, n_elements, targets, memory_limit):
+    """Memory for the rows of each structure, and for those of a batch.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    points : SparsePoints
+        The sparse points.
+    n_elements : int
+        Number of elements.
+    targets : Targets
+        Energies, forces, virials of the structures.
+    memory_limit : int or None
+        For the whole fit, in bytes.
+
+    Returns
+    -------
+    costs : ndarray of shape (n_structures,)
+        In bytes.
+    limit : float
+        In bytes.
+    """
+    wanted = targets.has_derivatives()
+    n_quantities = 1 + (targets.forces is not None) + (targets.virials is not None)
+    passing, solving = bytes_beside_rows(environments, len(points), n_elements, n_quantities)
+    if memory_limit is not None and wanted.any():
+        passing += workspace_bytes(environments, points.sizes()[1])
+    costs = bytes_per_structure(environments, points, wanted, targets.virials is not None)
+    return costs, row_bytes(memory_limit, (passing, solving), costs)
+
+
 def estimate_bytes(environments, regressor, forces, virials):
     """Estimate the peak memory of a fit.
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols
 
-from ..least_squares import Observations, Posterior, Prior, Triangle
+from ..least_squares import Covariance, Observations, Posterior, Prior, Triangle
 from ._accumulation import Accumulator
 from ._baseline import AtomEnergies
 from ._checks import check_state
-from ._covariance import Covariance
 from ._prediction import Model
 from ._sparse_points import SparsePoints
 

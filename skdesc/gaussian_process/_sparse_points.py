@@ -12,6 +12,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from sklearn.utils import check_random_state
 
+from ..least_squares import Prior
 from ..utils.subset_selection import CHOOSERS, balanced, distinct_rows, used_columns
 from ._inputs import atomic_number, check_config_types
 
@@ -77,6 +78,29 @@ class SparsePoints:
         """Slice of points of each term."""
         bounds = np.searchsorted(self.block, np.arange(len(self.columns) + 1)).tolist()
         return [slice(*pair) for pair in pairwise(bounds)]
+
+    def prior(self, covariances, jitter):
+        """Covariances among the points, decomposed.
+
+        Parameters
+        ----------
+        covariances : list of Covariance
+            That of each term.
+        jitter : "auto" or float
+            Added to the diagonal, relative to its mean.
+
+        Returns
+        -------
+        Prior
+            Its groups are those of the points.
+        """
+
+        def matrices():
+            for group in self.groups():
+                Q = self.features_of(group)
+                yield f"species {group.species}", group.points, covariances[group.term].matrix(Q, Q)
+
+        return Prior.factorize(matrices(), self.points_of_terms(), jitter)
 
     def dot_products(self, environments):
         """Dot products of environments with the points of their species.
@@ -278,29 +302,9 @@ def check_method(method):
 
 
 def _given_points(given, species, blocks):
-    n_features = blocks[-1].stop
-    if not isinstance(given, Mapping) and np.ndim(given) != 2:
-        raise ValueError(_WRONG_METHOD.format(given))
-    if isinstance(given, Mapping):
-        table = {atomic_number(key, "sparse_method"): value for key, value in given.items()}
-    elif len(species) == 1:
-        table = {int(species[0]): given}
-    else:
-        raise ValueError(
-            f"sparse_method is one array, but there are centers of {len(species)} species "
-            f"({', '.join(chemical_symbols[z] for z in species)}); give a dict of arrays"
-        )
-    missing = [chemical_symbols[z] for z in species if z not in table]
-    if missing:
-        raise ValueError(f"sparse_method has no points for {', '.join(missing)}; add some")
     parts = []
-    for z in sorted(table):
-        values = np.array(table[z], dtype=np.float64, order="C")
-        if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
-            raise ValueError(f"sparse_method has an array of shape {values.shape} for species {z}, "
-                             f"but finite numbers of shape (n_points, {n_features}) are needed")
-        # nothing but exact copies, so that `sparse_features_` of a fit come back complete
-        values = values[distinct_rows(values, np.arange(len(values)), same=0.0)]
+    for z, values in sorted(_points_by_species(given, species).items()):
+        values = _check_given(values, z, blocks[-1].stop)
         inside = np.array([values[:, columns].any(axis=1) for columns in blocks])
         if (inside.sum(axis=0) > 1).any():
             raise ValueError(f"sparse_method has points for species {z} that are not zero outside "
@@ -314,6 +318,35 @@ def _given_points(given, species, blocks):
     if len(points) == 0:
         raise ValueError("sparse_method holds no point other than zero vectors")
     return points
+
+
+def _points_by_species(given, species):
+    """Points as given, for each species, dict of int to array-like."""
+    if isinstance(given, Mapping):
+        table = {atomic_number(key, "sparse_method"): value for key, value in given.items()}
+    elif np.ndim(given) != 2:
+        raise ValueError(_WRONG_METHOD.format(given))
+    elif len(species) == 1:
+        table = {int(species[0]): given}
+    else:
+        raise ValueError(
+            f"sparse_method is one array, but there are centers of {len(species)} species "
+            f"({', '.join(chemical_symbols[z] for z in species)}); give a dict of arrays"
+        )
+    missing = [chemical_symbols[z] for z in species if z not in table]
+    if missing:
+        raise ValueError(f"sparse_method has no points for {', '.join(missing)}; add some")
+    return table
+
+
+def _check_given(values, z, n_features):
+    """Points of a species, each once, ndarray of shape (n_points, n_features)."""
+    values = np.array(values, dtype=np.float64, order="C")
+    if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
+        raise ValueError(f"sparse_method has an array of shape {values.shape} for species {z}, "
+                         f"but finite numbers of shape (n_points, {n_features}) are needed")
+    # nothing but exact copies, so that `sparse_features_` of a fit come back complete
+    return values[distinct_rows(values, np.arange(len(values)), same=0.0)]
 
 
 def _counts(n_sparse, species):

@@ -6,9 +6,11 @@ They are made after a fit, from what it has computed anyway::
     _suspicious         placeholders, energies per atom, single mistakes, unfit descriptors
     _energies_of_atoms  where e0 came from, and what it leaves open
     _neighbors          structures in which no atom sees another
+    _accuracy           rounding errors of weights, forces that the fit follows alone
     _fit                all that a fit says
 """
 
+from ._accuracy import warn_of_forces, warn_of_rounding
 from ._contradictions import warn_of_contradictions
 from ._energies_of_atoms import e0_sources, undetermined_compositions, warn_of_compositions
 from ._fit import warn_of_data, warn_of_more_data
@@ -16,5 +18,6 @@ from ._suspicious import warn_of_missing_energies
 
 __all__ = [
     "e0_sources", "undetermined_compositions", "warn_of_compositions", "warn_of_contradictions",
-    "warn_of_data", "warn_of_missing_energies", "warn_of_more_data",
+    "warn_of_data", "warn_of_forces", "warn_of_missing_energies", "warn_of_more_data",
+    "warn_of_rounding",
 ]

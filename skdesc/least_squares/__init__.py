@@ -3,6 +3,7 @@
 Each target is a row of covariances with sparse points. Rows go into triangles, triangles and a
 prior into weights, their covariance and the evidence::
 
+    _covariance        covariances of feature vectors by their dot products
     _triangle          rows that are never in memory all at once, by QR decomposition
     _observations      one triangle for each quantity
     _prior             Cholesky factors of covariances among sparse points
@@ -18,8 +19,9 @@ prior into weights, their covariance and the evidence::
 
 from ._agreement import Agreement, Labels, compare, thin_out
 from ._cells import Cells
+from ._covariance import Covariance
 from ._evidence import evidence_and_gradient, maximize_evidence
-from ._held_out import HeldOut, mean_errors, tune_noise
+from ._held_out import HeldOut, least_error, mean_errors, tune_noise
 from ._leave_one_out import leave_one_out, leave_one_out_by_covariance
 from ._normal_equations import NormalEquations, Training
 from ._observations import Observations
@@ -29,10 +31,9 @@ from ._scales import moment_scales, moment_scales_of_parts
 from ._triangle import CHUNK, Triangle, stack
 
 __all__ = [
-    "CHUNK", "LADDER", "Agreement", "Cells", "HeldOut", "Labels", "NormalEquations",
+    "CHUNK", "LADDER", "Agreement", "Cells", "Covariance", "HeldOut", "Labels", "NormalEquations",
     "Observations", "Posterior", "Prior", "Training", "Triangle", "compare",
-    "evidence_and_gradient", "factorize", "leave_one_out",
+    "evidence_and_gradient", "factorize", "least_error", "leave_one_out",
     "leave_one_out_by_covariance", "maximize_evidence", "mean_errors", "moment_scales",
-    "moment_scales_of_parts", "solve_weights", "stack",
-    "thin_out", "tune_noise",
+    "moment_scales_of_parts", "solve_weights", "stack", "thin_out", "tune_noise",
 ]

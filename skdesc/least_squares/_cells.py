@@ -25,6 +25,10 @@ class Cells:
         # second entries keep alive what the keys identify
         self._selected, self._equations, self._bases = {}, {}, {}
 
+    def of_quantity(self, quantity: str) -> Cells:
+        """Return the same cells with the observations of one quantity alone."""
+        return Cells([observations.select([quantity]) for observations in self._observations])
+
     def n_bytes(self) -> int:
         """Memory of triangles and normal equations, in bytes."""
         side = 1 + max(observations.n_points for observations in self._observations)

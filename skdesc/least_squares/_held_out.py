@@ -184,6 +184,41 @@ def mean_errors(
     return {q: float(np.mean([e[q] for e in errors if q in e])) for q in quantities}
 
 
+def least_error(
+    held_out: Sequence[HeldOut],
+    quantity: str,
+    noise: float,
+    bounds: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Mean held-out error of a quantity that is learned alone, and that of the mean functions.
+
+    Parameters
+    ----------
+    held_out : sequence of HeldOut
+        Parts of the data, with rows of this quantity only.
+    quantity : str
+        Its name.
+    noise : float
+        Its noise, where there are no bounds.
+    bounds : (float, float), default=None
+        Least and largest noise, among which the best is taken; None for `noise` itself.
+
+    Returns
+    -------
+    error : float
+        Infinite where noise is too little for double precision.
+    error_of_the_mean : float
+        Without any weights.
+    """
+    levels = {quantity: noise}
+    if bounds is not None:
+        levels |= tune_noise(held_out, levels, {quantity: bounds}, {quantity: 1.0})
+    errors = mean_errors(held_out, levels)
+    error = np.inf if errors is None else errors[quantity]
+    of_the_mean = np.mean([part.errors_of_the_mean()[quantity] for part in held_out])
+    return error, float(of_the_mean)
+
+
 def _combine(errors, weights, ceilings, n):
     """Logarithm of the product of mean errors, and its derivatives."""
     total, gradient = 0.0, np.zeros(n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from sys import getsizeof
 
@@ -92,6 +92,15 @@ class Observations:
         """Return observations that can grow while these stay as they are."""
         triangles = {quantity: triangle.copy() for quantity, triangle in self.triangles.items()}
         return Observations(self.n_points, triangles, dict(self.log_noise))
+
+    def select(self, quantities: Iterable[str]) -> Observations:
+        """Return the observations of some quantities alone, which share their triangles."""
+        names = [name for name in quantities if name in self.triangles]
+        return Observations(
+            self.n_points,
+            {name: self.triangles[name] for name in names},
+            {name: self.log_noise[name] for name in names},
+        )
 
     def select_columns(self, index: np.ndarray) -> Observations:
         """Return the same observations with some of the sparse points, in the order of an index."""

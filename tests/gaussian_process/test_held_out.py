@@ -9,7 +9,7 @@ from helpers.toy_descriptor import ToyDescriptor
 
 from skdesc import GAPRegressor, distributed
 from skdesc.gaussian_process import _fold_pass
-from skdesc.gaussian_process._fold_session import deal_folds
+from skdesc.gaussian_process._fold_pass import deal_folds
 from skdesc.gaussian_process._memory import N_FOLDS
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from skdesc.gaussian_process._covariance import Covariance
 from skdesc.gaussian_process._rows import _WeightedPoints
+from skdesc.least_squares import Covariance
 
 
 @pytest.mark.parametrize("zeta", [1.0, 2.0, 2.5, 3.0, 4.0])

@@ -5,7 +5,6 @@ import pytest
 from helpers.derivatives import assert_second_order, displaced, strained
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._covariance import Covariance
 from skdesc.gaussian_process._inputs import check_environments
 from skdesc.gaussian_process._rows import (
     VOIGT,
@@ -15,6 +14,7 @@ from skdesc.gaussian_process._rows import (
     split_by_cost,
 )
 from skdesc.gaussian_process._sparse_points import select_points
+from skdesc.least_squares import Covariance
 
 STEPS = (4e-3, 2e-3, 1e-3)
 

@@ -12,10 +12,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skdesc import GAPRegressor
 from skdesc.features._search_objectives import alignment_with_forces
-from skdesc.gaussian_process._covariance import Covariance
 from skdesc.gaussian_process._inputs import check_environments
 from skdesc.gaussian_process._rows import derivative_rows
 from skdesc.gaussian_process._sparse_points import select_points
+from skdesc.least_squares import Covariance
 from skdesc.model_selection._objectives import (
     compute_objective,
     kernel_target_alignment,

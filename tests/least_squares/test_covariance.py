@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skdesc.gaussian_process._covariance import Covariance, power
+from skdesc.least_squares._covariance import Covariance, power
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4, 7, 1.5, 2.7])

@@ -1,0 +1,78 @@
+"""From data to the model of a regressor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..labels import e0_sources, undetermined_compositions, warn_of_forces
+from ..utils.blas import threads
+from ._accumulation import Accumulator
+from ._baseline import subtract_baseline
+from ._checks import check_parameters
+from ._inputs import check_environments
+from ._prediction import Model, leave_one_out_energies
+from ._targets import QUANTITIES, check_targets
+
+
+class Fitting:
+    """Mixin of `GAPRegressor`: the steps that its fits are made of."""
+
+    def _check_and_accumulate(self, accumulator, X, y, **metadata):
+        """Check data, and let an accumulator see them, a new one if it is None."""
+        check_parameters(self)
+        environments = check_environments(X, self, reset=accumulator is None)
+        targets = check_targets(environments, y, noise=self._noise(), **metadata)
+        if self.baseline is not None:
+            targets = subtract_baseline(self.baseline, environments.structures, targets)
+        warn_of_forces(targets.forces, targets.offsets)
+        with threads(self.n_jobs):
+            if accumulator is None:
+                accumulator = Accumulator.start(environments, self, metadata.get("config_types"))
+            accumulator.add(environments, targets, self.memory_limit)
+        return accumulator, environments, targets
+
+    def _finish(self, accumulator, environments, targets, noise=None):
+        """Become the model of an accumulator that has seen these data and no others.
+
+        Returns the standard deviations that the model expects of leave-one-out errors.
+        """
+        self._solve(accumulator, noise=noise)
+        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
+        with threads(self.n_jobs):
+            self.loo_, expected = leave_one_out_energies(
+                self._model, accumulator, environments, targets, limit
+            )
+        return expected
+
+    def _leave_one_out_without(self, index, accumulator, environments, targets):
+        """Leave-one-out errors, and what is expected of them, without some energies."""
+        energies = targets.energies.copy()
+        energies[index] = np.nan
+        targets = replace(targets, energies=energies)
+        other = accumulator.with_energies(environments, targets, self.memory_limit)
+        scales, noise = self._model.posterior.scales, self._model.posterior.noise
+        e0, posterior = other.solve(list(scales), noise, check_labels=False)
+        model = Model(
+            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
+        )
+        _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
+        return leave_one_out_energies(model, other, environments, targets, limit)
+
+    def _solve(self, accumulator, *, check_labels=True, noise=None):
+        """Become the model that an accumulator leads to, with noise that is known or refined."""
+        with threads(self.n_jobs):
+            e0, posterior = accumulator.solve(
+                self.energy_scale, noise or self._noise(),
+                optimize=self.optimize if noise is None else None, check_labels=check_labels,
+            )
+        model = Model(
+            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
+        )
+        self._become(model, accumulator)
+        self.e0_source_ = e0_sources(accumulator.atom_energies)
+        self.e0_open_ = undetermined_compositions(accumulator.atom_energies)
+
+    def _noise(self):
+        return {quantity: getattr(self, f"sigma_{quantity}") for quantity in QUANTITIES}

@@ -20,6 +20,8 @@ from ._trial import Trial
 
 # sparse points per element of the first fits, and how many times more those at the next level have
 _FEW_POINTS, _MORE = 160, 2.5
+# where predictions have to be fast
+_FEWEST_POINTS = 10
 # Shares of the time that is left: for comparisons, small fits and the swarm among them; then for
 # the default pipeline, if a candidate seems better and if none does; then for a final fit.
 _FOR_COMPARISON, _FOR_SMALL_FITS, _FOR_SWARM = 0.4, 0.2, 0.3
@@ -167,13 +169,22 @@ class Search:
         for candidate in candidates:
             if self.clock.elapsed + longest > end or not self._may_spend(longest):
                 break
-            trial = self._trial(candidate, _FEW_POINTS, self._levels[0])
+            trial = self._first_trial(candidate)
             if trial is not None:
                 self._adjust(trial, _COARSE, None, 0.3)
                 self._record(trial)
                 trials.append(trial)
                 longest = max(longest, trial.seconds)
         return trials
+
+    def _first_trial(self, candidate: Candidate) -> Trial | None:
+        """Fit with few points, or with as few as predictions are fast enough with."""
+        trial = self._trial(candidate, _FEW_POINTS, self._levels[0])
+        if trial is None or self.results.is_fast(trial):
+            return trial
+        most = min(_FEW_POINTS, self.data.n_atoms_of_elements[trial.learned].sum(axis=0).max())
+        points = int(most * self.results.time_per_atom / trial.time_per_atom)
+        return self._trial(candidate, max(_FEWEST_POINTS, points), self._levels[0]) or trial
 
     def _swarm(self, trials: list[Trial], end: float) -> list[Trial]:
         """Let a swarm tune the lengths of the best candidates of each family."""

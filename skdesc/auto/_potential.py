@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -284,11 +285,16 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Returns
         -------
         float
-            At most 1. ``skdesc.metrics`` has errors per atom and of forces.
+            At most 1. Energies that are NaN do not count. ``skdesc.metrics`` has errors per
+            atom and of forces.
         """
-        if y is None:
-            y = collect(X).y
-        return super().score(X, y, sample_weight)
+        check_is_fitted(self, "pipeline_")
+        data = collect(X, y)
+        known = np.flatnonzero(np.isfinite(data.y))
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[known]
+        return r2_score(data.y[known], self.predict(data.take(known).frames),
+                        sample_weight=sample_weight)
 
     def errors(
         self,

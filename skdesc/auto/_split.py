@@ -30,7 +30,7 @@ _ENERGY_ONLY = 4
 # a part that is hardly smaller than the next is left out
 _LEAST_STEP = 1.5
 # shorter budgets, in seconds, have a smaller first level
-_SHORT = 60.0
+_SHORT, _FEWEST_ATOMS = 60.0, 250
 
 
 def make_split(
@@ -122,7 +122,7 @@ def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tu
     n_atoms = sum(data.n_atoms[train].sum() for train, _ in split)
     first, *others = _LEVEL_ATOMS
     parts: list[list[tuple]] = []
-    for wanted in (first * min(1.0, budget / _SHORT), *others):
+    for wanted in (max(first * min(1.0, budget / _SHORT), _FEWEST_ATOMS), *others):
         if "forces" not in data.quantities:
             wanted *= _ENERGY_ONLY
         step = n_atoms / wanted

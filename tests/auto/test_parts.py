@@ -19,7 +19,7 @@ from skdesc.auto._errors import (
     tightest,
 )
 from skdesc.auto._noise import adjust_noise
-from skdesc.auto._split import make_split
+from skdesc.auto._split import growing_parts, make_split
 
 
 def unlabeled(frames, **options):
@@ -61,6 +61,28 @@ class TestSplit:
         assert sorted(np.concatenate([held for _, held in pairs])) == list(range(12))
         for train, held in pairs:
             assert sorted([*train, *held]) == list(range(12))
+
+    def test_short_budgets_hold_back_less_of_large_sets(self):
+        large = crystals(1)[0].repeat((5, 5, 5))
+        data = unlabeled([large] * 100)
+        (full,), (short,) = (make_split(data, np.random.RandomState(0), budget)
+                             for budget in (60.0, 6.0))
+        assert 0 < len(short[1]) < len(full[1])
+        np.testing.assert_array_equal(short[0], full[0])
+
+    def test_parts_grow_and_have_all_elements(self):
+        frames = [*crystals(400), *crystals(2, elements=("Cu", "Cu", "Ag", "Au"))]
+        data = unlabeled(frames, forces=[np.zeros((4, 3))] * 402)
+        split = make_split(data, np.random.RandomState(0))
+        for budget, least in ((1.0, 2), (600.0, 1)):
+            parts = growing_parts(data, split, budget)
+            sizes = [len(train) for ((train, _),) in parts]
+            assert sizes == sorted(set(sizes))
+            assert len(sizes) >= least
+            assert parts[-1] is split
+            for ((train, held),) in parts:
+                np.testing.assert_array_equal(held, split[0][1])
+                assert {s for i in train for s in frames[i].symbols} == {"Cu", "Ag", "Au"}
 
     def test_large_sets_hold_back_no_more_than_is_needed(self):
         large = crystals(1)[0].repeat((5, 5, 5))
@@ -186,5 +208,5 @@ class TestCandidates:
         data = collect(crystals(6, elements=elements))
         families = [list(family) for family in candidate_families(data, 0)]
         names = [candidate.name for family in families for candidate in family]
-        assert len(names) == len(set(names)) == 9
+        assert len(names) == len(set(names)) == 3 * len(families)
         assert all(len({c.family for c in family}) == 1 for family in families)

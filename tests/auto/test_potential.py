@@ -7,12 +7,19 @@ import pytest
 import sklearn
 from ase import Atoms
 from auto.conftest import crystals, labeled, molecules
+from scipy.stats import loguniform, uniform
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skdesc import AutoPotential, GAPRegressor, SOAPTransformer, extract_targets
+from skdesc import (
+    AutoPotential,
+    GAPRegressor,
+    SOAPTransformer,
+    TwoStagePSOSearchCV,
+    extract_targets,
+)
 from skdesc.auto import _plan, _split
 from skdesc.auto._trial import Trial
 from skdesc.calculator import SkdescCalculator
@@ -174,6 +181,91 @@ def test_interrupt_returns_the_best_so_far(frames, few_candidates, monkeypatch):
     assert not auto.has_learned_all_
 
 
+def test_interrupt_while_the_rest_is_learned(few_candidates, monkeypatch):
+    def learn(self, index):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trial, "learn_more", learn)
+    with pytest.warns(TimeBudgetWarning, match="the fit was interrupted, so .* from 80 % of"):
+        auto = AutoPotential(time_budget=20, random_state=0).fit(crystals(70))
+    assert np.isfinite(auto.predict(crystals(2))).all()
+    assert not auto.has_learned_all_
+
+
+def test_a_fit_that_fails_keeps_what_was_fitted(frames, few_candidates, monkeypatch):
+    auto = AutoPotential(time_budget=20, random_state=0).fit(frames)
+    before, energies = set(vars(auto)), auto.predict(frames)
+
+    def fit(self):
+        raise MemoryError("features need 100 GB")
+
+    monkeypatch.setattr(Trial, "fit", fit)
+    with pytest.raises(ValueError, match="none of the candidates"):
+        auto.fit(frames[:8])
+    assert set(vars(auto)) == before
+    np.testing.assert_array_equal(auto.predict(frames), energies)
+
+
+@pytest.mark.parametrize("count", [16, 64])
+def test_labels_are_told_of_by_their_places(count, few_candidates):
+    frames = crystals(count)
+    y, targets = extract_targets(frames)
+    wrong = np.where(np.arange(count) == 7, y + 3.0, y)
+    with pytest.warns(SuspiciousTargetsWarning, match=r"are far off .* structure 7"):
+        auto = AutoPotential(time_budget=20, random_state=0).fit(frames, wrong, **targets)
+    assert sum("far off" in text for text in auto.warnings_) == 1
+    flipped = {**targets, "forces": [-block for block in targets["forces"]]}
+    with pytest.warns(SuspiciousTargetsWarning, match="forces are about -1 times"):
+        auto = AutoPotential(time_budget=20, random_state=0).fit(frames, y, **flipped)
+    assert len(auto.warnings_) == 1
+
+
+def test_few_points_where_predictions_have_to_be_fast(monkeypatch):
+    def measure(self):
+        points = sum(len(regressor.weights_) for regressor in self.regressors)
+        self.time_per_atom = 1e-6 * points / len(self.regressors)
+        return self.time_per_atom
+
+    monkeypatch.setattr(Trial, "measure_time_per_atom", measure)
+    auto = AutoPotential(time_budget=30, time_per_atom=1.5e-5, random_state=0).fit(crystals(8))
+    assert auto.leaderboard_[0]["time_per_atom"] <= 1.5e-5
+
+
+def test_energies_that_are_not_known_do_not_count(fitted, frames):
+    y = extract_targets(frames)[0]
+    some = np.where(np.arange(len(y)) % 3, y, np.nan)
+    known = np.flatnonzero(np.isfinite(some))
+    expected = fitted.score([frames[i] for i in known], y[known])
+    assert fitted.score(frames, some) == expected
+    weights = np.arange(1.0, 1.0 + len(y))
+    assert fitted.score(frames, some, weights) == fitted.score(
+        [frames[i] for i in known], y[known], weights[known]
+    )
+
+
+def test_selected_model_is_told_of_everywhere(fitted, frames, tmp_path):
+    auto = pickle.loads(pickle.dumps(fitted)).select(0)
+    entry, chosen = auto.front_[0], auto.leaderboard_[0]
+    assert entry["chosen"]
+    assert [row["chosen"] for row in auto.leaderboard_].count(True) == 1
+    assert {**chosen, "pipeline": entry["pipeline"]} == entry
+    default = next(row for row in auto.leaderboard_ if row["candidate"] == "default")
+    for name, ratio in auto.improvement_.items():
+        assert ratio == pytest.approx(chosen[name] / default[name])
+    auto.report(tmp_path / "report.html")
+    assert chosen["candidate"] in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_search_goes_on_from_the_pipeline(fitted, frames):
+    y = extract_targets(frames)[0]
+    name = next(name for name in fitted.pipeline_.get_params() if name.endswith("atom_sigma"))
+    search = TwoStagePSOSearchCV(
+        fitted.pipeline_, {name: uniform(0.3, 0.3)}, {"gap__sigma_energy": loguniform(1e-4, 1e-2)},
+        n_particles=2, n_iterations=1, cv=2, random_state=0,
+    )
+    assert np.isfinite(search.fit(frames, y).predict(frames)).all()
+
+
 def test_interrupt_before_anything_is_fitted(frames, monkeypatch):
     def fit(self):
         raise KeyboardInterrupt
@@ -271,6 +363,7 @@ def test_equal_seeds_give_equal_models(few_candidates):
 
 def test_short_budgets_are_admitted(few_candidates, monkeypatch):
     monkeypatch.setattr(_split, "_LEVEL_ATOMS", (24,))
+    monkeypatch.setattr(_split, "_FEWEST_ATOMS", 0)
     monkeypatch.setattr(_plan, "_FOR_DEFAULT", 0.0)
     with pytest.warns(TimeBudgetWarning, match="it was compared after learning from 4 %"):
         AutoPotential(time_budget=20, random_state=0).fit(crystals(70))

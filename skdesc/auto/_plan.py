@@ -93,8 +93,9 @@ class Search:
                     warnings.simplefilter("ignore", category)
                 small = self._try_default()
                 ranking = self._compare()
-                self._enlarge_default(small, ranking)
+                self._enlarge_default(small, self._share_of_default(ranking))
                 self._fit_finally(ranking)
+                self._enlarge_default(small, _FOR_FINAL)
         except KeyboardInterrupt:
             if not self.results.models:
                 raise
@@ -127,18 +128,28 @@ class Search:
         if trial.noise != default.noise:
             self._record(trial, "default with other noise")
 
-    def _enlarge_default(self, small: Trial | None, ranking: list[Trial]):
-        """Fit the default pipeline to as much of the data as a part of the time allows."""
-        if small is None or len(self._levels) == 1:
-            return
+    def _share_of_default(self, ranking: list[Trial]) -> float:
+        """Share of the time left for the default pipeline: most, if no candidate seems better."""
+        if self.results.default is None or not ranking:
+            return _FOR_DEFAULT_ALONE
         reference = score(self.results.default.errors, energy_weight=ENERGY_WEIGHT)
-        is_worse = ranking and _comparable_score(ranking[0]) > reference
-        limit = (_FOR_DEFAULT if is_worse else _FOR_DEFAULT_ALONE) * self.clock.left
+        is_worse = _comparable_score(ranking[0]) > reference
+        return _FOR_DEFAULT if is_worse else _FOR_DEFAULT_ALONE
+
+    def _enlarge_default(self, small: Trial | None, share: float):
+        """Fit the default pipeline to as much of the data as a share of the time allows."""
+        if small is None or self.results.default.record["share"] == 1.0:
+            return
+        best = self.results.best().trial
+        limit = share * self.clock.left
+        if best.candidate is not small.candidate:
+            limit -= self.forecast.reserved(best)
+        least = _MORE_DATA * self.results.default.record["n_structures"]
         step, part = 1.0, self.split
-        while self.forecast.fit(small, part, 1.0, 2) > limit:
+        while self.forecast.fit(small, part) > limit:
             step *= 1.2
             part = thinned(self.data, self.split, step)
-            if len(part[0][0]) < _MORE_DATA * len(small.learned):
+            if len(part[0][0]) < least:
                 return
         trial = self._trial(small.candidate, 0, part)
         if trial is not None:

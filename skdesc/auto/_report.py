@@ -234,9 +234,13 @@ def _worst(parts) -> str:
         for name, index, formula, kind, largest in worst_rows(parts[1:] or parts)
     ]
     header = ["structures", "index", "formula", "config_type", *quantities]
+    if not any(row[3] for row in rows):
+        header.remove("config_type")
+        rows = [(*row[:3], *row[4:]) for row in rows]
     return ("<p>The ten structures with the largest errors, relative to the root mean "
             f"square{_UNITS}; the largest component.</p>"
-            + _table(header, rows, text=(0, 2, 3), long=(3,)))
+            + _table(header, rows, text=(0, 2, *range(3, len(header) - len(quantities))),
+                     long=range(3, len(header) - len(quantities))))
 
 
 def _dimers(auto) -> str:

@@ -364,7 +364,7 @@ def test_equal_seeds_give_equal_models(few_candidates):
 def test_short_budgets_are_admitted(few_candidates, monkeypatch):
     monkeypatch.setattr(_split, "_LEVEL_ATOMS", (24,))
     monkeypatch.setattr(_split, "_FEWEST_ATOMS", 0)
-    monkeypatch.setattr(_plan, "_FOR_DEFAULT", 0.0)
+    monkeypatch.setattr(_plan.Search, "_enlarge_default", lambda self, small, share: None)
     with pytest.warns(TimeBudgetWarning, match="it was compared after learning from 4 %"):
         AutoPotential(time_budget=20, random_state=0).fit(crystals(70))
 

@@ -4,7 +4,8 @@
 Each set and budget runs in a process of its own, on one thread, and adds a line to the results;
 what is there already is not run again, so that a run that was ended goes on. ``--table`` prints
 the results as a table for the docs. Beside each potential stand the default pipeline, fitted to
-the same structures, and figures of others where there are some.
+the same structures, and figures of others where there are some. ``--ratios`` prints the errors
+on test structures relative to those of the default pipeline, the range over all seeds.
 """
 
 import argparse
@@ -164,6 +165,29 @@ def print_table(path):
             print(_row(name, record, base))
 
 
+def print_ratios(path):
+    """Print errors on the test sets relative to those of the default pipeline, over all seeds."""
+    print("| set | budget | seeds | energy MAE | energy RMSE | force MAE | force RMSE "
+          "| virial MAE | learned from all |\n|---|---|---|---|---|---|---|---|---|")
+    records = [r for r in read(path) if "errors" in r]
+    base = {r["set"]: r["errors"] for r in records if not r["minutes"]}
+    for name, minutes in sorted({(r["set"], r["minutes"]) for r in records if r["minutes"]}):
+        runs = [r for r in records if (r["set"], r["minutes"]) == (name, minutes)]
+        cells = [_range([run["errors"][key] / base[name][key] for run in runs])
+                 if key in base[name] else ""
+                 for key in ("energy_mae", "energy_rmse", "forces_mae", "forces_rmse",
+                             "virials_mae")]
+        learned = sum(run["has_learned_all"] for run in runs)
+        print(f"| {name} | {60 * minutes:g} s | {len(runs)} | {' | '.join(cells)} "
+              f"| {learned} of {len(runs)} |")
+
+
+def _range(values):
+    """Smallest to largest."""
+    texts = [f"{value:.2f}" for value in (min(values), max(values))]
+    return " to ".join(dict.fromkeys(texts))
+
+
 def _row(name, record, base):
     budget = f"{record['minutes']:g} min" if record["minutes"] else "default"
     if "failure" in record:
@@ -194,11 +218,15 @@ if __name__ == "__main__":
     parser.add_argument("--processor-time", action="store_true",
                         help="budgets are of the processor's time, for machines with other work")
     parser.add_argument("--table", action="store_true", help="print the results, run nothing")
+    parser.add_argument("--ratios", action="store_true",
+                        help="print errors relative to the default pipeline's, run nothing")
     parser.add_argument("--one", nargs=3, metavar=("SET", "MINUTES", "SEED"),
                         help="run one in this process")
     options = parser.parse_args()
     if options.table:
         print_table(options.results)
+    elif options.ratios:
+        print_ratios(options.results)
     elif options.one:
         if options.processor_time:
             count_processor_time()

@@ -85,11 +85,7 @@ def _check_named(estimator, name, parts):
     """Steps of a pipeline and the like: tuples of a name and an estimator."""
     parameter = _NAMED[name]
     length = 3 if name == "ColumnTransformer" else 2
-    good = isinstance(parts, (list, tuple)) and all(
-        isinstance(part, tuple) and len(part) == length and isinstance(part[0], str)
-        for part in parts
-    )
-    _rule(good, name, parameter, parts, "a list of names with estimators")
+    _rule(_are_named(parts, length), name, parameter, parts, "a list of names with estimators")
     _rule(len({part[0] for part in parts}) == len(parts), name, parameter,
           [part[0] for part in parts], "different names")
     for index, part in enumerate(parts):
@@ -98,6 +94,13 @@ def _check_named(estimator, name, parts):
         good = part[1] in (None, "drop", "passthrough") or hasattr(part[1], needed)
         _rule(good and not isinstance(part[1], type), name, parameter, part[0],
               f"an estimator with a method {needed}")
+
+
+def _are_named(parts, length):
+    return isinstance(parts, (list, tuple)) and all(
+        isinstance(part, tuple) and len(part) == length and isinstance(part[0], str)
+        for part in parts
+    )
 
 
 def _check_wrapper(state, name, fitted):
@@ -124,11 +127,9 @@ def _check_libsvm(estimator, name, n_features):
           f"among {list(_SVM_KERNELS)}")
     _rule(state.get("_sparse") is False, name, "_sparse", state.get("_sparse"), "False")
     shape = state.get("shape_fit_")
-    good = isinstance(shape, tuple) and len(shape) == 2 and all(
-        _is_integer(n, 1, 2**31) for n in shape
-    )
-    _rule(good and shape[1] == n_features, name, "shape_fit_", shape,
-          f"(n_samples, {n_features})")
+    is_pair = isinstance(shape, tuple) and len(shape) == 2 and _is_integer(shape[0], 1, 2**31)
+    _rule(is_pair and shape[1] == n_features and _is_integer(shape[1], 1, 2**31), name,
+          "shape_fit_", shape, f"(n_samples, {n_features})")
     support = np.asarray(state.get("support_"))
     n = support.size
     rows = 0 if estimator.kernel == "precomputed" else n
@@ -141,10 +142,8 @@ def _check_libsvm(estimator, name, n_features):
     }
     for attribute, (dtype, expected) in shapes.items():
         array = state.get(attribute)
-        good = isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous
-        good = good and len(array.shape) == len(expected)
-        good = good and all(a in (None, b) for a, b in zip(expected, array.shape, strict=True))
-        _rule(good, name, attribute, np.shape(array), f"{dtype} of shape {expected}")
+        _rule(_has_layout(array, dtype, expected), name, attribute, np.shape(array),
+              f"{dtype} of shape {expected}")
         _rule(np.isfinite(array).all(), name, attribute, "not finite", "finite")
     _rule(n == 0 or (support.min() >= 0 and support.max() < shape[0]), name, "support_", support,
           f"from 0 to {shape[0] - 1}")
@@ -152,10 +151,26 @@ def _check_libsvm(estimator, name, n_features):
     _rule((counts >= 0).all() and (counts <= n).all(), name, "_n_support", counts, f"at most {n}")
     for attribute in ("_probA", "_probB"):
         _rule(state[attribute].size <= 1, name, attribute, state[attribute], "one number or none")
-    for attribute, value in [("_gamma", state.get("_gamma")), ("coef0", estimator.coef0),
+    _check_numbers_of_libsvm(estimator, name)
+
+
+def _has_layout(array, dtype, shape):
+    """Whether an object is a C-contiguous array of a type and shape; None stands for any length."""
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == dtype
+        and array.flags.c_contiguous
+        and len(array.shape) == len(shape)
+        and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
+    )
+
+
+def _check_numbers_of_libsvm(estimator, name):
+    gamma = vars(estimator).get("_gamma")
+    for attribute, value in [("_gamma", gamma), ("coef0", estimator.coef0),
                              ("cache_size", estimator.cache_size)]:
-        good = isinstance(value, Real) and np.isfinite(value)
-        _rule(good, name, attribute, value, "a finite number")
+        is_finite = isinstance(value, Real) and np.isfinite(value)
+        _rule(is_finite, name, attribute, value, "a finite number")
     _rule(_is_integer(estimator.degree, 0, 1000), name, "degree", estimator.degree, "an integer")
 
 

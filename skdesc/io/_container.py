@@ -141,12 +141,17 @@ def _read_header(archive, path):
             f"{path} was saved by skdesc {header.get('versions', {}).get('skdesc')} in format "
             f"{version}, but this version reads formats up to {FORMAT_VERSION}; upgrade skdesc"
         )
-    good = type(version) is int and version >= 1 and isinstance(header["versions"], dict)
-    if not (good and type(header["n_arrays"]) is int):
-        raise ValueError("its header makes no sense")
-    if header["n_arrays"] != len(names) - 2:
-        raise ValueError("it has other parts than its header says")
+    _check_header(header, len(names) - 2)
     return header
+
+
+def _check_header(header, n_arrays):
+    version = header.get("format_version")
+    is_valid = type(version) is int and version >= 1 and isinstance(header["versions"], dict)
+    if not (is_valid and type(header["n_arrays"]) is int):
+        raise ValueError("its header makes no sense")
+    if header["n_arrays"] != n_arrays:
+        raise ValueError("it has other parts than its header says")
 
 
 def _read_members(archive, header, file_size):

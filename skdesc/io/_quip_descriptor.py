@@ -40,13 +40,31 @@ def interpret(keys, label, version):
     names = {theirs: ours for ours, theirs in BASES.items()}
     if basis not in names:
         raise ValueError(f"{label} has radial_basis={basis}, which is not supported")
+    order, centers = _interpret_elements(keys, label)
+    _refuse_other_versions(keys, len(order), label, version)
+    soap = {
+        "species": tuple(sorted(order)),
+        "cutoff": number(keys["cutoff"]),
+        "cutoff_width": number(keys.get("cutoff_transition_width", "0.5")),
+        "radial_scaling": _decay(keys, label),
+        "n_max": integer(keys["n_max"]),
+        "l_max": integer(keys["l_max"]),
+        "atom_sigma": number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
+        "radial_basis": names[basis],
+        "center_weight": number(keys.get("central_weight", "1")),
+        "normalize": logical(keys.get("normalise", keys.get("normalize", "T")), "normalise"),
+    }
+    return tuple(soap.items()), order, centers
+
+
+def _interpret_elements(keys, label):
+    """Atomic numbers of the channels in their order, and of the centers."""
     order = [integer(z) for z in keys.get("species_Z", "0").split()]
     if integer(keys.get("n_species", "1")) != len(order) or len(set(order)) != len(order):
         raise ValueError(f"{label} has n_species={keys.get('n_species', '1')}, but "
                          f"species_Z={keys.get('species_Z', '0')}")
     centers = [integer(z) for z in keys.get("Z", "0").split()]
-    listed = all(len(set(zs)) == len(zs) for zs in (order, centers))
-    if not (listed and min([*order, *centers]) >= 0 and max([*order, *centers]) <= _HIGHEST):
+    if not all(_are_atomic_numbers(numbers) for numbers in (order, centers)):
         raise ValueError(f"{label} has Z={centers} and species_Z={order}, but they must be atomic "
                          f"numbers up to {_HIGHEST}, each once")
     if order == [0]:
@@ -61,27 +79,25 @@ def interpret(keys, label, version):
     if outside:
         raise ValueError(f"{label} has Z={outside} that are not in species_Z={order}, which is not "
                          "supported")
-    everywhere = keys.get("central_reference_all_species", "T" if len(order) == 1 else "F")
+    return order, centers
+
+
+def _are_atomic_numbers(numbers):
+    """Whether numbers are those of elements, or 0 for any element, and none occurs twice."""
+    are_different = len(set(numbers)) == len(numbers) > 0
+    return are_different and all(0 <= number <= _HIGHEST for number in numbers)
+
+
+def _refuse_other_versions(keys, n_species, label, version):
+    """Refuse what earlier versions of the program computed in another way."""
+    everywhere = keys.get("central_reference_all_species", "T" if n_species == 1 else "F")
     everywhere = logical(everywhere, "central_reference_all_species") or version < _OWN_SPECIES
     if version < _WEIGHTED_L:
         raise ValueError(f"{label} was fitted with gap_version={version}, which did not weight "
                          "degrees l as it is done now; this is not supported")
-    if everywhere and len(order) > 1:
+    if everywhere and n_species > 1:
         raise ValueError(f"{label} has central_reference_all_species=T (or is from a version that "
                          "implies it), which is not supported with several species")
-    soap = {
-        "species": tuple(sorted(order)),
-        "cutoff": number(keys["cutoff"]),
-        "cutoff_width": number(keys.get("cutoff_transition_width", "0.5")),
-        "radial_scaling": _decay(keys, label),
-        "n_max": integer(keys["n_max"]),
-        "l_max": integer(keys["l_max"]),
-        "atom_sigma": number(keys.get("atom_sigma") or keys["atom_gaussian_width"]),
-        "radial_basis": names[basis],
-        "center_weight": number(keys.get("central_weight", "1")),
-        "normalize": logical(keys.get("normalise", keys.get("normalize", "T")), "normalise"),
-    }
-    return tuple(soap.items()), order, centers
 
 
 def _decay(keys, label):

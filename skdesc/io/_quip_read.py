@@ -275,16 +275,11 @@ def _make_pipeline(blocks, e0):
     for block in blocks:
         groups.setdefault((block.soap, block.zeta), []).append(block)
     species = sorted({z for soap, _ in groups for z in dict(soap)["species"]})
-    steps, parts = [], []
-    for index, ((soap, _), members) in enumerate(groups.items(), start=1):
-        parameters = dict(soap)
-        listed = [chemical_symbols[z] for z in parameters["species"]]
-        if len(listed) < len(species):
-            # what this descriptor does not see, another one does
-            parameters["handle_unknown"] = "ignore"
-        transformer = SOAPTransformer(**parameters | {"species": listed})
-        steps.append((f"soap{index}", transformer.fit([Atoms(symbol) for symbol in listed])))
-        parts.append(_merge(members))
+    steps = [
+        (f"soap{index}", _make_transformer(dict(soap), len(species)))
+        for index, (soap, _) in enumerate(groups, start=1)
+    ]
+    parts = [_merge(members) for members in groups.values()]
     first = steps[0][1] if len(steps) == 1 else FeatureUnion(steps)
     zetas = [zeta for _, zeta in groups]
     gap = GAPRegressor(
@@ -293,6 +288,15 @@ def _make_pipeline(blocks, e0):
     )
     set_weights(gap, np.array(species), np.array([e0(z) for z in species]), parts, zetas)
     return Pipeline([("soap", first), ("gap", gap)])
+
+
+def _make_transformer(parameters, n_species):
+    symbols = [chemical_symbols[z] for z in parameters["species"]]
+    if len(symbols) < n_species:
+        # elements that this descriptor does not see are seen by another one
+        parameters["handle_unknown"] = "ignore"
+    transformer = SOAPTransformer(**parameters | {"species": symbols})
+    return transformer.fit([Atoms(symbol) for symbol in symbols])
 
 
 def _merge(members):

@@ -85,6 +85,20 @@ def _check_pipeline(pipeline):
             "such) and a GAPRegressor; of a search, pass best_estimator_"
         )
     (name, first), (_, gap) = pipeline.steps
+    members = _transformers(name, first)
+    if not isinstance(gap, GAPRegressor):
+        raise ValueError(f"the last step is {type(gap).__name__}, but must be a GAPRegressor")
+    check_is_fitted(gap, "weights_")
+    if gap._baseline is not None:
+        raise ValueError(
+            f"baseline={type(gap._baseline).__name__} is no part of QUIP's format; fit without it, "
+            "or add it in the other program and export the pipeline with baseline=None"
+        )
+    return members, gap
+
+
+def _transformers(name, first):
+    """Names and transformers of a union, or the single transformer with its name."""
     members = [(name, first)]
     if isinstance(first, FeatureUnion):
         if first.transformer_weights is not None:
@@ -99,15 +113,7 @@ def _check_pipeline(pipeline):
             raise ValueError(f"{name} is {kind}, which cannot be expressed in QUIP's format; only "
                              "SOAPTransformer can")
         check_is_fitted(step)
-    if not isinstance(gap, GAPRegressor):
-        raise ValueError(f"the last step is {type(gap).__name__}, but must be a GAPRegressor")
-    check_is_fitted(gap, "weights_")
-    if gap._baseline is not None:
-        raise ValueError(
-            f"baseline={type(gap._baseline).__name__} is no part of QUIP's format; fit without it, "
-            "or add it in the other program and export the pipeline with baseline=None"
-        )
-    return members, gap
+    return members
 
 
 def _check_descriptor(name, soap):

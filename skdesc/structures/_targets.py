@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ..exceptions import SuspiciousTargetsWarning
+from ..utils.validation import is_choice
 from ._sigmas import read_sigmas
 from ._stored_results import StoredResults, join_first, look_alikes
 from ._structures import Structures
@@ -130,9 +131,7 @@ def extract_targets(
     frames = _as_list(frames, "frames")
     _check_content(Structures.from_atoms(frames), "frames")
     keys = {"energy": energy_key, "forces": forces_key, "virial": virial_key, "stress": stress_key}
-    for name, key in keys.items():
-        if key is not None and not isinstance(key, str):
-            raise TypeError(f"{name}_key is {key!r}, but must be a name or None")
+    _check_keys(keys)
     wanted = {"energies": energies, "forces": forces, "virials": virials}
     targets = {}
     for quantity in _quantities(keys):
@@ -152,6 +151,12 @@ def extract_targets(
     return y, targets
 
 
+def _check_keys(keys: dict[str, str | None]) -> None:
+    for name, key in keys.items():
+        if key is not None and not isinstance(key, str):
+            raise TypeError(f"{name}_key is {key!r}, but must be a name or None")
+
+
 def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
     tensors = {name: keys[name] for name in ("virial", "stress")}
     return [
@@ -164,13 +169,30 @@ def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
 def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list | None:
     """Values of a quantity, None for a structure that lacks it; None if it is not wanted."""
     name = quantity.name
-    if isinstance(wanted, (bool, np.bool_)):
+    if isinstance(wanted, np.bool_):
         wanted = bool(wanted)
-    elif not (isinstance(wanted, str) and wanted == "auto"):
+    if not is_choice(wanted, "auto", True, False):
         raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
     if wanted is False:
         return None
     stored = StoredResults()
+    values, used = _read_all(frames, quantity, stored)
+    lacking = [index for index, value in enumerate(values) if value is None]
+    outdated = stored.outdated.keys() & set(lacking)
+    reason = stored.explain(outdated) if outdated else ""
+    hints = _hints(frames, quantity, lacking)
+    if wanted is True and lacking:
+        _refuse(frames, quantity, lacking, reason or hints)
+    _check_named_keys(frames, quantity, used, reason)
+    for text in filter(None, (reason, hints)):
+        warnings.warn(f"{name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
+    return values if len(lacking) < len(frames) else None
+
+
+def _read_all(
+    frames: list[Atoms], quantity: _Quantity, stored: StoredResults
+) -> tuple[list, set[str]]:
+    """Value of each structure, None where it has none, and which keys had values."""
     values, used = [], set()
     for index, atoms in enumerate(frames):
         value = None
@@ -181,17 +203,7 @@ def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list 
                 value = quantity.parse(value, atoms, stem, f"frames[{index}]")
                 break
         values.append(value)
-    lacking = [index for index, value in enumerate(values) if value is None]
-    outdated = stored.outdated.keys() & set(lacking)
-    reason = stored.explain(outdated) if outdated else ""
-    hints = _hints(frames, quantity, lacking)
-    if wanted is True and lacking:
-        _refuse(frames, quantity, lacking, reason or hints)
-    _check_named_keys(frames, quantity, used, reason)
-    for text in (reason, hints):
-        if text:
-            warnings.warn(f"{name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
-    return values if len(lacking) < len(frames) else None
+    return values, used
 
 
 def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:

@@ -297,13 +297,9 @@ def report(problem, runs):
     by_method = {}
     for result in sorted(runs, key=lambda r: (METHODS.index(r["method"]), r["seed"])):
         by_method.setdefault(result["method"], []).append(result)
-    joint = by_method["joint"]
-    goal = np.median([r["trace"].error[-1] for r in joint])
-    goal_test = np.median([r["test"] for r in joint])
-    cost = np.median([[r["trace"].models[-1], *r["seconds"]] for r in joint], axis=0)
     print(f"\n### {problem.name}\n")
     print(f"{len(problem.train[0])} structures to learn from, {len(problem.test[0])} to test; "
-          f"errors in {problem.unit}; median (range) over {len(joint)} seeds.\n")  # fmt: skip
+          f"errors in {problem.unit}; median (range) over {len(by_method['joint'])} seeds.\n")
     print("| search | models | descriptor evaluations | time, s | CPU time, s | cross-validated "
           "error | test error |\n|---|---|---|---|---|---|---|")  # fmt: skip
     for method, results in by_method.items():
@@ -315,6 +311,18 @@ def report(problem, runs):
             f"| {_range([t.error[-1] for t in traces], 1)} "
             f"| {_range([r['test'] for r in results], 1)} |"
         )
+    report_comparison(by_method)
+    useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
+    print("\nShare of time spent in features and models: "
+          + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)
+
+
+def report_comparison(by_method):
+    """Print the table of searches beside the joint swarm."""
+    joint = by_method["joint"]
+    goal = np.median([r["trace"].error[-1] for r in joint])
+    goal_test = np.median([r["test"] for r in joint])
+    cost = np.median([[r["trace"].models[-1], *r["seconds"]] for r in joint], axis=0)
     print("\nSeeds that reach the joint swarm's median final error, "
           f"{goal:.1f} cross-validated, and after what part of its {cost[0]:.0f} models and "
           f"{cost[1]:.1f} s (median of these seeds); seeds at most at its {goal_test:.1f} on the "
@@ -324,17 +332,19 @@ def report(problem, runs):
     print("| search | reach it | models | time | in the test | CPU time in all | below joint "
           "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
     for method in [name for name in COMPARED if name in by_method]:
-        results = by_method[method]
-        reached = [found for r in results if (found := r["trace"].until(goal)) is not None]
-        shares = np.median(np.array(reached) / cost[:2], axis=0) if reached else (np.nan, np.nan)
-        tested = sum(r["test"] <= goal_test for r in results)
-        cpu = np.median([r["seconds"][1] for r in results]) / cost[2]
-        wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
-        print(f"| {method} | {len(reached)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
-              f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")  # fmt: skip
-    useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
-    print("\nShare of time spent in features and models: "
-          + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)
+        print(_comparison(method, by_method, goal, goal_test, cost))
+
+
+def _comparison(method, by_method, goal, goal_test, cost):
+    """Row of a search in the table of comparisons."""
+    results = by_method[method]
+    reached = [found for r in results if (found := r["trace"].until(goal)) is not None]
+    shares = np.median(np.array(reached) / cost[:2], axis=0) if reached else (np.nan, np.nan)
+    tested = sum(r["test"] <= goal_test for r in results)
+    cpu = np.median([r["seconds"][1] for r in results]) / cost[2]
+    wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
+    return (f"| {method} | {len(reached)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
+            f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")
 
 
 def _wins(results, others):

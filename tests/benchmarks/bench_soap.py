@@ -85,8 +85,12 @@ def floors(frames, p, features, flops, fresh):
     return 1e6 * work / flops, 1e6 * 8 * features.values.shape[1] / fresh, neighbors
 
 
-def measure(name, frames, p, n_threads, rounds, ceilings):
-    count = sum(map(len, frames))
+OF_FEW = ("jacobian", "featomic gradients", "quippy gradients")
+"""What is measured with the first 50 structures only."""
+
+
+def make_calls(frames, few, p, n_threads):
+    """Functions to measure by name, and the features."""
     soap = SOAPTransformer(**p, n_jobs=n_threads).fit(frames)
     features = soap.transform(frames)
     n_features = features.values.shape[1]
@@ -102,17 +106,22 @@ def measure(name, frames, p, n_threads, rounds, ceilings):
         descriptor, boxed = quippy_descriptor(frames, p), quippy_frames(frames)
         calls["quippy"] = lambda: [descriptor.calc(atoms) for atoms in boxed]
         if p is PARAMETERS["A"]:
-            few = frames[:50]
-            n_few = sum(map(len, few))
             calls["jacobian"] = lambda: soap.transform(few).jacobian()
             calls["featomic gradients"] = lambda: featomic.compute(few, gradients=["positions"])
             if n_features < LONGEST_GRADIENT:
                 calls["quippy gradients"] = lambda: [descriptor.calc(atoms, grad=True)
-                                                     for atoms in boxed[:50]]
-    times = interleaved(calls, rounds)
-    few_calls = ("jacobian", "featomic gradients", "quippy gradients")
-    times = {key: 1e6 * value / (n_few if key in few_calls else count)
-             for key, value in times.items()}
+                                                     for atoms in boxed[: len(few)]]
+    return calls, features
+
+
+def measure(name, frames, p, n_threads, rounds, ceilings):
+    few = frames[:50]
+    calls, features = make_calls(frames, few, p, n_threads)
+    n_features = features.values.shape[1]
+    times = {
+        key: 1e6 * value / sum(map(len, few if key in OF_FEW else frames))
+        for key, value in interleaved(calls, rounds).items()
+    }
     peers = {key: times[key] for key in ("dscribe", "featomic", "quippy") if key in times}
     fastest = min(peers, key=peers.get)
     compute, write, neighbors = floors(frames, p, features, *ceilings)
@@ -122,7 +131,7 @@ def measure(name, frames, p, n_threads, rounds, ceilings):
             + f" {peers[fastest] / times['skdesc']:7.1f} {times['adjoint']:8.2f} "
             f"{(times['adjoint']) / times['skdesc']:6.2f}")
     if "jacobian" in times:
-        gradients = min(times[key] for key in few_calls[1:] if key in times)
+        gradients = min(times[key] for key in OF_FEW[1:] if key in times)
         line += (f" {gradients / times['adjoint']:8.0f} {times['jacobian']:8.1f} "
                  f"{times['featomic gradients']:9.1f} "
                  f"{times['featomic gradients'] / times['jacobian']:7.1f}")

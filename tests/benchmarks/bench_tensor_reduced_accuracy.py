@@ -139,16 +139,20 @@ def report(name, n_train, n_test, n_seeds, n_sparse, words):
         *(candidates(data.species, seed) for seed, data in enumerate(sets)), strict=True
     ):
         label = variants[0][0]
-        if words and not any(word in label for word in words):
-            continue
-        start = time.process_time()
-        pairs = [(data, one) for data, (_, one) in zip(sets, variants, strict=True)]
-        line = spread([data.ridge(one) for data, one in pairs])
-        n_features = pairs[0][1].n_features_out_
-        if n_sparse and n_features < 10_000:
-            line += f"  GAP {spread([data.gap(one, n_sparse) for data, one in pairs])}"
-        print(f"{label:24s} {n_features:9d}  {line}  {time.process_time() - start:6.0f} s",
-              flush=True)
+        if not words or any(word in label for word in words):
+            descriptors = [descriptor for _, descriptor in variants]
+            print(f"{label:24s} {errors_of(sets, descriptors, n_sparse)}", flush=True)
+
+
+def errors_of(sets, descriptors, n_sparse):
+    """Number of features, errors, and processor time of one descriptor for each set."""
+    start = time.process_time()
+    pairs = list(zip(sets, descriptors, strict=True))
+    line = spread([data.ridge(descriptor) for data, descriptor in pairs])
+    n_features = descriptors[0].n_features_out_
+    if n_sparse and n_features < 10_000:
+        line += f"  GAP {spread([data.gap(descriptor, n_sparse) for data, descriptor in pairs])}"
+    return f"{n_features:9d}  {line}  {time.process_time() - start:6.0f} s"
 
 
 def spread(errors):

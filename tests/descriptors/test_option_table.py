@@ -49,27 +49,37 @@ NUMBERS = {"species", "cutoff", "atom_sigma"}
 """Parameters that change numbers, not the code that runs."""
 
 
+def tuples_gained(missing, row, column, size):
+    """How many missing tuples each value of a parameter adds to a row."""
+    gains = np.zeros(size)
+    for columns, left in missing.items():
+        if column in columns and all(c == column or c in row for c in columns):
+            gains += left[tuple(row.get(c, slice(None)) for c in columns)]
+    return gains
+
+
+def all_tuples(sizes, strength):
+    """A table of True for each choice of `strength` columns."""
+    return {
+        columns: np.ones([sizes[column] for column in columns], dtype=bool)
+        for columns in combinations(range(len(sizes)), strength)
+    }
+
+
 def covering(strength):
     """Few combinations with every tuple of values of `strength` parameters."""
     names = list(TABLE)
     sizes = [len(TABLE[name]) for name in names]
-    missing = {
-        columns: np.ones([sizes[column] for column in columns], dtype=bool)
-        for columns in combinations(range(len(names)), strength)
-    }
+    missing = all_tuples(sizes, strength)
     rng = np.random.default_rng(0)
     while any(left.any() for left in missing.values()):
         # begin with what is missing, then give each parameter the value that covers most
         columns, left = next(item for item in missing.items() if item[1].any())
         row = dict(zip(columns, np.argwhere(left)[0].tolist(), strict=True))
         for column in rng.permutation(len(names)).tolist():
-            if column in row:
-                continue
-            gains = np.zeros(sizes[column])
-            for columns, left in missing.items():
-                if column in columns and all(c == column or c in row for c in columns):
-                    gains += left[tuple(row.get(c, slice(None)) for c in columns)]
-            row[column] = int(rng.choice(np.flatnonzero(gains == gains.max())))
+            if column not in row:
+                gains = tuples_gained(missing, row, column, sizes[column])
+                row[column] = int(rng.choice(np.flatnonzero(gains == gains.max())))
         for columns, left in missing.items():
             left[tuple(row[c] for c in columns)] = False
         yield {name: TABLE[name][row[column]] for column, name in enumerate(names)}

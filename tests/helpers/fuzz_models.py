@@ -229,30 +229,36 @@ def contradiction(model, result):
     frames = structures()
     for part in [model, *(step for _, step in getattr(model, "steps", ()))]:
         if hasattr(part, "species_") and hasattr(part, "n_features_out_"):
-            features = part.transform(frames)
-            values = getattr(features, "values", features)
-            if values.shape[1] != part.n_features_out_:
-                return f"{values.shape[1]} features, n_features_out_={part.n_features_out_}"
-            twin = clone(part).set_params(species=part.species_.tolist())
-            # where a parameter is "auto", the attribute says what that was
-            twin.set_params(**{name: getattr(part, f"{name}_")
-                               for name in ("cutoff", "cutoff_width", "atom_sigma",
-                                            "radial_scaling")
-                               if name in twin.get_params()})
-            if hasattr(part, "mixing_weights_"):
-                twin.set_params(weights=part.mixing_weights_, handle_unknown="error")
-            try:
-                twin = twin.fit(frames).transform(frames)
-            except ValueError:  # elements whose weights are drawn are not among the species
-                if getattr(part, "handle_unknown", None) == "draw":
-                    continue
-                raise
-            if not np.array_equal(values, getattr(twin, "values", twin), equal_nan=True):
-                return f"features are not those of {part}"
+            text = contradiction_of_descriptor(part, frames)
+            if text:
+                return text
         if isinstance(part, GAPRegressor) and model is not part:
             energies = by_definition(part, model[:-1].transform(frames))
             if not np.allclose(energies, result[0], rtol=1e-6, atol=1e-6, equal_nan=True):
                 return f"energies are {result[0]}, but attributes give {energies}"
+    return None
+
+
+def contradiction_of_descriptor(descriptor, frames):
+    """What its features have that its parameters and attributes do not give; None if nothing."""
+    features = descriptor.transform(frames)
+    values = getattr(features, "values", features)
+    if values.shape[1] != descriptor.n_features_out_:
+        return f"{values.shape[1]} features, n_features_out_={descriptor.n_features_out_}"
+    twin = clone(descriptor).set_params(species=descriptor.species_.tolist())
+    # where a parameter is "auto", the attribute says what that was
+    lengths = {"cutoff", "cutoff_width", "atom_sigma", "radial_scaling"} & set(twin.get_params())
+    twin.set_params(**{name: getattr(descriptor, f"{name}_") for name in lengths})
+    if hasattr(descriptor, "mixing_weights_"):
+        twin.set_params(weights=descriptor.mixing_weights_, handle_unknown="error")
+    try:
+        twin = twin.fit(frames).transform(frames)
+    except ValueError:  # elements whose weights are drawn are not among the species
+        if getattr(descriptor, "handle_unknown", None) == "draw":
+            return None
+        raise
+    if not np.array_equal(values, getattr(twin, "values", twin), equal_nan=True):
+        return f"features are not those of {descriptor}"
     return None
 
 

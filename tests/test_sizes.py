@@ -1,0 +1,112 @@
+"""How long modules and functions are, and how complex: see docs/contributing.md."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES_OF_MODULE = 400
+MOST_LINES_OF_FUNCTION = 60
+HIGHEST_COMPLEXITY = 12
+MODULES = [
+    path
+    for folder in ("skdesc", "tests", "examples", "docs")
+    for path in sorted(ROOT.joinpath(folder).rglob("*.py"))
+    if "auto_examples" not in path.parts
+]
+# what is still too large
+PENDING = {
+    "skdesc/auto/_data.py: collect",
+    "skdesc/auto/_report.py: _tried",
+    "skdesc/descriptors/_loading.py: check_fitted_parameters",
+    "skdesc/descriptors/_loading.py: same",
+    "skdesc/descriptors/_tensor_reduced.py",
+    "skdesc/descriptors/_two_body.py",
+    "skdesc/descriptors/_two_body.py: _check_parameters",
+    "skdesc/invariants/_jacobian.py: jacobian",
+    "skdesc/model_selection/_comparison.py: set_comparison",
+    "skdesc/model_selection/_evaluation.py",
+    "skdesc/model_selection/_metadata.py: check_metadata",
+    "skdesc/model_selection/_plan.py: make_stages",
+    "skdesc/model_selection/_search.py",
+    "skdesc/model_selection/_stages.py",
+    "skdesc/model_selection/_stages.py: _evaluate",
+    "skdesc/model_selection/_stages.py: _run_stage",
+    "skdesc/model_selection/_stages.py: _start",
+    "skdesc/model_selection/_swarm.py: make_rules",
+    "skdesc/model_selection/_validation.py: make_metrics",
+    "tests/gaussian_process/test_gap.py",
+    "tests/helpers/fuzz_models.py",
+    "tests/io/test_model_files.py",
+    "tests/io/test_quip.py",
+    "tests/model_selection/test_search.py",
+    "tests/test_cli.py",
+}
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node
+
+
+def length(function):
+    """Lines without the docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        docstring = function.body[0]
+        lines -= docstring.end_lineno - docstring.lineno + 1
+    return lines
+
+
+def complex_functions(code):
+    """Functions, methods and closures by name that are too complex; assertions do not count."""
+    visitors = pytest.importorskip("radon.visitors")
+    blocks = list(visitors.ComplexityVisitor.from_code(code, no_assert=True).blocks)
+    result = {}
+    while blocks:
+        block = blocks.pop()
+        for inner in ("methods", "closures", "inner_classes"):
+            blocks += getattr(block, inner, [])
+        is_function = isinstance(block, visitors.Function)
+        if is_function and block.complexity > HIGHEST_COMPLEXITY:
+            result[block.name] = block.complexity
+    return result
+
+
+def test_modules_are_short():
+    lines = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert len(lines) > 200
+    too_long = {name: n for name, n in lines.items() if n > MOST_LINES_OF_MODULE}
+    assert {name: n for name, n in too_long.items() if name not in PENDING} == {}
+
+
+def test_functions_are_short():
+    too_long = {
+        f"{name_of(path)}: {function.name}": length(function)
+        for path in MODULES for function in functions(path)
+        if length(function) > MOST_LINES_OF_FUNCTION
+    }
+    assert {name: n for name, n in too_long.items() if name not in PENDING} == {}
+
+
+def test_functions_are_simple():
+    too_complex = {
+        f"{name_of(path)}: {function}": complexity
+        for path in MODULES
+        for function, complexity in complex_functions(path.read_text(encoding="utf-8")).items()
+    }
+    assert {name: n for name, n in too_complex.items() if name not in PENDING} == {}
+
+
+def test_what_is_measured():
+    branches = "\n".join(f"    if x == {n}: return {n}" for n in range(HIGHEST_COMPLEXITY))
+    code = f"class A:\n  def f(self, x):\n{branches}\n    assert x\ndef g(): pass"
+    assert complex_functions(code) == {"f": HIGHEST_COMPLEXITY + 1}
+    text = 'def f():\n    """One.\n\n    Two.\n    """\n    return 1\n'
+    assert length(ast.parse(text).body[0]) == 2

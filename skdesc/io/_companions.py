@@ -8,11 +8,15 @@ libsvm, is compared with the number of features first.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from math import comb
 from numbers import Integral, Real
 
 import numpy as np
+from ase import Atoms
 from sklearn.base import clone
+
+from ..utils._sklearn_compat import validate_parameters
 
 _MOST_FEATURES = 10**6
 _MOST_JOBS = 1024
@@ -23,6 +27,12 @@ _NAMED = {
     "ColumnTransformer": "transformers",
     "StackingRegressor": "estimators",
     "VotingRegressor": "estimators",
+}
+# what may stand there in place of an estimator, but for pipelines
+_WORDS = {
+    "estimators": ("drop",),
+    "transformer_list": ("drop", "passthrough"),
+    "transformers": ("drop", "passthrough"),
 }
 # attributes that hold what a wrapper has fitted
 _FITTED = {
@@ -54,18 +64,22 @@ def check_companion(estimator, *, in_use=True):
         If it has parts that do not go together.
     """
     name = type(estimator).__name__
+    validate_parameters(estimator)
     n_jobs = vars(estimator).get("n_jobs")
     if n_jobs is not None:
         _rule(_is_integer(n_jobs, -_MOST_JOBS, _MOST_JOBS) and n_jobs != 0, name, "n_jobs",
               n_jobs, f"None or an integer from {-_MOST_JOBS} to {_MOST_JOBS}, but not 0")
     if name in _NAMED:
         _check_named(estimator, name, getattr(estimator, _NAMED[name]))
+        _check_weights(vars(estimator).get("transformer_weights"), name)
     state = vars(estimator)
     fitted = _FITTED.get(name, ())
     if any(attribute in state for attribute in fitted):
         _check_wrapper(state, name, fitted)
     n_features = state.get("n_features_in_")
     if n_features is None:
+        if in_use and name in ("FeatureUnion", "Pipeline"):
+            _try_on_an_atom(estimator, name)
         return
     _rule(_is_integer(n_features, 1, _MOST_FEATURES), name, "n_features_in_", n_features,
           f"an integer from 1 to {_MOST_FEATURES}")
@@ -91,7 +105,10 @@ def _check_named(estimator, name, parts):
     for index, part in enumerate(parts):
         last_step = name == "Pipeline" and index == len(parts) - 1
         needed = "fit" if last_step or "Regressor" in name else "transform"
-        good = part[1] in (None, "drop", "passthrough") or hasattr(part[1], needed)
+        if part[1] is None or isinstance(part[1], str):
+            good = part[1] in ((None, "passthrough") if name == "Pipeline" else _WORDS[parameter])
+        else:
+            good = hasattr(part[1], needed)
         _rule(good and not isinstance(part[1], type), name, parameter, part[0],
               f"an estimator with a method {needed}")
 
@@ -101,6 +118,13 @@ def _are_named(parts, length):
         isinstance(part, tuple) and len(part) == length and isinstance(part[0], str)
         for part in parts
     )
+
+
+def _check_weights(weights, name):
+    good = weights is None or (isinstance(weights, Mapping) and all(
+        isinstance(weight, Real) and np.isfinite(weight) for weight in weights.values()
+    ))
+    _rule(good, name, "transformer_weights", weights, "None or finite numbers by names")
 
 
 def _check_wrapper(state, name, fitted):
@@ -191,6 +215,7 @@ def _try(estimator, name, n_features):
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
+            repr(estimator)
             for method in ("transform", "predict"):
                 if not hasattr(estimator, method):
                     continue
@@ -202,10 +227,40 @@ def _try(estimator, name, n_features):
             if name in ("ARDRegression", "BayesianRidge", "GaussianProcessRegressor"):
                 estimator.predict(X, return_std=True)
     except Exception as error:
-        raise ValueError(
-            f"{name} cannot be used ({type(error).__name__}: {error!s:.200}), but must be a fitted "
-            "estimator; the model was damaged or changed, take another copy"
-        ) from error
+        raise _unusable(name, error) from error
+
+
+def _try_on_an_atom(pipeline, name):
+    """Use what begins with a descriptor on one atom: steps that do not go together show."""
+    species = _species(pipeline)
+    if species is None or len(species) == 0:
+        return
+    method = "predict" if hasattr(pipeline, "predict") else "transform"
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            repr(pipeline)
+            if hasattr(pipeline, method):
+                getattr(pipeline, method)([Atoms([species[0]])])
+    except ValueError:
+        return  # not fitted, or made for other structures; use says so
+    except Exception as error:
+        raise _unusable(name, error) from error
+
+
+def _species(estimator):
+    """Elements of the descriptor that an estimator begins with; None if there is none."""
+    for parameter in ("steps", "transformer_list"):
+        if hasattr(estimator, parameter):
+            return _species(getattr(estimator, parameter)[0][1])
+    return getattr(estimator, "species_", None)
+
+
+def _unusable(name, error):
+    return ValueError(
+        f"{name} cannot be used ({type(error).__name__}: {error!s:.200}), but must be a fitted "
+        "estimator; the model was damaged or changed, take another copy"
+    )
 
 
 def _is_integer(value, low, high):

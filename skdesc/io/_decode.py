@@ -167,9 +167,14 @@ class Decoder:
         name = cls.__name__
         if any(isinstance(value, partial) for value in parameters.values()):
             raise ValueError(f"it has a parameter of {name} that no {name} has")
+        # parameters that are new since then have the values that they would have had
+        parameters = {**getattr(cls, "_before_they_existed", {}), **parameters}
+        if cls.__module__.startswith("skdesc."):
+            missing = set(_parameter_names(cls)) - parameters.keys()
+            if missing:
+                raise ValueError(f"it lacks the parameters {sorted(missing)} of {name}")
         try:
-            # parameters that are new since then have the values that they would have had
-            made = cls(**{**getattr(cls, "_before_they_existed", {}), **parameters})
+            made = cls(**parameters)
         except TypeError as error:
             raise ValueError(
                 f"{name} of this version does not know all parameters in it ({error})"
@@ -185,6 +190,11 @@ class Decoder:
 
 def _is_part(cls):
     return getattr(cls, "_saved_with_estimator", False)
+
+
+def _parameter_names(cls):
+    return cls._get_param_names() if issubclass(cls, BaseEstimator) else BY_ARGUMENTS[
+        f"{cls.__module__}.{cls.__qualname__}"]
 
 
 def _check_names(cls, state):

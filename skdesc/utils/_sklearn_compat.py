@@ -27,6 +27,7 @@ __all__ = [
     "num_samples",
     "safe_indexing",
     "scorers_of",
+    "validate_parameters",
     "visual_block",
     "warn_or_raise_about_fit_failures",
     "with_scorers",
@@ -52,6 +53,23 @@ def visual_block(estimator, caption):
         "single", estimator, names=type(estimator).__name__, name_details=str(estimator),
         name_caption=caption,
     )
+
+
+def validate_parameters(estimator):
+    """Check parameters by the rules that scikit-learn's own estimators have, as their fit does.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Of scikit-learn, or of scikit-learn's kernels, which have no rules.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is none that the estimator takes.
+    """
+    if hasattr(estimator, "_parameter_constraints"):
+        estimator._validate_params()
 
 
 def scorers_of(scorer):

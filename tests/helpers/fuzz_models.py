@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from helpers import companions
 from helpers.stored_models import FOLDER, predictions, structures, targets
 from sklearn.base import clone
 
@@ -33,6 +34,8 @@ from skdesc.io._container import read_container, write_container
 
 CPU_SECONDS = 5
 NAMES = sorted(path.stem for path in FOLDER.glob("*.skd"))
+COMPANIONS = sorted([cls.__name__ for cls in companions.listed()] + [*companions.WRAPPERS])
+KINDS = {"stored": NAMES, "companions": COMPANIONS}
 NUMBERS = [
     0, 1, -1, 2, 3, 7, 31, 65, 1000, 10**6, 2**31, 2**63, 2**70, -(2**40), 0.0, 0.5, -0.5, 1.5,
     1e-30, 1e-300, 1e10, 1e30, 1e308, -1e308, ["float", "nan"], ["float", "inf"],
@@ -46,16 +49,19 @@ DTYPES = ["float32", "int64", "int8", "uint8", ">f8", "bool", "complex128", "U3"
 def original(name, saved_again):
     """Description and arrays of a stored file, or of what it is today."""
     path = FOLDER / f"{name}.skd"
-    if not saved_again:
+    if name in NAMES and not saved_again:
         return read_container(path)
+    model = load(path) if name in NAMES else companions.fitted(name)
     with tempfile.TemporaryDirectory() as folder:
-        save(load(path), Path(folder, "again.skd"))
+        save(model, Path(folder, "again.skd"))
         return read_container(Path(folder, "again.skd"))
 
 
 @cache
 def expected(name):
     """What the unchanged model says."""
+    if name in COMPANIONS:
+        return companions.predictions(name, companions.fitted(name))
     return predictions(load(FOLDER / f"{name}.skd"))
 
 
@@ -175,7 +181,7 @@ ARRAY_CHANGES = [other_number, other_number, other_numbers, other_order, other_s
 NODE_CHANGES = [replace, replace, scale, shift, drop, double, swap, exchange, rename]
 
 
-def changed_file(seed, path):
+def changed_file(seed, path, names):
     """Write the changed file of a seed.
 
     Returns
@@ -186,7 +192,7 @@ def changed_file(seed, path):
         What was changed.
     """
     rng = np.random.default_rng(seed)
-    name = NAMES[seed % len(NAMES)]
+    name = names[seed % len(names)]
     content, arrays, versions = original(name, bool(rng.random() < 0.5))
     content, arrays = copy.deepcopy(content), list(arrays)
     changes = []
@@ -199,8 +205,11 @@ def changed_file(seed, path):
     return name, changes
 
 
-def use(model):
-    """All that a model says, a calculator with it and further learning included."""
+def use(name, model):
+    """All that a model says, a calculator with it included."""
+    if name in COMPANIONS:
+        repr(model)
+        return companions.predictions(name, model)
     result = predictions(model)
     if hasattr(model, "steps") and isinstance(model[-1], GAPRegressor):
         atoms = structures()[-1].copy()
@@ -284,7 +293,7 @@ def by_definition(gap, features):
     return energies
 
 
-def try_file(seed, path):
+def try_file(seed, path, names):
     """What becomes of the changed file of a seed.
 
     Returns
@@ -292,7 +301,7 @@ def try_file(seed, path):
     str
         "refused", "refused in use", "the same", "changed", or what is wrong.
     """
-    name, changes = changed_file(seed, path)
+    name, changes = changed_file(seed, path, names)
     where = f"{name}: {'; '.join(changes)}"
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -303,13 +312,13 @@ def try_file(seed, path):
         except Exception as error:
             return f"FAULT load raised {error!r}; {where}"
         try:
-            result = use(model)
+            result = use(name, model)
         except ValueError:
             return "refused in use"
         except Exception as error:
             return f"FAULT use raised {error!r}; {where}"
         try:
-            wrong = contradiction(model, result)
+            wrong = None if name in COMPANIONS else contradiction(model, result)
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
@@ -327,10 +336,10 @@ def try_file(seed, path):
         return "the same" if same else "changed"
 
 
-def work(first, last):
+def work(first, last, names):
     """Try files in this process, whose time is limited for each."""
     warnings.simplefilter("ignore")
-    for name in NAMES:
+    for name in names:
         expected(name), original(name, True)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, last):
@@ -338,12 +347,19 @@ def work(first, last):
             used = resource.getrusage(resource.RUSAGE_SELF)
             limit = int(used.ru_utime + used.ru_stime) + CPU_SECONDS + 1
             resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-            outcome = try_file(seed, Path(folder, "changed.skd"))
+            outcome = try_file(seed, Path(folder, "changed.skd"), names)
             print("end", seed, " ".join(outcome.split()), flush=True)
 
 
-def run(first, last):
+def run(first, last, kind="stored"):
     """Try the files of a range of seeds in processes that may end.
+
+    Parameters
+    ----------
+    first, last : int
+        Seeds, without the last.
+    kind : str, default="stored"
+        "stored" for stored models, "companions" for estimators of scikit-learn.
 
     Returns
     -------
@@ -359,14 +375,15 @@ def run(first, last):
     while first < last:
         with tempfile.TemporaryFile("w+") as errors:
             process = subprocess.Popen(
-                [sys.executable, "-m", "helpers.fuzz_models", "--work", str(first), str(last)],
+                [sys.executable, "-m", "helpers.fuzz_models", "--work", str(first), str(last),
+                 "--kind", kind],
                 stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=tests,
             )
             started = None
             for line in process.stdout:
-                kind, seed, *rest = line.rstrip("\n").split(" ", 2)
-                started, first = (int(seed), first) if kind == "start" else (None, int(seed) + 1)
-                if kind == "end":
+                event, seed, *rest = line.rstrip("\n").split(" ", 2)
+                started, first = (int(seed), first) if event == "start" else (None, int(seed) + 1)
+                if event == "end":
                     outcome = rest[0]
                     counts[outcome if not outcome.startswith("FAULT") else "FAULT"] += 1
                     if outcome.startswith("FAULT"):
@@ -389,12 +406,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("count", type=int, nargs="?", default=1000, help="number of files")
     parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--kind", choices=sorted(KINDS), default="stored")
     parser.add_argument("--work", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        work(*arguments.work)
+        work(*arguments.work, KINDS[arguments.kind])
         return
-    counts, faults = run(arguments.first, arguments.first + arguments.count)
+    counts, faults = run(arguments.first, arguments.first + arguments.count, arguments.kind)
     print("\n".join(faults))
     print(f"{sum(counts.values())} files: {dict(counts)}")
 

@@ -15,6 +15,7 @@ import pytest
 from helpers.stored_models import FOLDER, structures
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.svm import SVR
 
@@ -316,3 +317,48 @@ def test_leftovers_from_between_two_steps(tmp_path):
     with replace_file(path) as file:
         file.write(b"new")
     assert leftovers(tmp_path) == [".file.0123456789abcdef.new"]
+
+
+def change_last(name, value):
+    """Change a parameter of what stands last in a file; without a value, take it away."""
+
+    def change(objects, arrays):
+        parameters = objects[-1]["parameters"]
+        if value is None:
+            del parameters[name]
+        else:
+            parameters[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value", "message"),
+    [
+        (SOAPTransformer(n_max=2, l_max=1), "cutoff", None, "lacks the parameters"),
+        (TwoBodyTransformer(n_gaussians=4), "pooling", None, "lacks the parameters"),
+        (FeatureUnion([("a", TwoBodyTransformer())]), "transformer_weights", True,
+         "transformer_weights of FeatureUnion is True"),
+        (FeatureUnion([("a", TwoBodyTransformer())]), "transformer_list",
+         ["list", ["tuple", "a", None]], "transformer_list of FeatureUnion"),
+        (Ridge(), "alpha", "large", "'alpha' parameter of Ridge"),
+        (Ridge(), "solver", 3, "'solver' parameter of Ridge"),
+    ],
+)
+def test_parameters_that_a_fit_would_refuse(model, name, value, message, tmp_path):
+    path = rewritten(model, tmp_path / "model.skd", change_last(name, value))
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_steps_that_do_not_go_together(tmp_path):
+    """Features of single atoms, for a step that takes one row per structure."""
+    model = make_pipeline(SOAPTransformer(n_max=2, l_max=1, pooling="mean"), Ridge())
+    model.fit(structures(), np.arange(6.0))
+
+    def change(objects, arrays):
+        described = [each for each in objects if "pooling" in each.get("parameters", ())]
+        described[0]["parameters"]["pooling"] = None
+
+    with pytest.raises(ValueError, match="Pipeline cannot be used"):
+        load(rewritten(model, tmp_path / "model.skd", change))

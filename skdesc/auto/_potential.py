@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..labels import warn_of_forces, warn_of_missing_energies
 from ..structures._target_checks import flatten_forces
+from ..utils.atomic import atomic
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
 from ..utils.threads import check_n_jobs
@@ -137,6 +138,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @atomic
     def fit(
         self,
         X: Sequence,
@@ -367,6 +369,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         with replace_file(path) as file:
             file.write(page.encode("utf-8"))
 
+    @atomic
     def select(self, index: int) -> AutoPotential:
         """Take another model of the front, one that is faster or more accurate.
 

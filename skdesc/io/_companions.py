@@ -41,6 +41,8 @@ _FITTED = {
     "TransformedTargetRegressor": ("regressor_", "_training_dim"),
     "VotingRegressor": ("estimators_",),
 }
+# these do not look at samples, which may be Atoms
+_FOR_ANY_SAMPLES = ("DummyRegressor", "FunctionTransformer")
 # those that may stand in a TransformedTargetRegressor
 _INVERTED = ("FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "PowerTransformer",
              "QuantileTransformer", "RobustScaler", "StandardScaler")
@@ -76,8 +78,15 @@ def check_companion(estimator, *, in_use=True):
     fitted = _FITTED.get(name, ())
     if any(attribute in state for attribute in fitted):
         _check_wrapper(state, name, fitted)
+    if name == "DummyRegressor" and "constant_" in state:
+        size = np.size(state["constant_"])
+        _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
+              state.get("n_outputs_"), f"an integer from 1 to {size}")
     n_features = state.get("n_features_in_")
     if n_features is None:
+        is_fitted = any(key.endswith("_") for key in state)
+        _rule(not is_fitted or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
+              "n_features_in_", "missing", "there after a fit")
         if in_use and name in ("FeatureUnion", "Pipeline"):
             _try_on_an_atom(estimator, name)
         return
@@ -87,10 +96,6 @@ def check_companion(estimator, *, in_use=True):
         _fit_polynomials(estimator, n_features)
     if name in _LIBSVM:
         _check_libsvm(estimator, name, n_features)
-    if name == "DummyRegressor":
-        size = np.size(state.get("constant_"))
-        _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
-              state.get("n_outputs_"), f"an integer from 1 to {size}")
     if in_use:
         _try(estimator, name, n_features)
 

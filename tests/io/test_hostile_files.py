@@ -148,6 +148,11 @@ def test_companions_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="degree of PolynomialFeatures"):
         load(tmp_path / "model.skd")
     ridge = Ridge().fit(X, X[:, 0])
+    del ridge.n_features_in_
+    save(ridge, tmp_path / "model.skd")
+    with pytest.raises(ValueError, match="n_features_in_ of Ridge is missing"):
+        load(tmp_path / "model.skd")
+    ridge = Ridge().fit(X, X[:, 0])
     ridge.coef_ = ridge.coef_[:2]
     save(ridge, tmp_path / "model.skd")
     with pytest.raises(ValueError, match="Ridge cannot be used"):

@@ -20,7 +20,7 @@ def test_changed_content():
 
 def test_changed_companions():
     """Estimators of scikit-learn that files may hold."""
-    check(0, 150, "companions", refused=0.3)
+    check(0, 100, "companions", refused=0.3)
 
 
 @pytest.mark.slow

@@ -74,6 +74,10 @@ class BuildExt(build_ext):
                 shutil.copy2(in_place, built)
 
     def build_extensions(self):
+        if self.compiler.compiler_type == "msvc":
+            sys.exit("skdesc cannot be built by Microsoft's compiler (MSVC), because its loops use "
+                     "the vector types of GCC and Clang; build with Clang or GCC, or use Linux, "
+                     "macOS or the Windows Subsystem for Linux")
         # in parallel only where processes fork: elsewhere this file would be run again
         translated = cythonize(
             self.extensions,

@@ -67,3 +67,26 @@ def test_commit_messages(message, is_accepted, tmp_path):
         ["bash", ROOT / ".ci" / "check_commit_message", file], check=False, capture_output=True
     )
     assert (result.returncode == 0) == is_accepted, result.stderr
+
+
+def test_files_that_pages_name_exist():
+    """Paths below skdesc, tests, examples or .ci, and, after a folder was named, files in it."""
+    for page in sorted(ROOT.joinpath("docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`((?:skdesc|tests|examples|\.ci|packaging)/[\w/.]*)`", text):
+            assert ROOT.joinpath(name).exists() or name.endswith(".xyz"), f"{page.name}: {name}"
+
+
+def test_files_that_the_walk_names_exist():
+    """Names without a folder are those of the folder that was named last, or before."""
+    text = read("docs/development.md").split("### From Atoms to energy")[1]
+    text = text.split("### Where to add what")[0]
+    folder, checked = "", 0
+    for name in re.findall(r"`([\w/]*_\w+\.(?:py|pyx|h))`", text):
+        if "/" in name:
+            folder = name.rpartition("/")[0]
+            assert ROOT.joinpath(name).exists(), name
+        else:
+            assert list(ROOT.joinpath("skdesc").rglob(name)), f"{name}, in {folder}?"
+        checked += 1
+    assert checked > 40

@@ -1,15 +1,31 @@
 """What an edit of compiled code costs: one extension, not all."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_other_compilers_are_refused_by_name():
+    pytest.importorskip("Cython")
+    Distribution = pytest.importorskip("setuptools").Distribution
+    if not (ROOT / "setup.py").exists():
+        pytest.skip("needs a source tree")
+    specification = importlib.util.spec_from_file_location("skdesc_setup", ROOT / "setup.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    command = module.BuildExt(Distribution())
+    command.compiler = SimpleNamespace(compiler_type="msvc")
+    with pytest.raises(SystemExit, match=r"Microsoft's compiler \(MSVC\).*Clang or GCC"):
+        command.build_extensions()
 
 
 def modification_times(folder, suffix):

@@ -13,6 +13,11 @@ import skdesc
 ROOT = Path(__file__).parents[1]
 
 
+needs_sources = pytest.mark.skipif(
+    not ROOT.joinpath("skdesc").exists(), reason="needs the source tree"
+)
+
+
 def read(name):
     return ROOT.joinpath(name).read_text(encoding="utf-8")
 
@@ -69,6 +74,7 @@ def test_commit_messages(message, is_accepted, tmp_path):
     assert (result.returncode == 0) == is_accepted, result.stderr
 
 
+@needs_sources
 def test_files_that_pages_name_exist():
     """Paths below skdesc, tests, examples or .ci, and, after a folder was named, files in it."""
     for page in sorted(ROOT.joinpath("docs").glob("*.md")):
@@ -77,6 +83,7 @@ def test_files_that_pages_name_exist():
             assert ROOT.joinpath(name).exists() or name.endswith(".xyz"), f"{page.name}: {name}"
 
 
+@needs_sources
 def test_files_that_the_walk_names_exist():
     """Names without a folder are those of the folder that was named last, or before."""
     text = read("docs/development.md").split("### From Atoms to energy")[1]

@@ -173,13 +173,16 @@ def print_ratios(path):
     base = {r["set"]: r["errors"] for r in records if not r["minutes"]}
     for name, minutes in sorted({(r["set"], r["minutes"]) for r in records if r["minutes"]}):
         runs = [r for r in records if (r["set"], r["minutes"]) == (name, minutes)]
-        cells = [_range([run["errors"][key] / base[name][key] for run in runs])
-                 if key in base[name] else ""
-                 for key in ("energy_mae", "energy_rmse", "forces_mae", "forces_rmse",
-                             "virials_mae")]
+        cells = _ratios(runs, base[name])
         learned = sum(run["has_learned_all"] for run in runs)
         print(f"| {name} | {60 * minutes:g} s | {len(runs)} | {' | '.join(cells)} "
               f"| {learned} of {len(runs)} |")
+
+
+def _ratios(runs, base):
+    keys = ("energy_mae", "energy_rmse", "forces_mae", "forces_rmse", "virials_mae")
+    return [_range([run["errors"][key] / base[key] for run in runs]) if key in base else ""
+            for key in keys]
 
 
 def _range(values):

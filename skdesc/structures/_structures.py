@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Self
 
@@ -36,8 +36,9 @@ class Structures:
     inputs: an integer gives an :class:`ase.Atoms`, a slice, mask or index array gives
     `Structures`.
 
-    Calculators, constraints, momenta and the like are not kept; arrays named in
-    `extra_arrays` of :meth:`from_atoms` are.
+    Arrays and info of the :class:`ase.Atoms` come along for baselines, as charges or tags;
+    calculators and constraints do not. Descriptors see the arrays named in `extra_arrays` of
+    :meth:`from_atoms` only.
 
     Parameters
     ----------
@@ -53,6 +54,9 @@ class Structures:
         Structure `s` owns the atoms ``offsets[s]`` to ``offsets[s + 1]``.
     arrays : dict of str to ndarray, default=None
         Further per-atom arrays, with `n_atoms` rows each.
+    extras : sequence of (dict, dict), default=None
+        Further per-atom arrays and info of each structure, which differ in name or shape among
+        structures, or which no descriptor shall see.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Structures:
         pbc: np.ndarray,
         offsets: np.ndarray,
         arrays: Mapping[str, np.ndarray] | None = None,
+        extras: Sequence[tuple[dict, dict]] | None = None,
     ) -> None:
         self.positions = np.ascontiguousarray(positions, dtype=np.float64)
         self.numbers = np.ascontiguousarray(numbers, dtype=np.intp)
@@ -82,6 +87,11 @@ class Structures:
         self.pbc = np.ascontiguousarray(pbc, dtype=np.bool_)
         self.offsets = np.ascontiguousarray(offsets, dtype=np.intp)
         self.arrays = dict(arrays or {})
+        self.extras = None if extras is None else list(extras)
+
+    def __setstate__(self, state):
+        # pickles of earlier versions have no extras
+        self.__dict__.update({"extras": None} | state)
 
     @classmethod
     def from_atoms(cls, frames: Iterable[Atoms], extra_arrays: Iterable[str] = ()) -> Self:
@@ -113,6 +123,7 @@ class Structures:
             np.array([atoms.pbc for atoms in frames], dtype=np.bool_).reshape(-1, 3),
             offsets,
             {name: concatenate(name, (0,), np.float64) for name in extra_arrays},
+            _collect_extras(frames, extra_arrays),
         )
 
     @property
@@ -158,6 +169,7 @@ class Structures:
             self.pbc[key],
             offsets,
             {name: array[atoms] for name, array in self.arrays.items()},
+            None if self.extras is None else [self.extras[index] for index in key],
         )
 
     def __array__(self, dtype=None, copy=None):
@@ -180,7 +192,9 @@ class Structures:
             New container sharing all other arrays.
         """
         cells = self.cells if cells is None else cells
-        return Structures(positions, self.numbers, cells, self.pbc, self.offsets, self.arrays)
+        return Structures(
+            positions, self.numbers, cells, self.pbc, self.offsets, self.arrays, self.extras
+        )
 
     def _atoms(self, index):
         start, stop = self.offsets[index], self.offsets[index + 1]
@@ -192,6 +206,11 @@ class Structures:
         )
         for name, array in self.arrays.items():
             atoms.set_array(name, array[start:stop])
+        if self.extras is not None:
+            arrays, info = self.extras[index]
+            for name, array in arrays.items():
+                atoms.set_array(name, array)
+            atoms.info = dict(info)
         return atoms
 
     def _range(self, start, stop):
@@ -204,4 +223,19 @@ class Structures:
             self.pbc[start:stop],
             self.offsets[start : stop + 1] - self.offsets[start],
             {name: array[atoms] for name, array in self.arrays.items()},
+            None if self.extras is None else self.extras[start:stop],
         )
+
+
+def _collect_extras(
+    frames: Iterable[Atoms], extra_arrays: Iterable[str]
+) -> list[tuple[dict, dict]] | None:
+    """Copies of what structures have beside positions, numbers and cells; None if nothing."""
+    kept = {"positions", "numbers", *extra_arrays}
+    if all(not atoms.info and atoms.arrays.keys() <= kept for atoms in frames):
+        return None
+    return [
+        ({name: array.copy() for name, array in atoms.arrays.items() if name not in kept},
+         dict(atoms.info))
+        for atoms in frames
+    ]

@@ -9,6 +9,7 @@ from ase import Atoms
 
 from ..utils.typing import Samples
 from ._content_cy import first_bad_cell, sound
+from ._conversion import convert, is_convertible
 from ._structures import Structures
 
 
@@ -21,7 +22,8 @@ def check_structures(
     ----------
     X : sequence of ase.Atoms
         A list, a tuple, a 1-D or (n, 1) object array, a pandas Series, a one-column
-        DataFrame, or `Structures`.
+        DataFrame, or `Structures`. Objects with a method ``to_ase_atoms()`` or ``toatoms()``,
+        as structures and molecules of pymatgen and rows of a database of ASE, are converted.
     name : str, default="X"
         How error messages call the argument.
     extra_arrays : sequence of str, default=()
@@ -35,7 +37,8 @@ def check_structures(
     Raises
     ------
     TypeError
-        If `X` is a bare `Atoms`, not a sequence, or holds anything but `Atoms`.
+        If `X` is a bare `Atoms`, not a sequence, or holds objects that are no `Atoms` and have
+        no method to become some.
     ValueError
         If `X` or one of its structures is empty, positions or cells are not finite, a
         periodic axis has a zero cell vector, or periodic cell vectors are coplanar.
@@ -96,6 +99,9 @@ def _as_list(X, name):
             f"{name} is a single Atoms of {len(X)} atoms, but a sequence of structures is "
             f"needed; pass [{name}]"
         )
+    if is_convertible(X):
+        raise TypeError(f"{name} is a single {type(X).__name__}, but a sequence of structures is "
+                        f"needed; pass [{name}]")
     if hasattr(X, "iloc"):  # pandas
         if X.ndim == 2 and X.shape[1] != 1:
             raise TypeError(
@@ -116,13 +122,8 @@ def _as_list(X, name):
             f"{name} is of type {type(X).__name__}, but a sequence of ase.Atoms is needed: a "
             "list, tuple, object array, Series, one-column DataFrame or skdesc.Structures"
         )
-    for index, atoms in enumerate(X):
-        if not isinstance(atoms, Atoms):
-            raise TypeError(
-                f"{name}[{index}] is of type {type(atoms).__name__}, but every element must be "
-                "an ase.Atoms"
-            )
-    return list(X)
+    return [atoms if isinstance(atoms, Atoms) else convert(atoms, f"{name}[{index}]")
+            for index, atoms in enumerate(X)]
 
 
 def _first_names(table):

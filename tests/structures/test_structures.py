@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.systems import zoo
 from sklearn.model_selection import KFold, train_test_split
 
-from skdesc import Structures, as_column, check_structures
+from skdesc import Structures, as_column, check_structures, extract_targets
 
 
 def object_array(frames):
@@ -105,3 +106,51 @@ def test_bad_input_is_named(case):
     make, error, match = BAD[case]
     with pytest.raises(error, match=match):
         check_structures(make())
+
+
+class Foreign:
+    """A structure of another library."""
+
+    def __init__(self, atoms):
+        self.atoms = atoms
+
+    def toatoms(self):
+        return self.atoms
+
+
+def test_structures_that_convert_themselves():
+    atoms = molecule("H2O")
+    atoms.calc = SinglePointCalculator(atoms, energy=-3.0)
+    frames = [atoms, Foreign(atoms)]
+    assert len(check_structures(frames)) == 2
+    np.testing.assert_array_equal(extract_targets(frames, forces=False)[0], [-3.0, -3.0])
+    with pytest.raises(TypeError, match=r"X is a single Foreign.*pass \[X\]"):
+        check_structures(Foreign(atoms))
+    with pytest.raises(TypeError, match=r"X\[0\] is of type type"):
+        check_structures([Foreign])
+    with pytest.raises(TypeError, match=r"X\[0\].*toatoms\(\) returns a list, but must return"):
+        check_structures([Foreign([atoms])])
+    with pytest.raises(ValueError, match=r"X\[1\].*toatoms\(\) fails \(KeyError: 'cell'\)"):
+        check_structures([atoms, Failing(atoms)])
+
+
+class Failing(Foreign):
+    def toatoms(self):
+        raise KeyError("cell")
+
+
+def test_the_converter_of_other_libraries_is_named():
+    kind = type("Structure", (), {"__module__": "jarvis.core.atoms"})
+    with pytest.raises(TypeError, match=r"X\[0\] is of type Structure.*ase_converter\(\)"):
+        check_structures([kind()])
+
+
+def test_structures_of_pymatgen():
+    core = pytest.importorskip("pymatgen.core")
+    crystal = core.Structure(core.Lattice.cubic(3.6), ["Cu"], [[0, 0, 0]])
+    water = core.Molecule(["O", "H", "H"], [[0, 0, 0], [0, 0, 1], [0, 1, 0]])
+    structures = check_structures([crystal, water])
+    assert structures.pbc.all(axis=1).tolist() == [True, False]
+    assert structures.numbers.tolist() == [29, 8, 1, 1]
+    with pytest.raises(TypeError, match=r"X is a single Structure"):
+        check_structures(crystal)

@@ -77,6 +77,7 @@ class Search:
         self.is_interrupted = False
         self._levels = growing_parts(data, split, clock.budget)
         self._seconds_of_default = 0.0
+        self._noise_of_default: dict[str, float] | None = None
 
     def run(self) -> Result:
         """Try candidates until the time is spent or all has been tried.
@@ -123,8 +124,10 @@ class Search:
         trial.evaluate()
         self.results.default = default = self._record(trial)
         default.residuals = trial.held_back_residuals()
-        is_final = trial.split is self.split
-        self._adjust(trial, _FINE if is_final else _COARSE, default, 0.1)
+        # what suited less of the data is near what suits more
+        factors = _FINE if self._noise_of_default else _COARSE
+        self._adjust(trial, factors, default, 0.1, self._noise_of_default)
+        self._noise_of_default = dict(trial.noise)
         if trial.noise != default.noise:
             self._record(trial, "default with other noise")
 
@@ -132,7 +135,8 @@ class Search:
         """Share of the time left for the default pipeline: most, if no candidate seems better."""
         if self.results.default is None or not ranking:
             return _FOR_DEFAULT_ALONE
-        reference = score(self.results.default.errors, energy_weight=ENERGY_WEIGHT)
+        reference = max(score(result.errors, energy_weight=ENERGY_WEIGHT)
+                        for result in self.results.models if result.trial.candidate.is_default)
         is_worse = _comparable_score(ranking[0]) > reference
         return _FOR_DEFAULT if is_worse else _FOR_DEFAULT_ALONE
 
@@ -264,13 +268,13 @@ class Search:
         limit = _FOR_FINAL * self.clock.left
         return limit if best.candidate is trial.candidate else limit - self.forecast.reserved(best)
 
-    def _adjust(self, trial: Trial, factors, reference: Result | None, share: float):
+    def _adjust(self, trial: Trial, factors, reference: Result | None, share: float, guess=None):
         """Adjust the noise of a trial within a share of the time that is left."""
         end = self.clock.elapsed + share * (self.clock.left - self.forecast.rest(trial))
         references = [self.results.composition]
         if reference is not None:
             references.append(reference.residuals)
-        trial.adjust(factors, references, lambda: self.clock.elapsed < end)
+        trial.adjust(factors, references, lambda: self.clock.elapsed < end, guess)
 
     def _trial(self, candidate: Candidate, points: int, split, noise=None) -> Trial | None:
         """Fit a candidate; None, and a record, if that is not possible."""

@@ -177,7 +177,7 @@ class Trial:
                 result.setdefault(quantity, []).extend(blocks)
         return result
 
-    def adjust(self, factors, references, has_time) -> dict[str, float]:
+    def adjust(self, factors, references, has_time, guess=None) -> dict[str, float]:
         """Adjust the noise to what is held back, and find the errors.
 
         Parameters
@@ -188,6 +188,8 @@ class Trial:
             Residuals of models whose errors should not be exceeded.
         has_time : callable
             Whether another evaluation may begin.
+        guess : dict of str to float, default=None
+            Noise levels to begin with, if they are better than the present ones.
 
         Returns
         -------
@@ -214,7 +216,10 @@ class Trial:
             return result
 
         if self._data.sigmas is None:
-            best = adjust_noise(self.noise, self.quantities, factors, evaluate, has_time)
+            first = dict(self.noise)
+            if guess is not None and evaluate(first) < evaluate(guess):
+                first = guess
+            best = adjust_noise(first, self.quantities, factors, evaluate, has_time)
             if best != self.noise:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UntrustworthyFitWarning)

@@ -2,8 +2,8 @@
 
 All that a Gaussian process with given sparse points needs to know of its data are triangles,
 one per kind of target, whose size does not depend on the number of structures. Each partition
-is turned into triangles where it lies; triangles are merged in pairs, by QR decomposition of
-one on top of the other, until one is left::
+is turned into triangles where it lies, as the threads of a local fit do with parts of the data;
+triangles are merged in pairs, by QR decomposition of one on top of the other, until one is left::
 
     partitions   count, elements -> choice of a sample       (a few numbers per partition)
         | sample of structures                                (bounded by n_sample)
@@ -38,7 +38,9 @@ from .gaussian_process._checks import check_parameters
 from .gaussian_process._inputs import check_environments
 from .model_selection._evaluation import count_stateless_steps
 from .structures import Structures, as_column, check_structures, extract_targets
-from .utils.blas import threads
+from .utils.blas import one_thread
+from .utils.reduction import merge_in_pairs
+from .utils.threads import within_a_thread
 from .utils.typing import RandomState
 
 __all__ = ["check_workers", "fit"]
@@ -131,11 +133,8 @@ def _run(pipeline, parts, n_sample, rng, dask):
         task(_see)(template, part, index)
         for index, part in enumerate(parts) if surveys[index][0]
     ]
-    while len(level) > 1:
-        pairs = [level[index : index + 2] for index in range(0, len(level), 2)]
-        level = [task(_merge)(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
-
-    (leading, regressor, training), seen = dask.compute(template, level[0])
+    everything = merge_in_pairs(level, task(_merge))
+    (leading, regressor, training), seen = dask.compute(template, everything)
     return leading, regressor, training, seen
 
 
@@ -327,7 +326,7 @@ def _start(pipeline, samples):
         kinds = [kind for _, part in samples for kind in part]
     leading, regressor = pipeline[:-1], pipeline[-1]
     environments = check_environments(leading.fit_transform(frames), regressor, reset=True)
-    with threads(regressor.n_jobs):
+    with one_thread:
         training = Accumulator.start(environments, regressor, kinds)
     return leading, regressor, training
 
@@ -336,7 +335,7 @@ def _see(template, partition, index):
     """Triangles of a partition."""
     leading, regressor, training = template
     training = training.empty()
-    with _Partition(index):
+    with _Partition(index), within_a_thread():  # tasks run side by side already
         X, y, metadata = _unpack(partition)
         regressor._check_and_accumulate(training, leading.transform(X), y, **metadata)
     return training.observations, training.atom_energies

@@ -17,10 +17,12 @@ from ..least_squares import (
     moment_scales,
 )
 from ..utils.blas import one_thread
+from ..utils.reduction import sum_in_parts
+from ..utils.threads import effective_n_threads
 from ..utils.validation import is_choice
 from ._baseline import AtomEnergies
 from ._inputs import check_elements
-from ._memory import bytes_for_selecting, row_limit
+from ._memory import bytes_for_selecting, parallel_limits, parts_of_pass, row_limit
 from ._rows import derivative_rows, energy_rows, split_by_cost
 from ._sparse_points import SparsePoints, one_per_term, select_points
 from ._targets import QUANTITIES
@@ -30,9 +32,9 @@ from ._targets import QUANTITIES
 class Accumulator:
     """What a fit knows of the data it has seen; it can see more.
 
-    The linear algebra that weights come from runs on one thread. More would change the order
-    of sums, and so digits, which ill-conditioned covariances magnify; and they would gain
-    little with panels of this size, and lose much where another process has a core in use.
+    Each call of BLAS or LAPACK that weights come from runs on one thread. More would change the
+    order of sums, and so digits, which ill-conditioned covariances magnify. Threads share out
+    batches of structures instead, whose bounds do not depend on their number.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ class Accumulator:
         """
         return row_limit(environments, self.points, len(self.elements), targets, memory_limit)
 
-    def add(self, environments, targets, memory_limit):
+    def add(self, environments, targets, memory_limit, n_jobs=1):
         """Fold the rows of structures into the triangles of their quantities.
 
         Parameters
@@ -153,32 +155,53 @@ class Accumulator:
             Their energies, forces, virials.
         memory_limit : int or None
             For the whole fit, in bytes.
+        n_jobs : int or None, default=1
+            Threads that compute and fold rows. It makes no difference to the result.
         """
         check_elements(environments, self.elements)
-        costs, limit = self.row_limit(environments, targets, memory_limit)
         composition = environments.composition(self.elements)
         self.atom_energies.add(targets.energies, composition, environments.isolated())
-        wanted = targets.has_derivatives()
         noise = targets.relative_noise.copy()
         noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
+        costs, limit, n_threads = parallel_limits(
+            environments, self.points, len(self.elements), targets, memory_limit,
+            effective_n_threads(n_jobs),
+        )
+        parts = [
+            [slice(part.start + batch.start, part.start + batch.stop)
+             for batch in split_by_cost(costs[part], limit)]
+            for part in parts_of_pass(
+                targets.n_rows(), len(self.points) + len(self.elements) + 1, memory_limit
+            )
+        ]
         with one_thread:  # products of single environments are too small to be shared out
-            for part in split_by_cost(costs, limit):
-                self._add_batch(part, environments, targets, wanted, composition, noise)
+            seen = sum_in_parts(
+                lambda batch: self._rows(batch, environments, targets, composition, noise),
+                parts, lambda: self._start_part(len(parts)), add_rows, merge_rows, n_threads,
+            )
+            if seen is not self.observations:
+                self.observations.merge(seen)
 
-    def _add_batch(self, part, environments, targets, wanted, composition, noise):
-        """Add the rows of a slice of structures."""
-        index = np.arange(part.start, part.stop)[wanted[part]]
-        batch = environments[part]
+    def _start_part(self, n_parts):
+        """What rows of a part are added to: what has been seen so far, if there is one part."""
+        return self.observations if n_parts == 1 else Observations(len(self.points))
+
+    def _rows(self, part, environments, targets, composition, noise):
+        """Rows of a slice of structures, as arguments of :meth:`Observations.add`."""
+        index = np.arange(part.start, part.stop)
+        index = index[targets.has_derivatives()[part]]
+        batch, rows = environments[part], []
         if len(index) == len(batch):
-            energies = self._add_derivatives(batch, targets.take(index), noise[index])
+            energies = self._derivative_rows(batch, targets.take(index), noise[index], rows)
         else:
             if len(index):
                 some = batch.take(index - part.start)
-                self._add_derivatives(some, targets.take(index), noise[index])
+                self._derivative_rows(some, targets.take(index), noise[index], rows)
             energies = energy_rows(batch, self.points, self.covariances)
-        self.observations.add(
-            QUANTITIES[0], energies, composition[part], targets.energies[part], noise[part, 0]
+        rows.append(
+            (QUANTITIES[0], energies, composition[part], targets.energies[part], noise[part, 0])
         )
+        return rows
 
     def with_energies(self, environments, targets, memory_limit):
         """Return an accumulator that has seen other energies of the same structures.
@@ -214,19 +237,19 @@ class Accumulator:
         """Covariances of energies, forces and virials of structures with the sparse points."""
         return derivative_rows(environments, self.points, self.covariances)
 
-    def _add_derivatives(self, environments, targets, noise):
-        """Add rows of forces and virials; return those of energies, which cost nothing."""
+    def _derivative_rows(self, environments, targets, noise, rows):
+        """Append rows of forces and virials; return those of energies, which cost nothing."""
         wants_virials = targets.virials is not None
         energies, forces, virials = derivative_rows(
             environments, self.points, self.covariances, virials=wants_virials
         )
         if targets.forces is not None:
             relative = np.repeat(noise[:, 1], 3 * environments.n_atoms)
-            self.observations.add("forces", forces, None, targets.forces.reshape(-1), relative)
+            rows.append(("forces", forces, None, targets.forces.reshape(-1), relative))
         if wants_virials:
             virials = virials.reshape(-1, virials.shape[-1])
             relative = np.repeat(noise[:, 2], 6)
-            self.observations.add("virials", virials, None, targets.virials.reshape(-1), relative)
+            rows.append(("virials", virials, None, targets.virials.reshape(-1), relative))
         return energies
 
     def merge(self, other):
@@ -293,6 +316,18 @@ class Accumulator:
     def __sizeof__(self):
         kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)
         return object.__sizeof__(self) + kept + getsizeof(self.observations)
+
+
+def add_rows(observations, rows):
+    """Add rows of several quantities to observations."""
+    for of_quantity in rows:
+        observations.add(*of_quantity)
+
+
+def merge_rows(observations, others):
+    """Add all rows of other observations, and return the sum."""
+    observations.merge(others)
+    return observations
 
 
 def make_covariances(regressor, environments):

@@ -40,7 +40,7 @@ def check_parameters(regressor):
     """
     _check_real(regressor, "zeta", at_least=1.0, remedy=", or a list of these")
     for name in QUANTITIES:
-        _check_real(regressor, f"sigma_{name}", above=0.0, remedy="; or leave targets out")
+        _check_real(regressor, f"sigma_{name}", above=0.0, remedy="; to ignore it, leave it out")
     _check_real(regressor, "energy_scale", above=0.0, remedy=", a list of these, or 'auto'")
     _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
     if not is_choice(regressor.optimize, None, "marginal_likelihood", "held_out"):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..labels import e0_sources, undetermined_compositions, warn_of_forces
-from ..utils.blas import threads
+from ..utils.blas import one_thread
 from ._accumulation import Accumulator
 from ._baseline import subtract_baseline
 from ._checks import check_parameters
@@ -27,10 +27,10 @@ class Fitting:
         if self.baseline is not None:
             targets = subtract_baseline(self.baseline, environments.structures, targets)
         warn_of_forces(targets.forces, targets.offsets)
-        with threads(self.n_jobs):
+        with one_thread:
             if accumulator is None:
                 accumulator = Accumulator.start(environments, self, metadata.get("config_types"))
-            accumulator.add(environments, targets, self.memory_limit)
+            accumulator.add(environments, targets, self.memory_limit, self.n_jobs)
         return accumulator, environments, targets
 
     def _finish(self, accumulator, environments, targets, noise=None):
@@ -40,7 +40,7 @@ class Fitting:
         """
         self._solve(accumulator, noise=noise)
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
-        with threads(self.n_jobs):
+        with one_thread:
             self.loo_, expected = leave_one_out_energies(
                 self._model, accumulator, environments, targets, limit
             )
@@ -58,15 +58,15 @@ class Fitting:
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
-        return leave_one_out_energies(model, other, environments, targets, limit)
+        with one_thread:
+            return leave_one_out_energies(model, other, environments, targets, limit)
 
     def _solve(self, accumulator, *, check_labels=True, noise=None):
         """Become the model that an accumulator leads to, with noise that is known or refined."""
-        with threads(self.n_jobs):
-            e0, posterior = accumulator.solve(
-                self.energy_scale, noise or self._noise(),
-                optimize=self.optimize if noise is None else None, check_labels=check_labels,
-            )
+        e0, posterior = accumulator.solve(
+            self.energy_scale, noise or self._noise(),
+            optimize=self.optimize if noise is None else None, check_labels=check_labels,
+        )
         model = Model(
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )

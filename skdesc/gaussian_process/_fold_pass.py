@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..least_squares import Cells, HeldOut, Training, moment_scales_of_parts
-from ..utils.blas import one_thread, threads
+from ..utils.blas import one_thread
 from ..utils.folds import can_share_a_pass, check_folds, split_blocks, take
 from ._accumulation import Accumulator, choose_points, make_covariances, resolve_scales
 from ._baseline import subtract_baseline
@@ -199,14 +199,14 @@ class FoldData:
 
     def _make_pass(self, regressor, params):
         environments, targets = self.environments, self.targets(regressor)
-        with threads(regressor.n_jobs):
+        with one_thread:
             folds, points = self._make_folds(regressor)
             base = Accumulator.with_points(environments, regressor, points)
             self._check_memory(regressor, base, targets)
             cells = [base.empty() for _ in self.members]
             for cell, index in zip(cells, self.members, strict=True):
                 some = environments.take(index)
-                cell.add(some, targets.take(index), regressor.memory_limit)
+                cell.add(some, targets.take(index), regressor.memory_limit, regressor.n_jobs)
         self.n_passes += 1
         observations = Cells([cell.observations for cell in cells])
         return Pass(params, folds, cells, observations)

@@ -16,7 +16,7 @@ import numpy as np
 from ..exceptions import UntrustworthyFitError
 from ..labels import warn_of_forces
 from ..least_squares import HeldOut, least_error, mean_errors, tune_noise
-from ..utils.blas import one_thread, threads
+from ..utils.blas import one_thread
 from ..utils.folds import take
 from ..utils.typing import Features, PerStructure
 from ..utils.validation import is_choice
@@ -85,7 +85,7 @@ class GapFoldSession:
         if is_choice(regressor.optimize, "held_out"):  # with folds of each training part
             return [self._fit_part(regressor, train) for train, _ in self._data.splits]
         found = self._data.pass_for(regressor)
-        with threads(regressor.n_jobs), one_thread:
+        with one_thread:
             return [self._fit_fold(regressor, found, fold) for fold in found.folds]
 
     def tune(
@@ -211,7 +211,9 @@ class GapFoldSession:
         else:
             kinds = self._data.metadata.get("config_types")
             accumulator = Accumulator.start(environments, regressor, kinds)
-            accumulator.add(environments, targets, regressor.memory_limit)
+            accumulator.add(
+                environments, targets, regressor.memory_limit, regressor.n_jobs
+            )
             self._data.n_passes += 1
         return accumulator, environments, targets
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..least_squares import CHUNK
@@ -11,14 +13,19 @@ from ..utils.subset_selection import (
     MAX_LEVERAGE_FEATURES,
     chunk_rows,
 )
+from ..utils.threads import effective_n_threads
 from ..utils.validation import is_choice
 from ._rows import split_by_cost
 from ._sparse_points import check_method, expected_counts, expected_groups, one_per_term
 
 # folds of a fit that tunes its noise
 N_FOLDS = 5
-# memory for the rows of a batch where no limit is given
-_DEFAULT_BATCH_BYTES = 2**26
+# memory for the rows of a batch: enough that other costs of a batch do not count
+_BATCH_BYTES = 2**24
+# batches of each thread in memory at once
+_BATCHES_PER_THREAD = 2
+# rows of a part of a pass, see `parts_of_pass`: per column, and at least
+_ROWS_PER_COLUMN, _LEAST_ROWS = 4, 8192
 # fraction of the limit reserved for uncounted allocations
 _UNCOUNTED = 0.05
 # Square arrays of the size of a triangle that exist at once, beside the triangle of each kind:
@@ -63,8 +70,8 @@ def workspace_bytes(environments, n_rows):
     return int(descriptor.workspace_bytes(environments.structures, n_rows))
 
 
-def row_bytes(memory_limit, fixed, costs):
-    """Memory left for the rows of a batch.
+def bytes_left(memory_limit, fixed, costs):
+    """Memory left for rows.
 
     Parameters
     ----------
@@ -77,11 +84,11 @@ def row_bytes(memory_limit, fixed, costs):
 
     Returns
     -------
-    int
-        In bytes.
+    float
+        In bytes; infinite where there is no limit.
     """
     if memory_limit is None:
-        return _DEFAULT_BATCH_BYTES
+        return np.inf
     passing, solving = fixed
     left = (1.0 - _UNCOUNTED) * memory_limit - passing
     if left < costs.max() or memory_limit < solving:
@@ -116,13 +123,85 @@ def row_limit(environments, points, n_elements, targets, memory_limit):
     limit : float
         In bytes.
     """
+    costs, left = _bytes_for_rows(environments, points, n_elements, targets, memory_limit)
+    return costs, _limits(costs, left, 1)[0]
+
+
+def parallel_limits(environments, points, n_elements, targets, memory_limit, n_threads):
+    """What :func:`row_limit` gives, and how many threads have memory for so much.
+
+    Parameters
+    ----------
+    environments, points, n_elements, targets, memory_limit : object
+        As for :func:`row_limit`.
+    n_threads : int
+        Number of threads that there may be.
+
+    Returns
+    -------
+    costs, limit : object
+        As from :func:`row_limit`; they do not depend on the threads.
+    n_threads : int
+        At least 1.
+    """
+    costs, left = _bytes_for_rows(environments, points, n_elements, targets, memory_limit)
+    return costs, *_limits(costs, left, n_threads)
+
+
+def _limits(costs, left, n_threads):
+    """Memory for the rows of a batch, and number of threads that there is memory for."""
+    limit = min(left, max(_BATCH_BYTES, costs.max()))
+    if n_threads > 1:
+        n_threads = int(max(1, min(n_threads, left / (_BATCHES_PER_THREAD * limit))))
+    return limit, n_threads
+
+
+def _further_triangles(n_parts, n_threads):
+    """Parts of a pass, beside one, whose triangles are in memory at the same time."""
+    if n_parts == 1:
+        return 0
+    # those that wait to be merged, one on each level of the tree, and those that grow
+    return min(n_parts - 1, int(np.ceil(np.log2(n_parts))) + n_threads - 1)
+
+
+def _bytes_for_rows(environments, points, n_elements, targets, memory_limit):
+    """Memory for the rows of each structure, and what is left for all rows at once."""
     wanted = targets.has_derivatives()
     n_quantities = 1 + (targets.forces is not None) + (targets.virials is not None)
     passing, solving = bytes_beside_rows(environments, len(points), n_elements, n_quantities)
     if memory_limit is not None and wanted.any():
         passing += workspace_bytes(environments, points.sizes()[1])
     costs = bytes_per_structure(environments, points, wanted, targets.virials is not None)
-    return costs, row_bytes(memory_limit, (passing, solving), costs)
+    return costs, bytes_left(memory_limit, (passing, solving), costs)
+
+
+def parts_of_pass(n_rows, n_columns, memory_limit):
+    """Runs of structures whose rows get triangles of their own, which are merged in the end.
+
+    They make it possible to fold rows by several threads, and depend on the data alone. A part
+    has several times as many rows as columns, so that merging costs little beside folding. Where
+    memory is limited, there is one part.
+
+    Parameters
+    ----------
+    n_rows : ndarray of shape (n_structures,)
+        Number of rows of each structure.
+    n_columns : int
+        Length of a row.
+    memory_limit : int or None
+        For the whole fit.
+
+    Returns
+    -------
+    list of slice
+        With start and stop.
+    """
+    ends = np.cumsum(n_rows)
+    size = max(_ROWS_PER_COLUMN * n_columns, _LEAST_ROWS)
+    n_parts = max(1, int(ends[-1] // size)) if memory_limit is None else 1
+    bounds = np.searchsorted(ends, ends[-1] * np.arange(1, n_parts) // n_parts)
+    bounds = np.unique([0, *bounds, len(ends)]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(bounds)]
 
 
 def estimate_bytes(environments, regressor, forces, virials):
@@ -154,8 +233,14 @@ def estimate_bytes(environments, regressor, forces, virials):
     if derivatives:
         passing += workspace_bytes(environments, sizes[1])
     costs = bytes_per_structure(environments, sizes, derivatives, virials)
-    limit = row_bytes(regressor.memory_limit, (passing, solving), costs)
+    left = bytes_left(regressor.memory_limit, (passing, solving), costs)
+    limit, n_threads = _limits(costs, left, effective_n_threads(regressor.n_jobs))
     rows = max(costs[part].sum() for part in split_by_cost(costs, limit))
+    rows *= 1 if n_threads == 1 else _BATCHES_PER_THREAD * n_threads
+    n_rows = 1 + derivatives * (bool(forces) * 3 * environments.n_atoms + bool(virials) * 6)
+    side = sizes[0] + n_elements + 1
+    n_parts = len(parts_of_pass(n_rows, side, regressor.memory_limit))
+    rows += _further_triangles(n_parts, n_threads) * n_kinds * 8 * (side**2 + CHUNK * side)
     folds = 0
     if is_choice(regressor.optimize, "held_out"):
         n_folds = min(N_FOLDS, len(environments))

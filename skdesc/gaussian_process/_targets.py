@@ -64,6 +64,12 @@ class Targets:
             offsets,
         )
 
+    def n_rows(self):
+        """Largest number of rows of each structure, ndarray of shape (n_structures,)."""
+        n_forces = 0 if self.forces is None else 3 * np.diff(self.offsets)
+        n_virials = 0 if self.virials is None else 6
+        return 1 + self.has_derivatives() * (n_forces + n_virials)
+
     def has_derivatives(self):
         """Mask of the structures that have a force or a virial component."""
         mask = np.zeros(len(self.energies), dtype=bool)

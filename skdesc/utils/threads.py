@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from numbers import Integral
 from typing import TypeVar
 
@@ -22,6 +23,8 @@ R = TypeVar("R")
 
 _MANY = 1024
 """More threads than this are started only where there are as many cores."""
+
+_here = threading.local()
 
 _THREAD_VARIABLES = [
     f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMBA", "NUMEXPR")
@@ -60,7 +63,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
     -------
     int
         At least 1. Inside a worker of joblib no more than its share of the cores: that is 1,
-        unless joblib has granted a process more.
+        unless joblib has granted a process more. Also 1 :func:`within_a_thread`.
 
     Raises
     ------
@@ -68,7 +71,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
         If `n_jobs` is neither.
     """
     check_n_jobs(n_jobs)
-    if n_jobs == 1:
+    if n_jobs == 1 or getattr(_here, "is_one_of_many", False):
         return 1
     backend, configured = get_active_backend()
     if n_jobs is None and configured in (None, 1):
@@ -82,6 +85,17 @@ def effective_n_threads(n_jobs: int | None) -> int:
     if backend.nesting_level:
         return min(wanted, _share_of_worker())
     return wanted
+
+
+@contextmanager
+def within_a_thread() -> Iterator[None]:
+    """Context of a thread that works beside others: whatever it calls uses no further threads."""
+    before = getattr(_here, "is_one_of_many", False)
+    _here.is_one_of_many = True
+    try:
+        yield
+    finally:
+        _here.is_one_of_many = before
 
 
 def _share_of_worker():

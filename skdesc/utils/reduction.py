@@ -1,0 +1,180 @@
+"""Sums of many items by several threads, in an order that does not depend on their number.
+
+Items belong to parts. The values of a part are added to its sum one after the other; sums of parts
+are merged in pairs, first with second, third with fourth, then pairs of these. Which thread does
+what, and when, makes no difference to the result, not even to its last bit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from .threads import within_a_thread
+
+S = TypeVar("S")
+V = TypeVar("V")
+
+
+def merge_in_pairs(sums: Sequence[S], merge: Callable[[S, S], S]) -> S:
+    """Merge neighbors in pairs, then these, until there is one sum.
+
+    Parameters
+    ----------
+    sums : sequence
+        At least one.
+    merge : callable
+        Gives the merger of two neighbors. One without a neighbor goes on to the next round.
+
+    Returns
+    -------
+    object
+        The sum.
+    """
+    sums = list(sums)
+    while len(sums) > 1:
+        pairs = [sums[index : index + 2] for index in range(0, len(sums), 2)]
+        sums = [merge(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    return sums[0]
+
+
+def sum_in_parts(
+    compute: Callable[[Any], V],
+    parts: Sequence[Sequence[Any]],
+    start: Callable[[], S],
+    add: Callable[[S, V], None],
+    merge: Callable[[S, S], S],
+    n_threads: int,
+) -> S:
+    """Compute values of items, add them up part by part, and merge the sums of parts in pairs.
+
+    Parameters
+    ----------
+    compute : callable
+        Gives the value of an item; several run at once.
+    parts : sequence of sequence
+        Items of each part; no part is empty.
+    start : callable
+        Gives an empty sum.
+    add : callable
+        Adds a value to a sum, in place.
+    merge : callable
+        As for :func:`merge_in_pairs`; it may change its first argument.
+    n_threads : int
+        Number of threads; with 1 the caller's own does all. No more than twice as many values are
+        in memory.
+
+    Returns
+    -------
+    object
+        The sum of all.
+    """
+    return _Summation(compute, parts, start, add, merge, n_threads).run()
+
+
+class _Summation:
+    """State of :func:`sum_in_parts` that its threads share; changed under a lock."""
+
+    def __init__(self, compute, parts, start, add, merge, n_threads):
+        self._compute, self._start, self._add, self._merge = compute, start, add, merge
+        self._n_threads, self._n_parts = n_threads, len(parts)
+        self._queue = iter([
+            (part, index, item) for part, items in enumerate(parts)
+            for index, item in enumerate(items)
+        ])
+        self._lengths = [len(items) for items in parts]
+        self._changed = threading.Condition()
+        self._n_unfinished = 0  # values that are being computed, or wait to be added
+        self._ready, self._next, self._sums = {}, [0] * len(parts), {}
+        self._adding = set()  # parts to which a thread is adding
+        self._waiting = {}  # sums of parts that wait for their neighbor, by level and index
+        self._is_stopped = False
+
+    def run(self):
+        if self._n_threads == 1:
+            self._work()
+        else:
+            with ThreadPoolExecutor(self._n_threads) as pool:
+                try:
+                    workers = [pool.submit(self._work_alone) for _ in range(self._n_threads)]
+                    for worker in workers:
+                        worker.result()
+                finally:  # an error of one thread, or an interrupt, ends the others
+                    self._stop()
+        return self._waiting.popitem()[1]
+
+    def _work_alone(self):
+        try:
+            with within_a_thread():
+                self._work()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self):
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+
+    def _work(self):
+        while (task := self._take()) is not None:
+            part, index, item = task
+            value = self._compute(item)
+            with self._changed:
+                self._ready[part, index] = value
+            del value
+            self._add_ready(part)
+
+    def _take(self):
+        """Next item, when there are few values in memory; None if there is no more to do."""
+        with self._changed:
+            while self._n_unfinished >= 2 * self._n_threads and not self._is_stopped:
+                self._changed.wait()
+            if self._is_stopped:
+                return None
+            task = next(self._queue, None)
+            self._n_unfinished += task is not None
+            return task
+
+    def _add_ready(self, part):
+        """Add the values of a part whose turn it is, unless another thread does."""
+        with self._changed:
+            if part in self._adding:
+                return
+            self._adding.add(part)
+        while True:
+            with self._changed:
+                value = self._ready.pop((part, self._next[part]), None)
+                if value is None:
+                    self._adding.remove(part)
+                    is_complete = self._next[part] == self._lengths[part]
+                    # another thread may have seen that before
+                    total = self._sums.pop(part, None) if is_complete else None
+                    break
+                if part not in self._sums:
+                    self._sums[part] = self._start()
+                total = self._sums[part]
+            self._add(total, value)
+            del value
+            with self._changed:
+                self._next[part] += 1
+                self._n_unfinished -= 1
+                self._changed.notify_all()
+        if total is not None:
+            self._merge_upwards(part, total)
+
+    def _merge_upwards(self, index, value):
+        """Merge the sum of a part with its neighbors, as far as these are there."""
+        level, length = 0, self._n_parts
+        while length > 1:
+            if index % 2 or index + 1 < length:
+                with self._changed:
+                    neighbor = self._waiting.pop((level, index ^ 1), None)
+                    if neighbor is None:
+                        self._waiting[level, index] = value
+                        return
+                value = self._merge(neighbor, value) if index % 2 else self._merge(value, neighbor)
+            level, index, length = level + 1, index // 2, (length + 1) // 2
+        self._waiting[level, index] = value

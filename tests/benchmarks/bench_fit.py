@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 from ase.io import read
 
 from skdesc import GAPRegressor, SOAPTransformer, extract_targets
@@ -34,8 +35,8 @@ def load(name, n_structures):
     if name == "cuni":
         frames = read(folder / "cuni_train.xyz", ":")[:n_structures]
         return frames, *extract_targets(frames, virials=False, **KEYS)
-    text = lzma.open(folder / "mlearn_Si_train.extxyz.xz", "rt").read()
-    frames = read(io.StringIO(text), ":", format="extxyz")[:n_structures]
+    with lzma.open(folder / "mlearn_Si_train.extxyz.xz", "rt") as file:
+        frames = read(io.StringIO(file.read()), ":", format="extxyz")[:n_structures]
     return frames, *extract_targets(frames, virials=False)
 
 
@@ -73,8 +74,6 @@ def parts_of_fit(X, y, targets, n_points):
 
 
 def random_rows(n):
-    import numpy as np
-
     rng = np.random.default_rng(0)
     return rng.normal(size=(n, n // 2)), np.empty((n, 0)), np.ones(n)
 

@@ -43,14 +43,14 @@ def finish(search: Search, best: Result) -> tuple[Pipeline, float]:
     if search.is_interrupted:
         return completed
     try:
+        if len(trial.split) > 1 or not trial.has_data:
+            if search.forecast.all(trial) <= _time_left(search):
+                completed = trial.learn_all(best.noise), 1.0
+            return completed
         if trial.noise != best.noise:
             with warnings.catch_warnings():
                 _ignore()
                 trial.solve(best.noise)
-        if len(trial.split) > 1:
-            if search.forecast.rest(trial) <= _time_left(search):
-                completed = trial.learn_all(), 1.0
-            return completed
         n_learned = _learn_in_parts(search, trial)
         completed = trial.pipeline(), n_learned / n_structures
         _look_at_labels(search, trial, completed[0][-1], n_learned == n_structures)

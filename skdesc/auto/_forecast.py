@@ -74,13 +74,17 @@ class Forecast:
             trial.timing.size, self._rate
         )
 
+    def all(self, trial: Trial) -> float:
+        """Seconds to fit a candidate anew to all structures."""
+        return self.fit(trial, [(np.arange(len(self.data)), np.empty(0, dtype=np.intp))])
+
     def may_spend(self, seconds: float, best: Trial | None) -> bool:
         """Whether the best so far can still learn more data after so many seconds."""
         return _SAFETY * seconds + (self.reserved(best) if best else 0.0) <= self.clock.left
 
-    def reserved(self, best: Trial) -> float:
-        """Seconds to let the best so far learn the rest, or part of it if there is too much."""
-        return min(_SAFETY * self.rest(best), _MOST_RESERVED * self.clock.left)
+    def reserved(self, best: Trial, most: float = _MOST_RESERVED) -> float:
+        """Seconds to let the best so far learn the rest, at most a share of the time left."""
+        return min(_SAFETY * self.rest(best), most * self.clock.left)
 
     def final_size(self, trial: Trial, splits, limit: float):
         """Points per element, and the part of the data, that a time allows.

@@ -25,8 +25,10 @@ _FEWEST_POINTS = 10
 # Shares of the time that is left: for comparisons, small fits and the swarm among them; then for
 # the default pipeline, if a candidate seems better and if none does; then for a final fit.
 _FOR_COMPARISON, _FOR_SMALL_FITS, _FOR_SWARM = 0.4, 0.2, 0.3
-_FOR_DEFAULT, _FOR_DEFAULT_ALONE = 0.4, 0.8
+_FOR_DEFAULT, _FOR_DEFAULT_ALONE = 0.3, 0.8
 _FOR_FINAL = 0.8
+# of the time before a final fit, at most, for the best so far to learn more if the fit is no better
+_RESERVED = 0.15
 # a swarm makes many fits at once before it looks at the time
 _SWARM_FITS = 30
 _COARSE, _FINE = (10.0, 3.0), (3.0, 1.5)
@@ -266,7 +268,9 @@ class Search:
     def _time_for_final(self, trial: Trial, best: Trial) -> float:
         """Seconds for a final fit, with time left to complete the best so far if it fails."""
         limit = _FOR_FINAL * self.clock.left
-        return limit if best.candidate is trial.candidate else limit - self.forecast.reserved(best)
+        if best.candidate is trial.candidate:
+            return limit
+        return limit - self.forecast.reserved(best, _RESERVED)
 
     def _adjust(self, trial: Trial, factors, reference: Result | None, share: float, guess=None):
         """Adjust the noise of a trial within a share of the time that is left."""

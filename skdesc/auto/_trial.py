@@ -270,10 +270,15 @@ class Trial:
         features = self.transformer.transform(part.frames)
         self.regressors[0].partial_fit(features, part.y, **part.metadata)
 
-    def learn_all(self) -> Pipeline:
-        """Fit anew to all structures, with the noise that was found; return the pipeline."""
+    @property
+    def has_data(self) -> bool:
+        """Whether the regressors can learn more and change noise, see :meth:`release`."""
+        return self.regressors[0]._training is not None
+
+    def learn_all(self, noise: dict[str, float]) -> Pipeline:
+        """Fit anew to all structures with some noise; return the pipeline."""
         regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
-        regressor.set_params(**self.noise)
+        regressor.set_params(**noise)
         transformer = clone(self.transformer)
         features = transformer.fit_transform(self._data.frames)
         regressor.fit(features, self._data.y, **self._data.metadata)

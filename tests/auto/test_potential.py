@@ -266,6 +266,23 @@ def test_search_goes_on_from_the_pipeline(fitted, frames):
     assert np.isfinite(search.fit(frames, y).predict(frames)).all()
 
 
+def test_released_models_learn_all_anew(few_candidates, monkeypatch):
+    frames = crystals(70)
+    expected = AutoPotential(time_budget=20, random_state=0).fit(frames)
+    original = _plan.Search.run
+
+    def run(self):
+        best = original(self)
+        best.trial.release()
+        return best
+
+    monkeypatch.setattr(_plan.Search, "run", run)
+    auto = AutoPotential(time_budget=20, random_state=0).fit(frames)
+    assert auto.has_learned_all_
+    errors, others = auto.errors(crystals(10, 5)), expected.errors(crystals(10, 5))
+    assert errors["forces_rmse"] < 1.5 * others["forces_rmse"]
+
+
 def test_interrupt_before_anything_is_fitted(frames, monkeypatch):
     def fit(self):
         raise KeyboardInterrupt

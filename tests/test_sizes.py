@@ -21,6 +21,7 @@ MODULES = [
 # what is still too large
 PENDING = {
     "skdesc/auto/_data.py: collect",
+    "skdesc/auto/_potential.py",
     "skdesc/auto/_report.py: _tried",
     "skdesc/descriptors/_loading.py: check_fitted_parameters",
     "skdesc/descriptors/_loading.py: same",
@@ -28,6 +29,7 @@ PENDING = {
     "skdesc/descriptors/_two_body.py",
     "skdesc/descriptors/_two_body.py: _check_parameters",
     "skdesc/invariants/_jacobian.py: jacobian",
+    "skdesc/io/_companions.py: check_companion",
     "skdesc/model_selection/_comparison.py: set_comparison",
     "skdesc/model_selection/_evaluation.py",
     "skdesc/model_selection/_metadata.py: check_metadata",
@@ -39,12 +41,8 @@ PENDING = {
     "skdesc/model_selection/_stages.py: _start",
     "skdesc/model_selection/_swarm.py: make_rules",
     "skdesc/model_selection/_validation.py: make_metrics",
-    "tests/gaussian_process/test_gap.py",
     "tests/helpers/fuzz_models.py",
-    "tests/io/test_model_files.py",
-    "tests/io/test_quip.py",
-    "tests/model_selection/test_search.py",
-    "tests/test_cli.py",
+    "tests/helpers/fuzz_models.py: try_file",
 }
 
 

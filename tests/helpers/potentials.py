@@ -69,3 +69,7 @@ if __name__ == "__main__":
     energies, std, forces, virials = everything(model, [stored_structure()])
     print(f"ENERGY, STD = {float(energies[0])!r}, {float(std[0])!r}")
     print(f"FORCE = {forces[1].tolist()}\nVIRIAL = {virials[0, 0].tolist()}")
+
+
+def small_potential():
+    return fit_potential(crystals(4, symbols=["Cu"]), n_sparse=3, n_max=2, l_max=1)

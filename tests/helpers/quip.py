@@ -1,5 +1,6 @@
 """QUIP in processes of its own: it ends the process on errors, and prints as it likes."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 
 from skdesc import extract_targets
+
+needs_quippy = pytest.mark.skipif(
+    importlib.util.find_spec("quippy") is None, reason="needs quippy-ase"
+)
 
 
 def evaluate(path, frames, folder, init=""):

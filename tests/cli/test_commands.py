@@ -14,53 +14,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
-from helpers.potentials import crystals
+from helpers.command import SMALL, fail, run
 
 from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc._cli import main
 from skdesc._cli._arguments import MODEL_OPTIONS
-from skdesc._cli._build import parse_range
 from skdesc._cli._commands import COMMANDS
 from skdesc.io import load, read_quip_xml, save
 from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
 from skdesc.reading import read_structures
-
-SMALL = ["--cutoff", "4.2", "--n-max", "4", "--l-max", "3", "--n-sparse", "20",
-         "--sigma-forces", "0.05"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Training and test structures, with two config types, and a model."""
-    folder = tmp_path_factory.mktemp("cli")
-    for name, count, seed in (("train", 8, 0), ("test", 4, 70)):
-        frames = crystals(count, seed)
-        for index, atoms in enumerate(frames):
-            atoms.info["config_type"] = "even" if index % 2 == 0 else "odd"
-        ase.io.write(folder / f"{name}.xyz", frames, format="extxyz")
-    text = (folder / "test.xyz").read_bytes()
-    (folder / "test.xyz.xz").write_bytes(lzma.compress(text))
-    assert main(["fit", str(folder / "train.xyz"), "-o", str(folder / "m.skd"), *SMALL]) == 0
-    return folder
-
-
-def run(capsys, *words):
-    """Output and messages of a command that succeeds."""
-    capsys.readouterr()
-    code = main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    assert code == 0, err
-    return out, err
-
-
-def fail(capsys, *words):
-    """Message of a command that fails without a traceback."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    return err
 
 
 def test_options_have_the_defaults_of_the_estimators():
@@ -269,48 +231,6 @@ def test_warnings_are_told(folder, capsys, monkeypatch):
     assert capsys.readouterr().err == "skdesc: warning: beware\n"
 
 
-def test_ranges():
-    assert parse_range("", "2,4.5,gto,none,true") == [2, 4.5, "gto", None, True]
-    assert [parse_range("", "3:6").dist.name, *parse_range("", "3:6").support()] == [
-        "randint", 3, 6]
-    assert parse_range("", "3.0:6").support() == (3.0, 6.0)
-    assert parse_range("", "3.0:6").dist.name == "uniform"
-    assert parse_range("", "1e-4:1e-2:log").support() == (1e-4, 1e-2)
-    for bad in ("6:3", "a:b", "1:2:3", "1:2:log:4"):
-        with pytest.raises(ValueError, match="ranges are low:high"):
-            parse_range(bad, bad)
-    with pytest.raises(ValueError, match="starts above 0"):
-        parse_range("0:1:log", "0:1:log")
-
-
-def test_tune(folder, capsys):
-    """What is given stays fixed; the search goes on from its file; the best is fitted to all."""
-    path, checkpoint = folder / "tuned.skd", folder / "search.json"
-    words = ["tune", folder / "train.xyz", "-o", path, "--n-max", 3, "--l-max", 2, "--n-sparse",
-             15, "--cutoff-width", 0.5, "--space", "cutoff=3.5:4.5", "--space", "zeta=2,4",
-             "--space", "atom_sigma=0.5,0.6", "--n-particles", 2, "--n-iterations", 1,
-             "--folds", 2, "--every", 2, "--search-n-sparse", 8, "--checkpoint", checkpoint,
-             "--config-sigma", "odd=0.01,0.3,0.5", "--sparse-method", "config"]
-    _, err = run(capsys, *words, "--objective", "loo")
-    assert "models trained; cross-validated RMSE of the best" in err
-    assert "eV/A" in err
-    model = load(path)
-    assert model["soap"].n_max == 3
-    assert 3.5 <= model["soap"].cutoff <= 4.5
-    assert model["gap"].zeta in (2, 4)
-    assert model["gap"].n_sparse == 15
-    assert len(model["gap"].loo_) == 8
-    assert checkpoint.exists()
-    run(capsys, *words, "--objective", "loo", "--quiet")
-    np.testing.assert_array_equal(load(path)["gap"].weights_, model["gap"].weights_)
-    run(capsys, *[word for word in words if word not in ("--checkpoint", checkpoint)], "--quiet")
-    assert load(path)["gap"].zeta in (2, 4)
-    base = ["tune", folder / "train.xyz", "-o", path]
-    assert "must be a parameter" in fail(capsys, *base, "--space", "nonsense=1:2")
-    assert "there are none" in fail(capsys, *base, "--no-forces", "--score", "forces")
-    assert "--every is 0" in fail(capsys, *base, "--every", "0")
-
-
 def test_predictions_hold_no_reference(folder, capsys):
     """What predict writes has predictions and nothing else, so that evaluate finds no error."""
     frames = ase.io.read(folder / "test.xyz", ":")
@@ -348,19 +268,6 @@ def test_some_of_the_structures_of_a_file(folder, capsys):
         ("test.xyz@::0", "step of 0"),
     ):
         assert message in fail(capsys, "evaluate", folder / "m.skd", f"{folder}/{text}")
-
-
-def test_few_structures_to_search_on(folder, capsys):
-    frames = ase.io.read(folder / "train.xyz", ":2")
-    ase.io.write(folder / "two.xyz", frames, format="extxyz")
-    words = ["tune", folder / "two.xyz", "-o", folder / "two.skd"]
-    assert "--folds is 3, but must not exceed the number of structures of the search, 2;" in fail(
-        capsys, *words
-    )
-    assert "2 (one of 4, --every)" in fail(capsys, "tune", folder / "train.xyz", *words[2:],
-                                           "--every", 4)
-    assert "--folds is 1" in fail(capsys, *words, "--folds", "1")
-    run(capsys, "fit", *words[1:], *SMALL)
 
 
 @pytest.mark.parametrize(

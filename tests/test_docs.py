@@ -13,7 +13,6 @@ import pytest
 import skdesc
 
 # how far a search gets depends on the machine
-pytestmark = pytest.mark.filterwarnings("ignore::skdesc.exceptions.TimeBudgetWarning")
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ from ..structures import Structures
 from ..utils.indexing import runs
 from ..utils.shapes import check_indices, check_offsets, check_shape
 from ..utils.threads import ordered_map
-from . import _environments_cy, _scatter_cy
+from . import _describe_cy, _environments_cy, _scatter_cy
 
 BATCH_ATOMS = 512
 """Atoms whose neighbors are held at a time; their pairs stay in the processor's cache."""
@@ -73,7 +73,7 @@ class Batch:
     def describe(self, out, cleared):
         """Write the features of the centers to an array (n_rows, n_features)."""
         search = self.prepared()
-        closest = _environments_cy.describe(
+        closest = _describe_cy.describe(
             self.descriptor.expansion, self.descriptor.invariant, search.compiled, self.centers,
             out, cleared,
         )

@@ -3,15 +3,14 @@
 They leave Python, so that threads can run them for several batches at a time.
 """
 
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
 
 from skdesc.density._expansion_cy cimport DensityExpansion, Environment
 from skdesc.invariants._invariant_cy cimport Invariant
-from skdesc.neighbors._pairs_cy cimport NeighborSearch, Notes, free_notes
 from skdesc.simd._simd_cy cimport SKD_LANES
+
 
 cdef class Neighborhoods:
     """Pairs of a batch of centers, and scratch memory; one thread uses it at a time.
@@ -33,17 +32,6 @@ cdef class Neighborhoods:
     n_extra : int, default=0
         Further doubles of scratch memory.
     """
-
-    cdef readonly DensityExpansion expansion
-    cdef readonly Invariant invariant
-    cdef readonly Py_ssize_t n_centers, max_neighbors
-    cdef const Py_ssize_t[::1] offsets, neighbor, species, centers
-    cdef const double[:, ::1] displacement
-    cdef const double[::1] distance
-    cdef double[::1] doubles
-    cdef Py_ssize_t[::1] integers
-    cdef Py_ssize_t n_expansion, n_invariant
-    cdef readonly bint derivatives
 
     def __init__(self, DensityExpansion expansion, Invariant invariant, pairs, species, centers,
                  bint derivatives, Py_ssize_t n_extra=0):
@@ -328,224 +316,9 @@ cdef class Neighborhoods:
         self.invariant.adjoint(&env, cotangent, self.scratch())
         self.expansion.pull_back(&env, out)
 
-    def jacobian(self, const Py_ssize_t[::1] block, const Py_ssize_t[::1] block_offsets,
-                 const Py_ssize_t[::1] place, double[::1] values, double[:, ::1] along,
-                 double[:, :, ::1] own, double[:, ::1] own_along,
-                 double[:, :, :, ::1] strain, double[:, :, ::1] strain_along):
-        """Derivatives of the features by every atom near a center, see `Jacobian`.
-
-        Arrays hold zeros. Extra scratch memory: `n_extra_of_jacobian`.
-
-        Parameters
-        ----------
-        block : ndarray of shape (n_pairs,)
-            Block of each pair: images of one atom share one.
-        block_offsets : ndarray of shape (n_centers + 1,)
-            Blocks of each center.
-        place : ndarray of shape (n_blocks,)
-            Where in values the block's three rows begin.
-        values : ndarray
-            Rows of all blocks.
-        along : ndarray of shape (n_blocks, 3)
-        own : ndarray of shape (n_centers, 3, n_features)
-            Derivatives by the center itself; own_along, (n_centers, 3), goes with it.
-        strain : ndarray of shape (n_centers, 3, 3, n_features), or of no length
-            Derivatives by the strain; strain_along, (n_centers, 3, 3), goes with it.
-        """
-        cdef Py_ssize_t k
-        with nogil:
-            for k in range(self.n_centers):
-                self.jacobian_of_center(
-                    k,
-                    &block[self.offsets[k]] if self.offsets[k + 1] > self.offsets[k] else NULL,
-                    block_offsets[k], block_offsets[k + 1], &place[0] if place.shape[0] else NULL,
-                    &values[0] if values.shape[0] else NULL,
-                    &along[0, 0] if along.shape[0] else NULL, &own[k, 0, 0], &own_along[k, 0],
-                    &strain[k, 0, 0, 0] if strain.shape[0] else NULL,
-                    &strain_along[k, 0, 0] if strain.shape[0] else NULL,
-                )
-
-    cdef void jacobian_of_center(
-        self, Py_ssize_t k, const Py_ssize_t *block, Py_ssize_t first_block,
-        Py_ssize_t last_block, const Py_ssize_t *place, double *values, double *along,
-        double *own, double *own_along, double *strain, double *strain_along,
-    ) noexcept nogil:
-        cdef Environment env
-        cdef Py_ssize_t j, b, q = 0, x, lanes, start, axis, other, lm
-        cdef Py_ssize_t pad = self.expansion.n_pad, size = self.expansion.n_lm * pad
-        cdef double *dc = self.extra()
-        cdef double *sums = dc + 3 * size * (last_block - first_block)
-        cdef double *slope = sums + 3 * size
-        cdef double *strains = slope + size
-        cdef double *scratch = self.scratch()
-        cdef double *of_block
-        cdef double minus = -1.0
-        cdef double xyz[24]
-        self.expand(&env, k)
-        if env.n_neighbors == 0:
-            return
-        memset(dc, 0, 3 * size * (last_block - first_block) * sizeof(double))
-        if strain != NULL:
-            memset(strains, 0, 9 * size * env.n_present * sizeof(double))
-        for lanes in range((env.n_neighbors + SKD_LANES - 1) // SKD_LANES):
-            start = lanes * SKD_LANES
-            self.expansion.harmonics_of_block(&env, start, xyz)
-            for j in range(start, min(start + <Py_ssize_t>SKD_LANES, env.n_neighbors)):
-                self.expansion.differentiate(&env, j, xyz,
-                                             dc + 3 * size * (block[j] - first_block))
-                if strain != NULL:
-                    while env.run[q + 1] <= j:
-                        q += 1
-                    memset(sums, 0, 3 * size * sizeof(double))
-                    self.expansion.differentiate(&env, j, xyz, sums)
-                    for axis in range(3):
-                        for other in range(3):
-                            for x in range(size):
-                                strains[((q * 3 + axis) * 3 + other) * size + x] += (
-                                    sums[axis * size + x] * env.displacement[3 * j + other])
-        self.invariant.linearize(&env, scratch)
-        b = first_block
-        j = 0
-        for q in range(env.n_present):
-            if env.run[q + 1] == env.run[q]:
-                continue
-            memset(sums, 0, 3 * size * sizeof(double))
-            for lm in range(self.expansion.n_lm):
-                memcpy(slope + lm * pad, env.D + lm * env.ld + q * pad, pad * sizeof(double))
-            # blocks of a center are numbered in the order in which its neighbors name them
-            while j < env.run[q + 1]:
-                if block[j] == b:
-                    of_block = dc + 3 * size * (b - first_block)
-                    # sums -= derivatives of the block
-                    self.expansion.simd.gemm(1, 3 * size, 1, &minus, 1, 1, of_block, 3 * size,
-                                             sums, 3 * size, 1)
-                    self.rows_of(&env, q, of_block, 3, values + place[b],
-                                 self.invariant.n_touched[env.present[q]], slope, along + 3 * b,
-                                 scratch)
-                    b += 1
-                j += 1
-            self.rows_of(&env, q, sums, 3, own, 0, slope, own_along, scratch)
-            if strain != NULL:
-                self.rows_of(&env, q, strains + 9 * q * size, 9, strain, 0, slope, strain_along,
-                             scratch)
-
-    cdef void rows_of(self, Environment *env, Py_ssize_t q, double *dc, Py_ssize_t count,
-                      double *rows, Py_ssize_t n_columns, const double *slope, double *along,
-                      double *scratch) noexcept nogil:
-        """Derivatives in some directions; with n_columns 0, added to full rows."""
-        cdef Py_ssize_t k, size = self.expansion.n_lm * self.expansion.n_pad
-        cdef Py_ssize_t length = n_columns if n_columns else self.invariant.n_features
-        for k in range(count):
-            self.invariant.tangent(env, q, dc + k * size, rows + k * length, n_columns > 0,
-                                   scratch)
-            along[k] += self.expansion.simd.dot(size, slope, dc + k * size)
-
-
-# scratch memory of earlier calls: fresh pages would take as long as describing some atoms
-cdef list _SPARE_SCRATCH = []
-cdef enum:
-    MOST_SPARE = 4
-    LARGEST_SPARE = 1 << 18  # doubles
-
-
-cdef double[::1] _take_scratch(Py_ssize_t n_doubles):
-    """Scratch memory of at least this size, which no other thread has."""
-    try:
-        scratch = _SPARE_SCRATCH.pop()
-        if len(scratch) >= n_doubles:
-            return scratch
-    except IndexError:
-        pass
-    return np.empty(n_doubles)
-
-
-def describe(DensityExpansion expansion, Invariant invariant, NeighborSearch search,
-             const Py_ssize_t[::1] centers, double[:, ::1] out, bint cleared):
-    """Compute features from the structures of a prepared search, without lists of pairs.
-
-    Parameters
-    ----------
-    expansion : DensityExpansion
-    invariant : Invariant
-        Made of that expansion.
-    search : NeighborSearch
-        Prepared.
-    centers : ndarray of shape (n_centers,)
-        Atoms, ascending.
-    out : ndarray of shape (n_centers, n_features)
-        Gets the features; with `cleared`, it holds zeros already.
-
-    Returns
-    -------
-    float
-        The shortest distance of two atoms; features mean nothing where it is too short.
-    """
-    cdef Py_ssize_t n_centers = centers.shape[0], k, first, n = 0, total, n_pairs, n_integers
-    cdef double closest = search.infinite
-    cdef Notes notes
-    cdef Environment env
-    cdef double[::1] scratch
-    cdef double *doubles
-    cdef double *displacement
-    cdef Py_ssize_t *integers
-    cdef Py_ssize_t *offsets
-    cdef Py_ssize_t *neighbor
-    if n_centers == 0:
-        return closest
-    search.check(centers)
-    if out.shape[0] != n_centers or out.shape[1] != invariant.n_features:
-        raise ValueError("out has another shape than the features")
-    memset(&notes, 0, sizeof(Notes))
-    offsets = <Py_ssize_t *>PyMem_RawMalloc((n_centers + 1) * sizeof(Py_ssize_t))
-    integers = NULL
-    try:
-        with nogil:
-            total = -1 if offsets == NULL else search.note(&centers[0], n_centers, offsets, &notes)
-        if total < 0:
-            raise MemoryError(f"no memory for the neighbors of {n_centers} atoms")
-        for k in range(n_centers):
-            n = max(n, offsets[k + 1] - offsets[k])
-        n_integers = expansion.n_integers()
-        integers = <Py_ssize_t *>PyMem_RawMalloc((n_integers + n + 1) * sizeof(Py_ssize_t))
-        if integers == NULL:
-            raise MemoryError(f"no memory for {n} neighbors of an atom")
-        n_pairs = expansion.n_doubles(n, False)
-        scratch = _take_scratch(n_pairs + invariant.n_doubles() + 4 * n + 16)
-        doubles = &scratch[0]
-        displacement = doubles + n_pairs + invariant.n_doubles()
-        neighbor = integers + n_integers
-        with nogil:
-            for k in range(n_centers):
-                first = offsets[k]
-                # pairs of one center stay in the first cache
-                closest = min(closest, search.copy(
-                    &centers[k], 1, offsets + k, &notes, neighbor - first,
-                    displacement - 3 * first, displacement + 3 * n - first,
-                ))
-                expansion.bind(&env, n, False, doubles, integers)
-                env.n_neighbors = offsets[k + 1] - first
-                env.displacement, env.distance = displacement, displacement + 3 * n
-                env.neighbor, env.species = neighbor, &search.species[0]
-                env.center_species = search.species[centers[k]]
-                expansion.expand(&env, False)
-                invariant.forward(&env, &out[k, 0], cleared, doubles + n_pairs)
-        if scratch.shape[0] <= LARGEST_SPARE and len(_SPARE_SCRATCH) < MOST_SPARE:
-            _SPARE_SCRATCH.append(scratch)
-    finally:
-        free_notes(&notes)
-        PyMem_RawFree(offsets)
-        PyMem_RawFree(integers)
-    return closest
-
 
 def scratch_bytes(DensityExpansion expansion, Invariant invariant, Py_ssize_t max_neighbors,
                   bint derivatives):
     """Bytes of scratch memory that `Neighborhoods` holds, without extra."""
     return 8 * (expansion.n_doubles(max_neighbors, derivatives) + invariant.n_doubles()
                 + expansion.n_integers() + 32)
-
-
-def n_extra_of_jacobian(DensityExpansion expansion, Py_ssize_t max_blocks, bint strain):
-    """Doubles of scratch memory that `jacobian` needs."""
-    return expansion.n_lm * expansion.n_pad * (
-        3 * (max_blocks + 1) + 1 + (9 * expansion.n_groups if strain else 0))

@@ -17,7 +17,7 @@ from scipy.linalg import blas
 from ..neighbors import bound_neighbors
 from ..utils.indexing import runs
 from ..utils.shapes import check_shape
-from . import _environments_cy, _scatter_cy
+from . import _jacobian_cy, _scatter_cy
 from ._environments import neighborhoods
 from ._jacobian import Arena
 
@@ -196,8 +196,9 @@ class ByJacobian:
             arena = Arena(expansion.groups_of(batch.species[part.neighbor]), invariant.columns)
             arena.data = np.zeros(arena.size)
             along = np.zeros((n_pairs, 3))
-            n_extra = _environments_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
-            smaller.environments(part, True, n_extra).jacobian(
+            n_extra = _jacobian_cy.n_extra_of_jacobian(expansion, part.max_neighbors, False)
+            _jacobian_cy.jacobian(
+                smaller.environments(part, True, n_extra),
                 np.arange(n_pairs), part.offsets, arena.place, arena.data, along,
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
                 np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),

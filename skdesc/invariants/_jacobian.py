@@ -8,7 +8,7 @@ import numpy as np
 
 from ..utils.memory import SPARE, check_fits_memory
 from ..utils.threads import ordered_map
-from . import _environments_cy, _scatter_cy
+from . import _jacobian_cy, _scatter_cy
 from ._environments import neighborhoods
 
 
@@ -70,14 +70,15 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
 
     def compute(item):
         batch, pairs, block, offsets, blocks = item
-        extra = _environments_cy.n_extra_of_jacobian(
+        extra = _jacobian_cy.n_extra_of_jacobian(
             expansion, int(np.diff(offsets).max(initial=0)), strain
         )
         for some, full_rows in own_arena.full_rows(batch.rows, n_features):
             part = slice(some.start - batch.rows.start, some.stop - batch.rows.start)
             of_part = slice(pairs.offsets[part.start], pairs.offsets[part.stop])
             smaller, own_pairs = batch.some(part, pairs)
-            smaller.environments(own_pairs, True, extra).jacobian(
+            _jacobian_cy.jacobian(
+                smaller.environments(own_pairs, True, extra),
                 block[of_part], offsets[part.start : part.stop + 1], arena.place[blocks],
                 arena.data, along[blocks], full_rows, own_along[some], strain_values[some],
                 strain_along[some],

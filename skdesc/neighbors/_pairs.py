@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..utils.threads import ordered_map
-from . import _pairs_cy
+from . import _candidates_cy, _pairs_cy
 
 MIN_DISTANCE = 1e-3
 """Atoms closer than this, in angstrom, are taken for a mistake."""
@@ -192,7 +192,7 @@ def bound_neighbors(structures, cutoff):
     counts : ndarray of shape (n_structures,)
         Candidates for the neighbors of each atom.
     """
-    counts = np.asarray(_pairs_cy.NeighborSearch(
+    counts = np.asarray(_candidates_cy.Candidates(
         structures.positions, structures.cells, structures.pbc, structures.offsets, cutoff
     ).counts)
     sphere = 4 / 3 * np.pi * cutoff**3

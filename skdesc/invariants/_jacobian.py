@@ -31,26 +31,11 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
     strain_along : ndarray of shape (n_centers, 3, 3) or None
         What normalization takes away.
     """
-    expansion, invariant = descriptor.expansion, descriptor.invariant
-    batches, count = [], 0
-    # not of any neighbor yet, which may be all: where there are no centers
-    atom, center, group = ([np.empty(0, dtype=np.intp)] for _ in range(3))
-    present = np.zeros((len(centers), len(invariant.columns)), dtype=bool)
-    for batch in neighborhoods(descriptor, structures, centers, center_offsets):
-        pairs, species, own, rows = batch.pairs(), batch.species, batch.centers, batch.rows
-        block, offsets, atoms = _scatter_cy.number_blocks(
-            pairs.offsets, pairs.neighbor, len(species)
-        )
-        blocks = slice(count, count + len(atoms))
-        count = blocks.stop
-        batches.append((batch, pairs, block, offsets, blocks))
-        atom.append(atoms + structures.offsets[batch.part.start])
-        center.append(np.repeat(np.arange(rows.start, rows.stop), np.diff(offsets)))
-        group.append(expansion.groups_of(species[atoms]))
-        present[center[-1], group[-1]] = True
-        known = species[own] >= 0
-        present[rows][known, expansion.groups_of(species[own][known])] = True
-    atom, center, group = (np.concatenate(parts) for parts in (atom, center, group))
+    invariant = descriptor.invariant
+    batches, atom, center, group, present = _blocks(
+        descriptor, structures, centers, center_offsets
+    )
+    count = len(atom)
     arena, own_arena = Arena(group, invariant.columns), _arena_of_centers(invariant, present)
     n_centers, n_features = len(centers), invariant.n_features
     strain_shape = (n_centers if strain else 0, 3, 3, n_features)
@@ -71,7 +56,7 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
     def compute(item):
         batch, pairs, block, offsets, blocks = item
         extra = _jacobian_cy.n_extra_of_jacobian(
-            expansion, int(np.diff(offsets).max(initial=0)), strain
+            descriptor.expansion, int(np.diff(offsets).max(initial=0)), strain
         )
         for some, full_rows in own_arena.full_rows(batch.rows, n_features):
             part = slice(some.start - batch.rows.start, some.stop - batch.rows.start)
@@ -95,6 +80,41 @@ def jacobian(descriptor, structures, centers, center_offsets, strain=False):
         for g, (columns, mine) in enumerate(own_arena.groups())
     ]
     return groups, *((strain_values, strain_along) if strain else (None, None))
+
+
+def _blocks(descriptor, structures, centers, center_offsets):
+    """Number the atoms near each center; images of one atom share a number.
+
+    Returns
+    -------
+    batches : list of tuple
+        Each batch, its pairs, the block of each pair, where the blocks of each center begin, and
+        the slice of the batch among all blocks.
+    atom, center, group : ndarray of shape (n_blocks,)
+        Near atom, center, and group of species of each block.
+    present : ndarray of bool of shape (n_centers, n_groups)
+        Groups that a center has atoms of, itself included.
+    """
+    expansion = descriptor.expansion
+    batches, count = [], 0
+    # not of any neighbor yet, which may be all: where there are no centers
+    atom, center, group = ([np.empty(0, dtype=np.intp)] for _ in range(3))
+    present = np.zeros((len(centers), len(descriptor.invariant.columns)), dtype=bool)
+    for batch in neighborhoods(descriptor, structures, centers, center_offsets):
+        pairs, species, own, rows = batch.pairs(), batch.species, batch.centers, batch.rows
+        block, offsets, atoms = _scatter_cy.number_blocks(
+            pairs.offsets, pairs.neighbor, len(species)
+        )
+        blocks = slice(count, count + len(atoms))
+        count = blocks.stop
+        batches.append((batch, pairs, block, offsets, blocks))
+        atom.append(atoms + structures.offsets[batch.part.start])
+        center.append(np.repeat(np.arange(rows.start, rows.stop), np.diff(offsets)))
+        group.append(expansion.groups_of(species[atoms]))
+        present[center[-1], group[-1]] = True
+        known = species[own] >= 0
+        present[rows][known, expansion.groups_of(species[own][known])] = True
+    return batches, *(np.concatenate(parts) for parts in (atom, center, group)), present
 
 
 def _arena_of_centers(invariant, present):

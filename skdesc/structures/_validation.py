@@ -110,13 +110,7 @@ def _as_list(X, name):
             )
         X = X.to_numpy(dtype=object)
     if isinstance(X, np.ndarray):
-        if X.ndim == 2 and X.shape[1] == 1:
-            X = X[:, 0]
-        if X.ndim != 1:
-            raise TypeError(
-                f"{name} has shape {X.shape}, but one structure per row is needed; "
-                "np.asarray takes Atoms apart, so pass the list itself or skdesc.as_column(list)"
-            )
+        X = _only_column(X, name)
     elif not isinstance(X, (list, tuple)):
         raise TypeError(
             f"{name} is of type {type(X).__name__}, but a sequence of ase.Atoms is needed: a "
@@ -124,6 +118,18 @@ def _as_list(X, name):
         )
     return [atoms if isinstance(atoms, Atoms) else convert(atoms, f"{name}[{index}]")
             for index, atoms in enumerate(X)]
+
+
+def _only_column(X, name):
+    """Array of one dimension from one that may have a second of length one."""
+    if X.ndim == 2 and X.shape[1] == 1:
+        X = X[:, 0]
+    if X.ndim != 1:
+        raise TypeError(
+            f"{name} has shape {X.shape}, but one structure per row is needed; "
+            "np.asarray takes Atoms apart, so pass the list itself or skdesc.as_column(list)"
+        )
+    return X
 
 
 def _first_names(table):

@@ -13,6 +13,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import sklearn
 
 import skdesc
 
@@ -168,6 +169,13 @@ if MATHJAX:
 # Gallery: plot_*.py are executed, all others only shown (tests/integration/test_automl.py and
 # .ci/run execute those). Public data that are not in the data home are replaced by bundled ones.
 
+
+def reset_sklearn(gallery_conf, name):
+    """Undo what an example has set for its whole process."""
+    sklearn.set_config(**SKLEARN_CONFIG)
+
+
+SKLEARN_CONFIG = sklearn.get_config()
 SECTIONS = ["tune", "many_elements", "uncertainty", "automl", "engines"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -176,6 +184,8 @@ sphinx_gallery_conf = {
     "subsection_order": [f"../examples/{name}" for name in SECTIONS],
     "download_all_examples": False,
     "show_memory": False,
+    "reset_modules": ("matplotlib", reset_sklearn),
+    "reset_modules_order": "both",
     "write_computation_times": False,  # its pages load scripts from the network
     "min_reported_time": 1,
     "plot_gallery": "True",

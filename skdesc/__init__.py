@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for completion, and for checkers of types
     from .features import AtomicFeatures as AtomicFeatures
     from .gaussian_process import GAPRegressor as GAPRegressor
     from .model_selection import TwoStagePSOSearchCV as TwoStagePSOSearchCV
+    from .reading import read_structures as read_structures
     from .structures import Structures as Structures
     from .structures import as_column as as_column
     from .structures import check_structures as check_structures
@@ -47,6 +48,7 @@ _PUBLIC = {
     "as_column": "skdesc.structures",
     "check_structures": "skdesc.structures",
     "extract_targets": "skdesc.structures",
+    "read_structures": "skdesc.reading",
     "show_versions": "skdesc.utils.versions",
     "suggest_space": "skdesc.suggest",
 }

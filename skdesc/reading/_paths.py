@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 _OPENERS: dict[str, Callable] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+DATABASES = (".db", ".json", ".aselmdb")
+"""Endings of files whose structures may be selected by words."""
+
 _INDEX = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")
 _AS_ASE = "as ASE has it: file@3, file@-1, file@:100 or file@::2"
 
@@ -47,7 +50,7 @@ def split_index(path: str | Path) -> tuple[Path, int | slice | str]:
         raise FileNotFoundError(f"{name} (from {str(path)!r}) does not exist, or is no file")
     if _INDEX.fullmatch(text):
         return Path(name), _parse_index(text, path)
-    if ending(Path(name))[0] in (".db", ".json") and text:
+    if ending(Path(name))[0] in DATABASES and text:
         return Path(name), text
     raise ValueError(f"{str(path)!r} ends with {text!r}, but must select structures {_AS_ASE}")
 

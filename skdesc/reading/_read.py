@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import ase.io
@@ -10,18 +12,38 @@ from ase import Atoms
 from ase.io.formats import UnknownFileTypeError, filetype
 
 from ._extended_xyz import parse_extended_xyz
-from ._paths import ending, select, split_index
+from ._folders import list_folder
+from ._libraries import read_cp2k, read_database, read_deepmd, read_table
+from ._mtp import BEGIN, parse_mtp
+from ._paths import DATABASES, ending, select, split_index
 
 _XYZ = (".xyz", ".extxyz", ".exyz")
+_XML = "<modeling>"
+# how outputs of programs begin, and what they have at their end
+_ENDS = {_XML: "</modeling>", "vasp.": "General timing", "Program PWSCF": "JOB DONE",
+         "CASTEP": "Total time"}
+_PICKLES = (".pkl", ".pickle", ".lmdb")
 
 
-def read_structures(paths: str | Path | Iterable[str | Path]) -> list[Atoms]:
-    """Read structures, with their reference data, from one or several files.
+def read_structures(
+    paths: str | Path | Iterable[str | Path], *, elements: Sequence[str] | None = None
+) -> list[Atoms]:
+    """Read structures, with their reference data, from files and folders.
+
+    Extended xyz, all that ASE reads (with outputs of VASP, CASTEP and Quantum ESPRESSO),
+    compressed by gzip, bzip2 or xz or not, databases of ASE, configurations of MLIP (``.cfg``),
+    and, with libraries that have to be installed, folders of DeePMD and outputs of CP2K (dpdata)
+    and Parquet tables as those of ColabFit (pyarrow). Energies are in eV, lengths in angstrom,
+    stresses in eV/angstrom^3 with ASE's sign.
 
     Parameters
     ----------
     paths : str, path-like or iterable of these
-        Files, with ASE's syntax for some of the structures, such as ``train.xyz@::2``.
+        Files, with ASE's syntax for some of the structures, such as ``train.xyz@::2``. Of a
+        folder, all files within it that hold structures, in the order of their names.
+    elements : sequence of str, default=None
+        Chemical symbols of the types 0, 1, ... of formats that number elements: MLIP's, and
+        DeePMD's without ``type_map.raw``.
 
     Returns
     -------
@@ -33,6 +55,8 @@ def read_structures(paths: str | Path | Iterable[str | Path]) -> list[Atoms]:
     ------
     FileNotFoundError
         If a file does not exist.
+    ImportError
+        If a format needs a library that is not installed.
     ValueError
         If a file cannot be read, is cut off, or has no structures.
 
@@ -40,7 +64,7 @@ def read_structures(paths: str | Path | Iterable[str | Path]) -> list[Atoms]:
     --------
     >>> import tempfile, ase.io
     >>> from ase.build import bulk
-    >>> from skdesc.reading import read_structures
+    >>> from skdesc import read_structures
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     ase.io.write(f"{folder}/some.xyz", [bulk("Cu"), bulk("Ag"), bulk("Au")])
     ...     [atoms.get_chemical_formula() for atoms in read_structures(f"{folder}/some.xyz@::2")]
@@ -50,27 +74,37 @@ def read_structures(paths: str | Path | Iterable[str | Path]) -> list[Atoms]:
         paths = [paths]
     frames = []
     for path in paths:
-        frames += _read(*split_index(path))
+        frames += _read(*split_index(path), elements)
     if not frames:
         raise ValueError("paths is empty, but must have at least one file")
     return frames
 
 
-def _read(path: Path, index: int | slice | str) -> list[Atoms]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist, or is no file")
+def _read(
+    path: Path, index: int | slice | str, elements: Sequence[str] | None
+) -> list[Atoms]:
+    if isinstance(index, str):
+        return select(_read_source(path, index, elements), slice(None), path)
+    if not path.is_file() and not path.is_dir():
+        raise FileNotFoundError(f"{path} is neither a file nor a folder")
+    sources = list_folder(path) if path.is_dir() else [path]
+    frames = [atoms for source in sources for atoms in _read_source(source, "", elements)]
+    return select(frames, index, path)
+
+
+def _read_source(path: Path, selection: str, elements: Sequence[str] | None) -> list[Atoms]:
+    """All structures of a file or a system of DeePMD; of a database, those of a selection."""
     try:
-        if _is_extended_xyz(path):
-            found = _read_extended_xyz(path)
-        elif isinstance(index, str):
-            return ase.io.read(str(path), index, do_not_split_by_at_sign=True)
-        else:
-            found = ase.io.read(str(path), ":", do_not_split_by_at_sign=True)
+        if path.is_dir():
+            return read_deepmd(path, elements)
+        return _read_file(path, selection, elements)
+    except ImportError:
+        raise  # says what to install
     except OSError as error:
         if error.filename is not None:
             raise
         raise ValueError(f"{path} cannot be read as structures ({error})") from error
-    # readers of ASE meet malformed files with exceptions of many kinds
+    # readers meet malformed files with exceptions of many kinds
     except Exception as error:
         detail = str(error)
         if not isinstance(error, ValueError) or not detail:
@@ -79,7 +113,54 @@ def _read(path: Path, index: int | slice | str) -> list[Atoms]:
             f"{path} cannot be read as structures ({detail}); extended xyz is expected, or a "
             "format that ASE knows by the name of the file"
         ) from error
-    return select(found, index, path)
+
+
+def _read_file(path: Path, selection: str, elements: Sequence[str] | None) -> list[Atoms]:
+    kind, opener = ending(path)
+    if kind in _PICKLES:
+        raise ValueError("it holds pickles, whose loading may run code of whoever made them; open "
+                         "it with load_atoms, if you trust it, and pass list(dataset) on")
+    if opener is open and kind in DATABASES:
+        return read_database(path, selection)
+    if opener is open and kind == ".parquet":
+        return read_table(path)
+    with opener(path, "rb") as file:
+        begin = file.read(20_000)
+    if begin.lstrip().startswith(BEGIN.encode()):
+        return parse_mtp(_text_of(path), elements)
+    if _is_extended_xyz(path):
+        # ASE, given a compressed file, would decompress all that comes before for each structure
+        return parse_extended_xyz(_text_of(path))
+    if opener is not open:
+        return _read_unpacked(path, selection, elements)
+    if b"CP2K| " in begin:
+        return read_cp2k(path)
+    for beginning, end in _ENDS.items():
+        if beginning.encode() in begin:
+            _check_end(_text_of(path), beginning, end)
+    return ase.io.read(str(path), ":", do_not_split_by_at_sign=True)
+
+
+def _read_unpacked(path: Path, selection: str, elements: Sequence[str] | None) -> list[Atoms]:
+    """Read a compressed file of a format whose reader needs a file of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / path.stem
+        with ending(path)[1](path, "rb") as file, unpacked.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        return _read_file(unpacked, selection, elements)
+
+
+def _check_end(text: str, beginning: str, end: str) -> None:
+    """Refuse an output that ends within a line or an element."""
+    is_cut_off = end not in text and (beginning == _XML or not text.endswith("\n"))
+    if is_cut_off:
+        raise ValueError(f"it ends with {text[-30:].split(chr(10))[-1]!r}, but must end with "
+                         f"{end!r} or a whole line: it is cut off; let the calculation finish")
+
+
+def _text_of(path: Path) -> str:
+    with ending(path)[1](path, "rt", encoding="utf-8") as file:
+        return file.read()
 
 
 def _is_extended_xyz(path: Path) -> bool:
@@ -90,9 +171,3 @@ def _is_extended_xyz(path: Path) -> bool:
         return filetype(str(path), read=True) == "extxyz"
     except UnknownFileTypeError:
         return False
-
-
-def _read_extended_xyz(path: Path) -> list[Atoms]:
-    # ASE, given a compressed file, would decompress all that comes before for each structure
-    with ending(path)[1](path, "rt", encoding="utf-8") as file:
-        return parse_extended_xyz(file.read())

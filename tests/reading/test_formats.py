@@ -1,0 +1,307 @@
+"""Every format that can be read, with its units, and what is refused."""
+
+import bz2
+import gzip
+import lzma
+import sys
+import warnings
+from pathlib import Path
+
+import ase.db
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
+from helpers.outputs import MTP, OUTPUTS
+from helpers.potentials import crystals
+
+from skdesc import extract_targets, read_structures
+
+FORCES = np.array([[0.01, 0.02, -0.03], [-0.01, -0.02, 0.03]])
+PRESSURES = np.array([16.02177, 8.01088, 4.00544]) / 1602.1766  # from kbar
+# energy, forces and the diagonal of the virial
+EXPECTED = {
+    "OUTCAR": (-7.445, FORCES, PRESSURES * 3.6**3),
+    "vasprun.xml": (-7.445, FORCES, PRESSURES * 3.6**3),
+    "cu.pwo": (-2 * units.Ry, 0.1 * FORCES * units.Ry / units.Bohr,
+               np.array([4, 2, 1]) * 2.5e-5 * units.Ry / units.Bohr**3 * 3.6**3),
+    "cu.castep": (-7.4475, FORCES, np.array([1.602177, 0.801088, 0.400544]) * units.GPa * 3.6**3),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_of_programs(tmp_path, name):
+    (tmp_path / name).write_text(OUTPUTS[name])
+    frames = read_structures(tmp_path / name)
+    assert len(frames) == (2 if name in ("OUTCAR", "vasprun.xml") else 1)
+    energy, forces, virial = EXPECTED[name]
+    np.testing.assert_allclose(frames[-1].positions[1], [0.0, 1.9, 1.8], atol=1e-5)
+    y, targets = extract_targets(frames)
+    np.testing.assert_allclose(y, energy, rtol=1e-6)
+    np.testing.assert_allclose(targets["forces"][-1], forces, rtol=1e-5)
+    np.testing.assert_allclose(np.diag(targets["virials"][-1]), virial, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_that_are_cut_off(tmp_path, name):
+    """Cut anywhere, an output is refused or gives numbers that it really has."""
+    text, (energy, forces, _) = OUTPUTS[name], EXPECTED[name]
+    path = tmp_path / f"cut{Path(name).suffix if '.' in name else '.OUTCAR'}"
+    n_refused = 0
+    for stop in range(11, len(text), 97):
+        path.write_text(text[:stop])
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # ASE's own
+                y, targets = extract_targets(read_structures(path), energies="auto")
+        except ValueError:
+            n_refused += 1
+            continue
+        np.testing.assert_allclose(y[np.isfinite(y)], energy, rtol=1e-6)
+        for block in targets.get("forces", []):
+            np.testing.assert_allclose(block, forces, rtol=1e-5)
+    assert n_refused > 0.7 * len(range(11, len(text), 97))
+
+
+class TestMTP:
+    def test_labels(self, tmp_path):
+        (tmp_path / "train.cfg").write_text(MTP)
+        first, second = read_structures(tmp_path / "train.cfg", elements=["Cu", "Au"])
+        assert first.get_chemical_formula(mode="reduce") == "CuAuCu"
+        assert first.info["config_type"] == "two words"
+        np.testing.assert_array_equal(first.cell[2], [0.5, 0.0, 6.0])
+        np.testing.assert_array_equal(first.positions[2], [1.0, 3.1, 4.2])
+        y, targets = extract_targets([first])
+        assert y[0] == -12.5
+        np.testing.assert_array_equal(targets["forces"][0][1], [-0.01, -0.02, 0.0])
+        expected = [[1.0, 0.6, 0.5], [0.6, 2.0, 0.4], [0.5, 0.4, 3.0]]
+        np.testing.assert_allclose(targets["virials"][0], expected, rtol=1e-12)
+        np.testing.assert_allclose(second.positions, [[1.5, 0.0, 0.0]])
+        assert second.symbols[0] == "Au"
+        assert second.calc is None
+
+    def test_compressed_and_selected(self, tmp_path):
+        (tmp_path / "train.cfg.gz").write_bytes(gzip.compress(MTP.encode()))
+        frames = read_structures(f"{tmp_path}/train.cfg.gz@1:", elements=["Cu", "Au"])
+        assert len(frames) == len(frames[0]) == 1
+
+    @pytest.mark.parametrize(
+        ("old", "new", "match"),
+        [
+            ("    3\n", "    1000000000000\n", "line 3 says 1e\\+12 atoms"),
+            ("    3\n", "    nan\n", "line 3 is 'nan', but must have 1 finite"),
+            ("-12.5", "-12.5x", "line 13 is '-12.5x'"),
+            ("xx  yy", "xx  xx", "must name xx, yy"),
+            ("cartes_x", "cart_x", "has the columns"),
+            (" Energy", " Enargy", "begins with 'Enargy'"),
+            ("END_CFG\n\nBEGIN", "BEGIN", "has not ended"),
+            ("    2  1  2.0", "    2  7  2.0", "has 2 symbols, but .* an atom of type 7"),
+            ("-0.03\n", "\n", "line 11 is"),
+        ],
+    )
+    def test_malformed_files(self, tmp_path, old, new, match):
+        assert old in MTP
+        (tmp_path / "bad.cfg").write_text(MTP.replace(old, new, 1))
+        with pytest.raises(ValueError, match=match):
+            read_structures(tmp_path / "bad.cfg", elements=["Cu", "Au"])
+
+    def test_files_that_are_cut_off(self, tmp_path):
+        path = tmp_path / "cut.cfg"
+        whole = len(MTP) - len(MTP.split("END_CFG")[-1])
+        for stop in range(15, whole, 7):
+            path.write_text(MTP[:stop])
+            if MTP[:stop].rstrip().endswith("END_CFG"):
+                continue
+            with pytest.raises(ValueError, match=str(path)):
+                read_structures(path, elements=["Cu", "Au"])
+
+    def test_elements_are_needed(self, tmp_path):
+        (tmp_path / "train.cfg").write_text(MTP)
+        with pytest.raises(ValueError, match=r"elements is None, .*has types \[0, 1\]"):
+            read_structures(tmp_path / "train.cfg")
+
+    def test_files_of_atomeye(self, tmp_path):
+        ase.io.write(tmp_path / "some.cfg", bulk("Cu", cubic=True))
+        assert read_structures(tmp_path / "some.cfg")[0].symbols[0] == "Cu"
+
+
+@pytest.mark.parametrize("ending", ["db", "json"])
+def test_databases(tmp_path, ending):
+    frames = crystals(3)
+    path = tmp_path / f"some.{ending}"
+    with ase.db.connect(path) as database:
+        for index, atoms in enumerate(frames):
+            hidden = {"dft_forces": np.ones((len(atoms), 3))}
+            database.write(atoms, key_value_pairs={"config_type": f"k{index}"}, data=hidden)
+    again = read_structures(path)
+    y, targets = extract_targets(frames)
+    np.testing.assert_array_equal(extract_targets(again)[0], y)
+    np.testing.assert_array_equal(extract_targets(again)[1]["forces"][2], targets["forces"][2])
+    assert [atoms.info["config_type"] for atoms in again] == ["k0", "k1", "k2"]
+    assert again[0].arrays["dft_forces"].shape == (len(again[0]), 3)
+    assert read_structures(f"{path}@config_type=k1")[0].info["config_type"] == "k1"
+    assert read_structures(f"{path}@-1")[0].info["config_type"] == "k2"
+    with pytest.raises(ValueError, match="has no structures"):
+        read_structures(f"{path}@config_type=nothing")
+
+
+def test_databases_that_are_broken(tmp_path):
+    (tmp_path / "empty.db").write_bytes(b"")
+    with pytest.raises(ValueError, match="it is empty"):
+        read_structures(tmp_path / "empty.db")
+    assert (tmp_path / "empty.db").read_bytes() == b""
+    (tmp_path / "junk.db").write_bytes(b"nothing of a database" * 100)
+    with pytest.raises(ValueError, match=r"junk\.db cannot be read"):
+        read_structures(tmp_path / "junk.db")
+
+
+def write_deepmd(folder, frames, with_map=True):
+    """A system as DeePMD has it."""
+    y, targets = extract_targets(frames)
+    symbols = sorted(set(frames[0].symbols))
+    (folder / "set.000").mkdir(parents=True)
+    types = [symbols.index(symbol) for symbol in frames[0].symbols]
+    (folder / "type.raw").write_text("\n".join(map(str, types)) + "\n")
+    if with_map:
+        (folder / "type_map.raw").write_text("\n".join(symbols) + "\n")
+    rows = {
+        "coord": [atoms.positions.ravel() for atoms in frames],
+        "box": [atoms.cell.array.ravel() for atoms in frames],
+        "energy": y,
+        "force": [block.ravel() for block in targets["forces"]],
+        "virial": targets["virials"].reshape(-1, 9),
+    }
+    for name, values in rows.items():
+        np.save(folder / "set.000" / f"{name}.npy", np.array(values))
+    return y, targets
+
+
+def test_folders_of_deepmd(tmp_path):
+    pytest.importorskip("dpdata")
+    frames = crystals(3)
+    y, targets = write_deepmd(tmp_path / "system", frames)
+    for path in (tmp_path / "system", tmp_path):  # a folder of systems as well
+        again = read_structures(path)
+        assert [str(atoms.symbols) for atoms in again] == [str(atoms.symbols) for atoms in frames]
+        got, got_targets = extract_targets(again)
+        np.testing.assert_allclose(got, y, rtol=1e-12)
+        np.testing.assert_allclose(got_targets["forces"], targets["forces"], atol=1e-12)
+        np.testing.assert_allclose(got_targets["virials"], targets["virials"], atol=1e-10)
+    assert len(read_structures(f"{tmp_path / 'system'}@:2")) == 2
+    np.save(tmp_path / "system" / "set.000" / "force.npy", np.zeros((2, 7)))
+    with pytest.raises(ValueError, match="system cannot be read as structures"):
+        read_structures(tmp_path / "system")
+
+
+def test_types_of_deepmd_need_elements(tmp_path):
+    pytest.importorskip("dpdata")
+    frames = crystals(2)
+    write_deepmd(tmp_path / "system", frames, with_map=False)
+    with pytest.raises(ValueError, match=r"elements is None, but .*system has no type_map"):
+        read_structures(tmp_path / "system")
+    symbols = sorted(set(frames[0].symbols))
+    again = read_structures(tmp_path / "system", elements=symbols)
+    assert str(again[0].symbols) == str(frames[0].symbols)
+
+
+def write_table(path, frames, **more):
+    """A table as those of ColabFit."""
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    y, targets = extract_targets(frames)
+    columns = {
+        "atomic_numbers": [atoms.numbers.tolist() for atoms in frames],
+        "positions": [atoms.positions.tolist() for atoms in frames],
+        "cell": [atoms.cell.array.tolist() for atoms in frames],
+        "pbc": [atoms.pbc.tolist() for atoms in frames],
+        "energy": y.tolist(),
+        "atomic_forces": [block.tolist() for block in targets["forces"]],
+        "cauchy_stress": [atoms.get_stress(voigt=False).tolist() for atoms in frames],
+        "config_type": ["bulk"] * len(frames),
+        **more,
+    }
+    columns = {name: values for name, values in columns.items() if values is not None}
+    parquet.write_table(pyarrow.table(columns), path)
+    return y, targets
+
+
+def test_tables(tmp_path):
+    frames = crystals(3)
+    y, targets = write_table(tmp_path / "some.parquet", frames)
+    again = read_structures(tmp_path / "some.parquet")
+    got, got_targets = extract_targets(again)
+    np.testing.assert_array_equal(got, y)
+    np.testing.assert_array_equal(got_targets["forces"], targets["forces"])
+    np.testing.assert_allclose(got_targets["virials"], targets["virials"], atol=1e-12)
+    assert again[0].info["config_type"] == "bulk"
+    assert again[0].pbc.all()
+    write_table(tmp_path / "odd.parquet", frames, positions=None, energy=[1.0, None, 2.0])
+    with pytest.raises(ValueError, match="but none of positions, pos"):
+        read_structures(tmp_path / "odd.parquet")
+    write_table(tmp_path / "text.parquet", frames,
+                atomic_numbers=[str(atoms.numbers.tolist()) for atoms in frames])
+    assert read_structures(tmp_path / "text.parquet@0")[0] == frames[0]
+    write_table(tmp_path / "bad.parquet", frames, atomic_numbers=[[29], [29], [29]])
+    with pytest.raises(ValueError, match="row 0: cannot reshape"):
+        read_structures(tmp_path / "bad.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "some.parquet").read_bytes()[:-40])
+    with pytest.raises(ValueError, match=r"cut\.parquet cannot be read"):
+        read_structures(tmp_path / "cut.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "library"),
+    [("some.parquet", "pyarrow", "pyarrow.parquet"), ("some.aselmdb", "ase-db-backends",
+      "ase_db_backends"), ("cp2k.out", "dpdata", "dpdata")],
+)
+def test_absent_libraries_are_named(tmp_path, monkeypatch, name, package, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    (tmp_path / name).write_text(" CP2K| version string: CP2K version 2023.1\n")
+    with pytest.raises(ImportError, match=f"needs the package {package} .*pip install {package}"):
+        read_structures(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["set.pkl", "set.lmdb"])
+def test_pickles_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ValueError, match=r"holds pickles.* load_atoms"):
+        read_structures(tmp_path / name)
+
+
+@pytest.mark.parametrize("pack", [gzip, bz2, lzma])
+def test_compressed_outputs(tmp_path, pack):
+    ending = {"gzip": "gz", "bz2": "bz2", "lzma": "xz"}[pack.__name__]
+    path = tmp_path / f"OUTCAR.{ending}"
+    path.write_bytes(pack.compress(OUTPUTS["OUTCAR"].encode()))
+    assert len(read_structures(f"{path}@:1")) == 1
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=str(path)):
+        read_structures(path)
+    database = tmp_path / "some.db"
+    ase.io.write(database, [Atoms("Au"), Atoms("Cu")])
+    packed = tmp_path / f"some.db.{ending}"
+    packed.write_bytes(pack.compress(database.read_bytes()))
+    assert len(read_structures(packed)) == 2
+
+
+def test_folders_and_several_files(tmp_path):
+    atoms = molecule("H2O")
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0)
+    for run, name in (("b", "OUTCAR"), ("a", "vasprun.xml"), ("a", "OUTCAR")):
+        (tmp_path / run).mkdir(exist_ok=True)
+        (tmp_path / run / name).write_text(OUTPUTS[name])
+    ase.io.write(tmp_path / "a" / "inner.xyz", [Atoms("Au"), atoms])
+    (tmp_path / "a" / "notes.txt").write_text("nothing\n")
+    (tmp_path / ".hidden").mkdir()
+    ase.io.write(tmp_path / ".hidden" / "x.xyz", atoms)
+    frames = read_structures(tmp_path)
+    # of a run of VASP, one of its outputs
+    assert [len(atoms) for atoms in frames] == [2, 2, 1, 3, 2, 2]
+    ase.io.write(tmp_path / "more.traj", [atoms] * 3)
+    both = read_structures([tmp_path / "b", f"{tmp_path}/more.traj@::2"])
+    assert len(both) == 4
+    (tmp_path / "c").mkdir()
+    with pytest.raises(ValueError, match=r"c has no structures: .*type\.raw"):
+        read_structures(tmp_path / "c")

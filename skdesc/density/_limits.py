@@ -1,4 +1,4 @@
-"""Limits beyond which lengths and weights make no features, only numbers that overflow."""
+"""Limits of lengths and weights beyond which numbers overflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _LARGEST_WEIGHT = 1e6
 
 
 def check_limits(*, cutoff, cutoff_width, center_weight=0.0, gaussian_width=None):
-    """Refuse lengths that no atoms have, before tables are made of them.
+    """Refuse lengths out of physical range before tables are computed.
 
     Parameters
     ----------

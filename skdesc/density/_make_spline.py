@@ -1,4 +1,4 @@
-"""The spline of a set of parameters, which a process makes once."""
+"""The spline of a set of parameters, computed once per process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBERS = ("cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma")
 
 
 def make_spline(parameters: Mapping) -> RadialSpline:
-    """Make the spline of all radial functions, or find the one that was made before.
+    """Compute the spline of all radial functions, or return it from the cache.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def make_spline(parameters: Mapping) -> RadialSpline:
 
 
 def _key(parameters):
-    """All that the spline depends on; None where that can't be told."""
+    """Everything that the spline depends on; None for functions that cannot be compared."""
     basis = parameters["radial_basis"]
     if callable(basis):
         return None

@@ -76,7 +76,7 @@ def sampled_polynomial(cutoff, n_max, l_max, atom_sigma):
     reach = quip_range(cutoff, atom_sigma)
     nodes = np.arange(3 * n_max) * reach / (3 * n_max)
     n = np.arange(1, n_max + 1)
-    # in units of the range: powers of it would only cancel
+    # in units of the range, whose powers would cancel
     norms = np.sqrt(1 / ((n + 3.0) * (2 * n + 5) * (2 * n + 7)))
     functions = (1 - nodes / reach) ** (n[:, None] + 2) / norms[:, None] / reach**1.5
     s = n[:, None] + n
@@ -86,7 +86,7 @@ def sampled_polynomial(cutoff, n_max, l_max, atom_sigma):
 
 
 def _least_squares(functions, overlap, kind):
-    """Matrix from samples of a profile to its coefficients in the orthonormalised functions."""
+    """Matrix from samples of a profile to its coefficients in the orthonormalized functions."""
     try:
         U = cholesky(overlap, lower=True)
     except LinAlgError as error:

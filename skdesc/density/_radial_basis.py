@@ -139,7 +139,7 @@ def _from_functions(functions, nodes, weights, l_max, reach, name):
 
 
 def _reach(cutoff, atom_sigma):
-    """Beyond this radius no neighbor's Gaussian is seen in double precision."""
+    """Radius beyond which the Gaussians of all neighbors vanish in double precision."""
     return cutoff + 8.5 * atom_sigma
 
 
@@ -327,7 +327,7 @@ def _from_table(table, cutoff, n_max, l_max, atom_sigma):
     """Cubic splines through the points of a table, zero beyond its last radius."""
     table = _check_table(table, n_max, l_max)
     radii = table[0, 0]
-    # between two points the functions are cubic: no edge of a panel but theirs is needed
+    # functions are cubic between points, so panels need no other edges
     width = _panel_width(cutoff, atom_sigma)
     order = 20 if radii.size < 40 else 8
     reach = _reach(cutoff, atom_sigma)

@@ -1,4 +1,4 @@
-"""Weights of neighbors that depend on their distance, beside the cutoff function."""
+"""Distance-dependent weights of neighbors, in addition to the cutoff function."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class PolynomialScaling:
 
     @property
     def breaks(self):
-        """Where the weight is not analytic."""
+        """Distances at which the weight is not analytic."""
         return (self.end,)
 
     def __call__(self, r):
@@ -91,7 +91,7 @@ _DEFAULTS = {"c": 1.0, "d": 1.0}
 
 
 def make_radial_scaling(radial_scaling):
-    """Turn what users write into a weight.
+    """Return the weight that a parameter describes.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _read(radial_scaling):
 
 
 def _split(radial_scaling):
-    """Name of the function, and what was given as its constants."""
+    """Name of the function, and its constants as given."""
     if isinstance(radial_scaling, (tuple, list)) and len(radial_scaling) == 3:
         radial_scaling = dict(zip(_FUNCTIONS["willatt"], radial_scaling, strict=True))
     given = dict(radial_scaling) if isinstance(radial_scaling, Mapping) else {"function": None}

@@ -1,4 +1,4 @@
-"""The expansion in a few lines of NumPy: what the compiled code is tested against."""
+"""The density expansion in a few lines of NumPy, to test the compiled code against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Radial functions of a neighbor's distance, cutoff included, as quintic Hermite splines."""
+"""Radial functions, including the cutoff, as quintic Hermite splines of the distance."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class RadialSpline:
             def weight(r):
                 if scaling is None:
                     return cut(r)
-                # limits from within the part
+                # one-sided limits, from inside the part
                 inside = np.clip(r, np.nextafter(start, np.inf), np.nextafter(stop, 0.0))
                 return _product(cut(r), scaling(inside))
 

@@ -1,4 +1,4 @@
-"""``AtomicFeatures``: per-atom descriptors of many structures, with their derivatives on call."""
+"""``AtomicFeatures``: per-atom descriptors of many structures, with derivatives on request."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class AtomicFeatures:
 
     @property
     def blocks(self) -> tuple[slice, ...]:
-        """Columns of each descriptor that was joined by ``np.hstack``, tuple of slices."""
+        """Columns of each of the descriptors joined by ``np.hstack``, tuple of slices."""
         if isinstance(self.descriptor, JoinedDescriptor):
             return self.descriptor.blocks
         return (slice(0, self.values.shape[1]),)
@@ -151,7 +151,7 @@ class AtomicFeatures:
         )
 
     def search_objectives(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Objectives of a search that know what these features are, and train no model.
+        """Objectives of a search for atomic features that train no model.
 
         Parameters
         ----------

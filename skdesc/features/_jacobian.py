@@ -1,4 +1,4 @@
-"""``Jacobian``: explicit derivatives of atomic features, with their zeros left out."""
+"""``Jacobian``: explicit derivatives of atomic features, in sparse form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Blocks:
-    """Derivatives by atoms of one kind, all of which touch the same features.
+    """Derivatives with respect to atoms of one kind, which all change the same features.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Blocks:
 
 
 class Jacobian:
-    r"""Derivatives of the features of centers by the positions of atoms.
+    r"""Derivatives of the features of centers with respect to positions of atoms.
 
     A neighbor of species s changes only features that have s in them. Normalization couples
     all features of a center again, but by an outer product only: for the feature vector p of

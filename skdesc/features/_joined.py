@@ -1,4 +1,4 @@
-"""Several descriptors of the same structures, side by side."""
+"""Several descriptors of the same structures, joined column by column."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ class JoinedDescriptor(AtomicDescriptor):
         self.cutoff = None if None in cutoffs else max(cutoffs)
 
     def workspace_bytes(self, structures, n_rows):
-        """Memory that the rows of one block after the other take while they are made."""
+        """Memory for computing the rows, block after block."""
         return max(part.workspace_bytes(structures, n_rows) for part in self.descriptors)
 
     def vjp(self, features, g):
-        """Sum of what the blocks give; see ``AtomicFeatures.vjp``."""
+        """Sum over the blocks; see ``AtomicFeatures.vjp``."""
         return _sum(
             features.block(index).vjp(np.ascontiguousarray(g[:, columns]))
             for index, columns in enumerate(self.blocks)
         )
 
     def gradient_rows(self, features, Q, weights):
-        """Sum of what the blocks give; see ``AtomicFeatures.gradient_rows``."""
+        """Sum over the blocks; see ``AtomicFeatures.gradient_rows``."""
         return _sum(
             features.block(index).gradient_rows(np.ascontiguousarray(Q[:, columns]), weights)
             for index, columns in enumerate(self.blocks)
         )
 
     def jacobian(self, features, strain=False):
-        """Those of the blocks, side by side; see ``AtomicFeatures.jacobian``."""
+        """Jacobians of the blocks, joined; see ``AtomicFeatures.jacobian``."""
         parts, strains = [], []
         for index, columns in enumerate(self.blocks):
             block = features.block(index)
             found = block.jacobian(strain)
             strains.append(found.strain)
             for part in found.blocks:
-                # each block is normalized by itself, so that this can't wait until later
+                # each block is normalized separately, so it must be done here
                 values = np.zeros((len(part.center), 3, block.values.shape[1]))
                 values[:, :, part.columns] = part.values
                 values -= part.along[:, :, np.newaxis] * block.values[part.center, np.newaxis]

@@ -60,7 +60,7 @@ class AtomicDescriptor(Protocol):
     cutoff: float | None
 
     def __init__(self) -> None:
-        """Subclasses take what they need."""
+        """Take no parameters; subclasses may."""
 
     def jacobian(self, features: AtomicFeatures, strain: bool = False) -> Jacobian:
         """Compute the derivatives of all features.
@@ -156,7 +156,7 @@ _MEMBERS = ("cutoff", "jacobian", "vjp", "gradient_rows", "workspace_bytes")
 
 
 class _Completed(AtomicDescriptor):
-    """An object that offers a part of what a descriptor has, and the defaults of the rest."""
+    """An object with part of the protocol, completed by the defaults."""
 
     def __init__(self, descriptor):
         self.cutoff = None
@@ -166,7 +166,7 @@ class _Completed(AtomicDescriptor):
 
 
 def complete(descriptor: object) -> AtomicDescriptor:
-    """Return a descriptor that offers all that :class:`AtomicDescriptor` has.
+    """Return a descriptor with all methods of :class:`AtomicDescriptor`.
 
     Parameters
     ----------

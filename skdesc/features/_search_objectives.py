@@ -1,4 +1,4 @@
-"""Objectives of a search that look at atomic features and forces, and train no model."""
+"""Objectives of a search that use atomic features and forces and train no model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from ..structures._target_checks import check_forces, flatten_forces
 from ..utils.ragged import EXPONENTS, RaggedRows
 
-# rows that represent all others; derivatives by all positions make each of them dear
+# number of representative rows; each costs derivatives with respect to all positions
 _N_REFERENCES = 60
 
 
 def search_objectives(features, metadata):
-    """Objectives by name, from targets to a score, in place of those for any features.
+    """Objectives by name that replace those for features of any kind.
 
     Parameters
     ----------

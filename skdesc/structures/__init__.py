@@ -1,4 +1,4 @@
-"""Atoms in, flat arrays out: the container, the only door for Atoms, and training targets."""
+"""From Atoms to flat arrays: the container, checks of input, and training targets."""
 
 from . import _packing as _packing
 from ._structures import Structures

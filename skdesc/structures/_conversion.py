@@ -1,4 +1,4 @@
-"""Objects of other libraries, which know how to become Atoms or are refused with what does it."""
+"""Objects of other libraries: converted to Atoms, or refused with the name of a converter."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def pack_structures(sample, X):
         blocks = [atoms.arrays[name] for atoms in frames]
         if name not in ("numbers", "positions") and len({block.shape[1:] for block in blocks}) == 1:
             structures.arrays[name] = np.concatenate(blocks)
-            # once is enough
+            # already packed
             structures.extras = [
                 ({key: array for key, array in arrays.items() if key != name}, info)
                 for arrays, info in structures.extras

@@ -1,4 +1,4 @@
-"""Noise of single structures, as files for gap_fit have it."""
+"""Noise of single structures, as stored in files for gap_fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets of single structures and atoms, as users pass them: checked, and those missing told."""
+"""Checks of targets per structure and per atom; missing values become NaN or None."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LARGEST = 1e30
 
 
 def check_one_per_structure(name, values, n_structures):
-    """Refuse what is no sequence of one entry per structure.
+    """Refuse anything but a sequence with one entry per structure.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def check_one_per_structure(name, values, n_structures):
 
 
 def check_block(name, values, index, shape, remedy="are they in the order of the structures?"):
-    """One structure's array, or None where all of it is missing.
+    """Array of one structure, or None if all of it is missing.
 
     Parameters
     ----------

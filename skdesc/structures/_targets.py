@@ -1,4 +1,4 @@
-"""Energies, forces and virials out of Atoms, wherever their reader has put them."""
+"""Read energies, forces and virials from Atoms, wherever a file reader stored them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULT_KEYS = {"energy": "energy", "forces": "forces", "virial": "virial", "st
 
 @dataclass(frozen=True)
 class _Quantity:
-    """Something to learn: what it is called, where it may lie, and how it is read.
+    """A kind of target: its name, the keys it may have, and how it is parsed.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class _Quantity:
 
     @property
     def label(self) -> str:
-        """Names under which it is looked for."""
+        """The keys that are looked up."""
         return " or ".join(repr(key) for key in self.keys.values() if key is not None)
 
 
@@ -167,7 +167,7 @@ def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
 
 
 def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list | None:
-    """Values of a quantity, None for a structure that lacks it; None if it is not wanted."""
+    """Values of a quantity, None for structures without it; None altogether if not requested."""
     name = quantity.name
     if isinstance(wanted, np.bool_):
         wanted = bool(wanted)
@@ -207,7 +207,7 @@ def _read_all(
 
 
 def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:
-    """What to say of data that structures without a quantity have under another name."""
+    """Hint at data under other keys that look like a missing quantity."""
     if any(key != _DEFAULT_KEYS[stem] for stem, key in quantity.keys.items()):
         return ""
     known = set(quantity.keys.values()) | ({"free_energy"} if quantity.noun == "energy" else set())
@@ -253,7 +253,7 @@ def _refuse(frames: list[Atoms], quantity: _Quantity, lacking: list[int], reason
 def _check_named_keys(
     frames: list[Atoms], quantity: _Quantity, used: set[str], reason: str
 ) -> None:
-    """Refuse a name that the user gave and that no structure knows."""
+    """Refuse a key from the user that no structure has."""
     for stem, key in quantity.keys.items():
         if key in (None, _DEFAULT_KEYS[stem]) or stem in used:
             continue

@@ -1,4 +1,4 @@
-"""The only door for Atoms: every container users pass, checked once and by name."""
+"""The only entrance for Atoms: any container that users pass, checked once."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _how_to_choose(table, name):
 
 
 def _check_content(structures, name):
-    """Refuse what no later stage could handle, naming the first mistake."""
+    """Refuse structures that no later stage can handle, naming the first fault."""
     if sound(structures.positions, structures.cells, structures.pbc, structures.offsets):
         return
     if len(structures) == 0:

@@ -1,4 +1,4 @@
-"""BLAS on some threads, or on one for as long as any thread of Python wants it so."""
+"""Limits of the number of BLAS threads that nest across Python threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _libraries():
 
 
 class _Limit:
-    """Reentrant context that limits BLAS to some threads.
+    """Reentrant context that limits the number of BLAS threads.
 
     The limit is a setting of the whole process. If several threads of Python set and reset it at
     their own pace, one may restore the limit that it has found, set by another, and leave it
@@ -48,7 +48,7 @@ class _Limit:
                 self._original[:] = [library.num_threads for library in _libraries()]
             try:
                 self._change(before)
-            except BaseException:  # what fails to begin is not ended
+            except BaseException:  # __exit__ does not run if __enter__ fails
                 self._wanted.remove(self.n_threads)
                 raise
 

@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that somebody writes to cannot be removed anyway
+except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None
 
-# what a process that was killed between two steps has left is removed after so many seconds
+# age in seconds at which temporary files of killed processes are removed
 _OLD = 3600.0
 
 
@@ -49,7 +49,7 @@ def check_regular(path, name="path"):
 
 @contextmanager
 def replace_file(path, name="path"):
-    """Open a new file that takes the place of an old one when all is written.
+    """Open a new file that replaces an old one once it is complete.
 
     Until then the old file stays as it is, whatever happens: the new one is written beside it,
     brought to the disk, and only then given its name. What killed processes have left beside it
@@ -79,7 +79,7 @@ def replace_file(path, name="path"):
         check_regular(target, name)
     _remove_leftovers(target)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # a name that nobody takes for a leftover, until the lock tells that it is none
+    # not named like a leftover until the lock marks it as in use
     unlocked = partial.with_suffix(".new")
     try:
         with open(unlocked, "xb") as file:
@@ -115,7 +115,7 @@ def _lock(file):
 
 
 def _remove_leftovers(target):
-    """Remove what processes that were killed as they wrote a file have left beside it."""
+    """Remove temporary files of processes that were killed while they wrote a file."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}\.(part|new)")
     with suppress(OSError):
         for name in os.listdir(target.parent):
@@ -124,12 +124,12 @@ def _remove_leftovers(target):
 
 
 def _remove_unless_written(leftover):
-    with suppress(OSError):  # another process may be faster
+    with suppress(OSError):  # another process may have removed it
         if leftover.suffix == ".new" and time.time() - leftover.stat().st_mtime < _OLD:
             return
         if fcntl is None:
             leftover.unlink()
             return
         with open(leftover, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its writer lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its writer is still running
             leftover.unlink()

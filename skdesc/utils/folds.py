@@ -1,4 +1,4 @@
-"""Folds of cross-validation: checked once, then index arrays that no one has to doubt."""
+"""Folds of cross-validation, checked once and turned into index arrays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _check_part(part, index, everyone):
             f"cv gives {part!r} as a part of fold {index}, but it must be one-dimensional; give "
             f"{_WAYS}"
         )
-    if array.size == 0 and array.dtype != np.bool_:  # an empty list has the type of floats
+    if array.size == 0 and array.dtype != np.bool_:  # NumPy gives an empty list the type float
         return everyone[:0]
     return np.ascontiguousarray(safe_indexing(everyone, array))
 
@@ -82,7 +82,7 @@ def can_share_a_pass(splits):
 
 
 def take(values, index):
-    """Some entries of metadata or data with one for each sample.
+    """Select samples from data or metadata that have one entry per sample.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def take(values, index):
     """
     if values is None:
         return None
-    if hasattr(values, "iloc"):  # whose index may be anything
+    if hasattr(values, "iloc"):  # pandas, whose index may be anything
         values = np.asarray(values)
     return values[index] if hasattr(values, "shape") else [values[i] for i in index]
 

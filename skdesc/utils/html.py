@@ -1,11 +1,11 @@
-"""A line about what a fit has found, in scikit-learn's HTML diagrams."""
+"""A caption with results of a fit, in scikit-learn's HTML diagrams."""
 
 from __future__ import annotations
 
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-# names or numbers of as many elements are shown
+# how many elements are listed
 _MOST = 6
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def normalize_key(key, length):
-    """Reduce what scikit-learn and users index with to int, unit-step slice or index array.
+    """Normalize an index to an int, a unit-step slice or an index array.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _to_indices(key, length):
 
 
 def runs(offsets, limit):
-    """Cut successive segments into runs of no more than some rows together.
+    """Group successive segments into runs of limited size.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def segments_to_indices(offsets, selected):
 
 
 def count_pairs(first, second, shape):
-    """How often each pair of indices occurs.
+    """Count how often each pair of indices occurs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Memory: refuse what would not fit before anything is allocated, and use some of it again."""
+"""Memory: refuse allocations that would not fit, and reuse blocks that were freed."""
 
 import math
 import os
@@ -15,7 +15,7 @@ LINE = 64
 
 @cache
 def available_memory():
-    """Bytes of physical memory, or None where the system does not tell."""
+    """Bytes of physical memory, or None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -51,7 +51,7 @@ def check_fits_memory(n_bytes, what, remedy):
 
 
 def aligned(shape, dtype=np.float64, make=np.empty):
-    """Return a new array that begins at a cache line, as vector loads and stores like it.
+    """Return a new array that begins at a cache line, for fast vector loads and stores.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def aligned(shape, dtype=np.float64, make=np.empty):
 
 
 class SpareMemory:
-    """Memory of arrays that nobody refers to any more, for later ones of about their sizes.
+    """Memory of deleted arrays, kept for new arrays of similar size.
 
     The system hands out zeroed pages one by one as they are first written to, which can take
     much longer than computing what is written.
@@ -119,7 +119,7 @@ class SpareMemory:
         return values[:n_bytes].view(dtype).reshape(shape), cleared
 
     def give(self, block):
-        """Keep a block of bytes, and no more in all than the budget."""
+        """Keep a block of bytes, within the budget for all blocks."""
         self._blocks[block.__array_interface__["data"][0]] = block
         kept = 0
         for address in reversed(list(self._blocks)):
@@ -140,7 +140,7 @@ class SpareMemory:
 
 
 class _Lease:
-    """Owner of an array's memory, which goes back to the spare blocks in the end."""
+    """Owner of an array's memory; returns it to the spare blocks when the array is deleted."""
 
     def __init__(self, block, spare):
         self.__array_interface__ = block.__array_interface__

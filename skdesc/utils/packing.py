@@ -1,4 +1,4 @@
-"""Containers of samples that reach worker processes faster than lists, found by type."""
+"""Containers of samples, by type, that are faster to send to worker processes than lists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @singledispatch
 def pack_like(sample, X):
-    """Put samples into a container; those of unknown type stay as they are.
+    """Put samples into a container; samples of unknown type are returned as they are.
 
     A package that has a container for a type of samples registers a function with
     ``pack_like.register``.
@@ -47,7 +47,7 @@ def pack(X):
 
 def _first_sample(X):
     if pack_like.dispatch(type(X)) is not pack_like.dispatch(object):
-        return X  # a single sample is no sequence of them, as its container will say
+        return X  # a single sample is not a sequence; its container raises
     if hasattr(X, "iloc"):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):

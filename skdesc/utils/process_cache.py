@@ -1,4 +1,4 @@
-"""Results that a process keeps as long as there is room for them."""
+"""A cache of results within a process, with a limit in bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class ProcessCache:
-    """Results by their keys; those that have not been used for longest go first.
+    """Results by key; the least recently used are dropped first.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class ProcessCache:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of what is kept."""
+        """Bytes of all results in the cache."""
         return self._n_bytes
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """Return the result of a key, which is made if it is not there.
+        """Return the result of a key; compute it if it is not in the cache.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class ProcessCache:
         return result
 
     def clear(self) -> None:
-        """Keep nothing."""
+        """Drop all results."""
         with self._lock:
             self._entries.clear()
             self._n_bytes = 0

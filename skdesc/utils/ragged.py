@@ -8,7 +8,7 @@ from scipy import sparse
 EXPONENTS = (1, 2, 4)
 """Powers of dot products that are tried as kernels of rows."""
 
-# how many rows represent all others
+# number of representative rows
 _N_REFERENCES = 300
 
 
@@ -66,7 +66,7 @@ class RaggedRows:
         return np.hstack(blocks) / self.per_row
 
     def references(self, rows, exponent, n_references):
-        """Rows of each label that represent the others.
+        """Representative rows of each label.
 
         Parameters
         ----------

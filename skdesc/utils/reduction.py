@@ -86,9 +86,9 @@ class _Summation:
         ])
         self._lengths = [len(items) for items in parts]
         self._changed = threading.Condition()
-        self._n_unfinished = 0  # values that are being computed, or wait to be added
+        self._n_unfinished = 0  # number of values that are being computed or wait to be added
         self._ready, self._next, self._sums = {}, [0] * len(parts), {}
-        self._adding = set()  # parts to which a thread is adding
+        self._adding = set()  # parts that a thread is adding to
         self._waiting = {}  # sums of parts that wait for their neighbor, by level and index
         self._is_stopped = False
 
@@ -128,7 +128,7 @@ class _Summation:
             self._add_ready(part)
 
     def _take(self):
-        """Next item, when there are few values in memory; None if there is no more to do."""
+        """Next item, once few values are in memory; None if no item remains."""
         with self._changed:
             while self._n_unfinished >= 2 * self._n_threads and not self._is_stopped:
                 self._changed.wait()
@@ -166,7 +166,7 @@ class _Summation:
             self._merge_upwards(part, total)
 
     def _merge_upwards(self, index, value):
-        """Merge the sum of a part with its neighbors, as far as these are there."""
+        """Merge the sum of a part with its neighbors, as far as they are complete."""
         level, length = 0, self._n_parts
         while length > 1:
             if index % 2 or index + 1 < length:

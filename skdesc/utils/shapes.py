@@ -2,7 +2,7 @@
 
 
 def check_shape(name, array, shape):
-    """Refuse an array of another shape than compiled code will take it to have.
+    """Refuse an array whose shape differs from what compiled code expects.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def check_shape(name, array, shape):
 
 
 def check_offsets(name, offsets, n_owners, n_rows):
-    """Refuse offsets that do not cut rows into one run for each owner.
+    """Refuse offsets that do not divide rows into one run per owner.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def check_offsets(name, offsets, n_owners, n_rows):
 
 
 def check_indices(name, index, size):
-    """Refuse indices that lie outside of an array that compiled code reads.
+    """Refuse indices outside of the array that compiled code reads.
 
     Parameters
     ----------

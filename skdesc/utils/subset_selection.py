@@ -1,4 +1,4 @@
-"""Of many environments the few that differ most: ways to choose rows of an array."""
+"""Choice of representative rows of an array: the environments that differ most."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from scipy.linalg import lapack
 _SAME = 1e-6
 # leverage scores of vectors longer than this are those of a random projection
 MAX_LEVERAGE_FEATURES = 1000
-# environments that are looked at together, in bytes, and at least in number
+# size of a chunk of environments: bytes, and least number
 _CHUNK_BYTES, _LEAST_CHUNK = 2**22, 64
-# of many environments, only those of highest leverage take part in pivoting
+# with many environments, pivoting considers only those of highest leverage
 CANDIDATES_PER_POINT, LEAST_CANDIDATES = 5, 4096
 
 
@@ -65,7 +65,7 @@ def distinct_rows(values, rows, same=_SAME):
 
 
 def used_columns(values, rows):
-    """Columns in which any of the rows is not zero, ndarray of intp."""
+    """Indices of columns that are not zero in all rows, ndarray of intp."""
     used = np.zeros(values.shape[1], dtype=bool)
     for part in _chunks(len(rows), values.shape[1]):
         used |= values[rows[part]].any(axis=0)
@@ -115,7 +115,7 @@ def leading_coordinates(values, rows, rank):
 
 
 def _leading_eigenvectors(gram, rank):
-    """Eigenvalues and eigenvectors of a Gram matrix, the `rank` largest of what is no noise."""
+    """The `rank` largest eigenvalues, above rounding errors, and eigenvectors of a Gram matrix."""
     eigenvalues, vectors = np.linalg.eigh(gram)
     # squared singular values below the rounding errors of the Gram matrix mean nothing
     keep = eigenvalues > max(1e-12 * eigenvalues[-1], np.finfo(np.float64).tiny)
@@ -143,7 +143,7 @@ def _sparse_projection(n_features, n_columns, n_nonzero=8):
 
 
 def _cur(values, rows, count, rng=None):
-    """Greedily the highest leverage, given those before.
+    """Repeatedly the row of highest leverage, given the rows chosen before.
 
     Leverage alone would take many copies of one unusual environment. Updating it after each
     choice is a QR decomposition of the singular vectors with pivoting: D. C. Sorensen and
@@ -167,13 +167,13 @@ def _cur(values, rows, count, rng=None):
         U = coordinates(pivots)
         gram = (np.eye(U.shape[1]) if gram is None else gram) - U.T @ U
         transform = _orthonormalizer(gram, wanted)
-        if transform.shape[1] == 0:  # all that is left is noise: any will do
+        if transform.shape[1] == 0:  # the remainder is rounding noise, so any choice will do
             chosen = np.append(chosen, left[: count - len(chosen)])
     return rows[chosen]
 
 
 def _in_chunks(coordinates, rows, transform, n_features):
-    """Yield coordinates of rows, chunk by chunk, in the space that is left."""
+    """Yield coordinates of rows, chunk by chunk, orthogonal to the rows chosen so far."""
     for part in _chunks(len(rows), n_features):
         U = coordinates(rows[part])
         yield part, U if transform is None else U @ transform
@@ -191,7 +191,7 @@ def _pivots(coordinates, candidates, transform, n_features):
 
 
 def _fps(values, rows, count, rng):
-    """Greedily the farthest from all chosen before; the start is the farthest from the mean."""
+    """Farthest point sampling that starts with the row farthest from the mean."""
     values = values[rows].astype(np.float64, copy=False)
     squared = np.einsum("ij,ij->i", values, values)
     chosen = np.empty(count, dtype=np.intp)
@@ -207,7 +207,7 @@ def _fps(values, rows, count, rng):
 
 
 def _kmeans(values, rows, count, rng):
-    """Of each cluster the environment nearest to its mean."""
+    """The environment nearest to the mean of each cluster."""
     values = values[rows].astype(np.float64, copy=False)
     from sklearn.cluster import KMeans  # takes as long to import as all of this package
 
@@ -228,7 +228,7 @@ CHOOSERS = {"cur": _cur, "fps": _fps, "kmeans": _kmeans, "random": _random}
 
 
 def balanced(values, rows, count, labels):
-    """As many of each kind as of any other, where there are; among a kind by leverage.
+    """Equal numbers of each kind as far as possible; within a kind, by leverage.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def balanced(values, rows, count, labels):
     present, available = np.unique(labels, return_counts=True)
     quota = np.zeros(len(present), dtype=np.intp)
     while quota.sum() < count:
-        # a kind that has run out leaves its share to the others
+        # the share of an exhausted kind goes to the others
         open_kinds = np.flatnonzero(quota < available)
         share = max((count - quota.sum()) // len(open_kinds), 1)
         for kind in open_kinds[: count - quota.sum()]:
@@ -261,11 +261,11 @@ def balanced(values, rows, count, labels):
 
 
 def chunk_rows(width):
-    """Rows of so many columns that are looked at together."""
+    """Number of rows in a chunk, for a number of columns."""
     return max(_CHUNK_BYTES // (8 * width), _LEAST_CHUNK)
 
 
 def _chunks(length, width):
-    """Slices of rows that are as many as one should hold at a time."""
+    """Slices of rows that fit into one chunk."""
     step = chunk_rows(width)
     return (slice(start, min(start + step, length)) for start in range(0, length, step))

@@ -1,4 +1,4 @@
-"""How many threads to use, and how work is shared out among them.
+"""Numbers of threads, and distribution of work among them.
 
 Threads are Python's: each takes a piece of work whose bounds do not depend on their number, and
 leaves Python for as long as it computes. They wait for one another without using a processor.
@@ -75,9 +75,9 @@ def effective_n_threads(n_jobs: int | None) -> int:
         return 1
     backend, configured = get_active_backend()
     if n_jobs is None and configured in (None, 1):
-        return 1  # without counting cores, which takes as long as describing a small structure
+        return 1  # avoids counting cores, which takes as long as describing a small structure
     cores = joblib.cpu_count()
-    if n_jobs is None:  # on a cluster, the number is that of all machines together
+    if n_jobs is None:  # on a cluster this is the number for all machines together
         n_jobs = min(configured, cores)
     if n_jobs == 1:
         return 1
@@ -89,7 +89,7 @@ def effective_n_threads(n_jobs: int | None) -> int:
 
 @contextmanager
 def within_a_thread() -> Iterator[None]:
-    """Context of a thread that works beside others: whatever it calls uses no further threads."""
+    """Context of one thread among several, in which nested calls use no further threads."""
     before = getattr(_here, "is_one_of_many", False)
     _here.is_one_of_many = True
     try:
@@ -102,7 +102,7 @@ def _share_of_worker():
     """Threads that a worker of joblib may use."""
     if threading.current_thread() is not threading.main_thread():
         return 1
-    # joblib tells its processes by all of these, but for those that the user has set
+    # joblib sets these in its processes, except those that the user has set
     shares = [os.environ.get(name, "") for name in _THREAD_VARIABLES]
     return max(1, min((int(share) for share in shares if share.isdecimal()), default=1))
 

@@ -2,7 +2,7 @@
 
 
 def is_choice(value, *choices):
-    """Whether a value is one of some choices; arrays and whatever else has no such answer are not.
+    """Whether a value is one of some choices; arrays never are.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What runs here, for reports of problems."""
+"""Versions of everything in use, for bug reports."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OPTIONAL = ("pandas", "polars", "dask", "distributed", "optuna", "quippy-ase", 
 
 
 def show_versions() -> None:
-    """Print versions of this package, of Python and of all that it stands on.
+    """Print versions of this package, of Python and of its dependencies.
 
-    Include what it prints when you report a problem.
+    Include the output in bug reports.
 
     Examples
     --------

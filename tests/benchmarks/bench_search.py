@@ -1,240 +1,251 @@
-"""Two-stage search against a joint swarm, random search and Optuna's TPE.
+"""Searches of hyper-parameters at equal processor time, on structures that they have not seen.
 
-Every method searches the same spaces of the same pipelines, scores candidates on the same folds,
-and computes the descriptor once per candidate, random search and TPE included: only the choice of
-candidates differs. One thread per run. Printed are medians and ranges over seeds, as tables in
-Markdown.
+    python tests/benchmarks/bench_search.py RESULTS.jsonl [--sets NAME ...] [--seeds 3] [--table]
 
-    python tests/benchmarks/bench_search.py [--quick] [--jobs 2] [--seeds 5] [PROBLEM ...]
+For each set and seed, the two-stage search runs with all its defaults, and the processor time it
+takes is the budget of the others: two stages of plain swarms, one joint swarm, random search,
+Optuna's TPE and scikit-learn's successive halving. All search the spaces of ``suggest_space`` on
+the same folds, begin with the present parameters, and compute the descriptor once per candidate
+(halving, which has no way to, once per fold). Each line of the results has errors in
+cross-validation and on structures held back. What is there already is not run again. ``--table``
+prints tables in Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-import joblib
 import numpy as np
 import sklearn
-from scipy.stats import loguniform, randint, uniform
+from ase.data import atomic_numbers
 from sklearn.base import clone
-from sklearn.model_selection import KFold, ParameterSampler, StratifiedKFold, cross_validate
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    HalvingRandomSearchCV,
+    KFold,
+    ParameterSampler,
+    StratifiedKFold,
+    cross_validate,
+)
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from skdesc import GAPRegressor, SOAPTransformer, TwoStagePSOSearchCV, extract_targets
-from skdesc.datasets import (
-    fetch_iron_gap22,
-    load_carbon_dimer,
-    load_carbon_solids,
+from skdesc import (
+    GAPRegressor,
+    SOAPTransformer,
+    TwoStagePSOSearchCV,
+    extract_targets,
+    suggest_space,
 )
-from skdesc.metrics import make_energy_scorer, make_forces_scorer
+from skdesc import datasets as d
+from skdesc.metrics import make_energy_scorer, make_potential_scorer
 
 N_FOLDS = 3
-N_CANDIDATES = 100  # of the joint swarm, random search and TPE
-METHODS_OF_SWARMS = {
-    # over all parameters at once
-    "joint": {"strategy": "joint", "n_particles": 10, "n_iterations": 10},
-    "joint, one pass": {"n_particles": 10, "n_iterations": 10, "stage_one_objective": "one_pass"},
-    # two stages, the first of them with all defaults
+SWARMS = {
     "two stages": {},
-    "alignment": {"stage_one_objective": "alignment"},
-    "loo": {"stage_one_objective": "loo", "n_warm_up": 2},
-    "long": {"n_cycles": 2, "n_particles": 8, "n_iterations": (6, 3)},
+    "plain swarms": {"swarm": "pso", "n_iterations": (50, 4), "n_cycles": 50},
+    "joint": {"strategy": "joint", "n_particles": 10, "n_iterations": 1000},
 }
-METHODS = ("joint", "joint, one pass", "random", "TPE", "two stages", "alignment", "loo", "long")
-COMPARED = METHODS[4:]
+METHODS = (*SWARMS, "random", "TPE", "halving")
+
+
+class OutOfTimeError(KeyboardInterrupt):
+    """Ends a search, which keeps what it has."""
 
 
 @dataclass
 class Problem:
-    """A data set, a pipeline and what is to be tuned."""
+    """Structures, targets, folds, a pipeline and its spaces."""
 
-    name: str
-    unit: str
-    scoring: object
     train: tuple
     test: tuple
+    folds: list
     pipeline: Pipeline
-    transformer_space: dict
-    regressor_space: dict
-    always: tuple = ()  # structures that are in the training part of every fold
-    kinds: np.ndarray | None = None  # of these, every fold has the same share
-    folds: list = field(init=False)
-
-    def __post_init__(self):
-        tested = np.setdiff1d(np.arange(len(self.train[0])), self.always)
-        kinds = np.zeros(len(tested)) if self.kinds is None else self.kinds[tested]
-        kind_of_folds = KFold if self.kinds is None else StratifiedKFold
-        cv = kind_of_folds(N_FOLDS, shuffle=True, random_state=0)
-        self.folds = [
-            (np.union1d(self.always, tested[train]).astype(int), tested[test])
-            for train, test in cv.split(tested, kinds)
-        ]
+    spaces: tuple
+    scoring: object
+    start: dict
 
     @property
     def metadata(self):
         """Forces for fit and score, if there are any."""
         return {} if self.train[2] is None else {"forces": self.train[2]}
 
-    def test_error(self, params):
-        """Error on the test structures of a pipeline fitted to all others."""
+    @property
+    def space(self):
+        """Both spaces as one."""
+        return {**self.spaces[0], **self.spaces[1]}
+
+    def test_errors(self, params):
+        """Errors on the test structures of a pipeline fitted to all others."""
         frames, y, forces = self.test
         fitted = clone(self.pipeline).set_params(**params).fit(*self.train[:2], **self.metadata)
         more = {} if forces is None else {"forces": forces}
-        return -1000 * self.scoring(fitted, frames, y, **more)
+        score = make_potential_scorer()(fitted, frames, y, **more)
+        predicted = fitted.predict(frames, return_forces=forces is not None)
+        energies = predicted if forces is None else predicted[0]
+        residuals = {"energy": (energies - y) / [len(atoms) for atoms in frames]}
+        if forces is not None:
+            residuals["forces"] = np.concatenate(predicted[1]) - np.concatenate(forces)
+        errors = {"relative": -score}
+        for name, values in residuals.items():
+            errors[f"{name} rms"] = 1000 * float(np.sqrt(np.mean(values**2)))
+            sizes = np.linalg.norm(values.reshape(len(values), -1), axis=1)
+            errors[f"{name} median"] = 1000 * float(np.median(sizes))
+        return errors
 
 
-def _sides(frames, train, test, *, forces=True):
+def make_problem(frames, train, test, *, e0="auto", forces=True, n_sparse=60, kinds=None,
+                 always=()):  # fmt: skip
+    """Problem of some structures of a set."""
     sides = []
     for indices in (train, test):
         chosen = [frames[index] for index in indices]
         y, targets = extract_targets(chosen, forces=forces, virials=False)
         sides.append((chosen, y, targets["forces"] if forces else None))
-    return sides
-
-
-def _pipeline(isolated, n_sparse, **soap):
-    return Pipeline([
-        ("soap", SOAPTransformer(**soap)),
-        ("gap", GAPRegressor(e0=isolated, n_sparse=n_sparse, random_state=0)),
+    tested = np.setdiff1d(np.arange(len(train)), always)
+    labels = np.zeros(len(tested)) if kinds is None else np.asarray(kinds)[train][tested]
+    cv = (KFold if kinds is None else StratifiedKFold)(N_FOLDS, shuffle=True, random_state=0)
+    folds = [
+        (np.union1d(always, tested[a]).astype(int), tested[b]) for a, b in cv.split(tested, labels)
+    ]
+    elements = sorted({s for atoms in frames for s in atoms.symbols}, key=atomic_numbers.get)
+    pipeline = Pipeline([
+        ("soap", SOAPTransformer(species=elements, n_max=6, l_max=4)),
+        ("gap", GAPRegressor(e0=e0, n_sparse=n_sparse, random_state=0)),
     ])  # fmt: skip
+    spaces = suggest_space(sides[0][0], pipeline, forces=forces)
+    fitted, start = clone(pipeline[0]).fit(sides[0][0]), {}
+    for name, values in {**spaces[0], **spaces[1]}.items():
+        value = getattr(fitted, f"{name[6:]}_", None) if name.startswith("soap__") else None
+        value = pipeline.get_params()[name] if value is None else value
+        if not isinstance(values, list) or value in values:
+            start[name] = value
+    scoring = make_potential_scorer() if forces else make_energy_scorer()
+    return Problem(*sides, folds, pipeline, spaces, scoring, start)
 
 
-def _spaces(cutoff, atom_sigma, n_max, l_max, *, forces=True):
-    transformer = {
-        "soap__cutoff": uniform(cutoff[0], cutoff[1] - cutoff[0]),
-        "soap__atom_sigma": uniform(atom_sigma[0], atom_sigma[1] - atom_sigma[0]),
-        "soap__n_max": randint(n_max[0], n_max[1] + 1),
-        "soap__l_max": randint(l_max[0], l_max[1] + 1),
-    }
-    regressor = {
-        "gap__zeta": [1, 2, 3, 4, 6],
-        "gap__sigma_energy": loguniform(1e-4, 1e-1),
-    }
-    if forces:
-        regressor["gap__sigma_forces"] = loguniform(1e-3, 1.0)
-    return transformer, regressor
+def some(count, n_test, seed=0, total=None):
+    """Indices of training and test structures."""
+    order = np.random.RandomState(seed).permutation(total)
+    return np.sort(order[:count]), np.sort(order[count : count + n_test])
 
 
-def dimer():
-    """The carbon dimer: forces along a curve."""
-    data = load_carbon_dimer()
-    return Problem(
-        "carbon dimer", "meV/A", make_forces_scorer(),
-        *_sides(data.frames, data.train, data.test),
-        _pipeline(data.isolated_energies, 20, species=["C"]),
-        *_spaces((2.5, 6.0), (0.15, 0.8), (4, 10), (0, 4)),
-        always=(0, 1, len(data.train) - 1),  # nothing is to be extrapolated
-    )  # fmt: skip
+def _dimer():
+    data = d.load_carbon_dimer()
+    ends = (0, 1, len(data.train) - 1)  # nothing is to be extrapolated
+    return make_problem(data.frames, data.train, data.test, e0=data.isolated_energies,
+                        n_sparse=20, always=ends)  # fmt: skip
 
 
-def solids():
-    """Crystals of carbon, distorted: forces."""
-    data = load_carbon_solids()
-    n_atoms = np.array([len(atoms) for atoms in data.frames])
-    small = np.flatnonzero((data.kinds != "amorphous") & (n_atoms <= 32))
-    train = np.intersect1d(small, data.train)
-    return Problem(
-        "carbon solids", "meV/A", make_forces_scorer(),
-        *_sides(data.frames, train, np.intersect1d(small, data.test)),
-        _pipeline(data.isolated_energies, 40, species=["C"]),
-        *_spaces((2.5, 5.0), (0.2, 0.8), (4, 8), (2, 6)),
-        kinds=data.kinds[train],
-    )  # fmt: skip
+def _solids():
+    data = d.load_carbon_solids()
+    sizes = np.array([len(atoms) for atoms in data.frames])
+    small = np.flatnonzero((data.kinds != "amorphous") & (sizes <= 32))
+    return make_problem(data.frames, np.intersect1d(small, data.train),
+                        np.intersect1d(small, data.test), e0=data.isolated_energies,
+                        n_sparse=40, kinds=data.kinds)  # fmt: skip
 
 
-def iron():
-    """Primitive cells and surfaces of iron: energies."""
-    data = fetch_iron_gap22()
-    n_atoms = np.array([len(atoms) for atoms in data.frames])
-    per_atom = data.energies / n_atoms
-    sensible = np.flatnonzero((n_atoms <= 6) & (per_atom < per_atom.min() + 1.0))
-    chosen = np.random.RandomState(0).permutation(sensible)
-    return Problem(
-        "iron", "meV/atom", make_energy_scorer(),
-        *_sides(data.frames, chosen[:120], chosen[120:320], forces=False),
-        _pipeline("auto", 60, species=["Fe"]),
-        *_spaces((2.8, 6.5), (0.25, 0.9), (4, 10), (2, 8), forces=False),
-    )  # fmt: skip
+def _iron():
+    frames = [atoms for atoms in d.fetch_iron_gap22().frames if len(atoms) <= 6]
+    per_atom = np.array([atoms.get_potential_energy() / len(atoms) for atoms in frames])
+    frames = [frames[i] for i in np.flatnonzero(per_atom < per_atom.min() + 1.0)]
+    return make_problem(frames, *some(150, 200, total=len(frames)), forces=False)
 
 
-PROBLEMS = {"dimer": dimer, "solids": solids, "iron": iron}
+def _molecules():
+    frames = d.fetch_qm9_500().frames
+    return make_problem(frames, *some(200, 200, total=len(frames)), forces=False)
 
 
-class Trace:
-    """Best cross-validated error against cost."""
-
-    def __init__(self):
-        self.models, self.features, self.time, self.error = [], [], [], []
-
-    def add(self, n_models, n_features, seconds, score):
-        """Note the state after a candidate; NaN while nothing has been cross-validated."""
-        self.models.append(n_models)
-        self.features.append(n_features)
-        self.time.append(seconds)
-        self.error.append(-1000 * score)
-
-    def until(self, error):
-        """First models and seconds at which an error is reached; None if never."""
-        for cost in zip(self.models, self.time, self.error, strict=True):
-            if cost[-1] <= error:
-                return cost[:-1]
-        return None
-
-    def at(self, n_features):
-        """Error when so many descriptors were computed."""
-        errors = [e for n, e in zip(self.features, self.error, strict=True) if n <= n_features]
-        return np.nanmin(errors) if np.isfinite(errors).any() else np.nan
+def _ethanol():
+    frames = d.load_ethanol_dynamics().frames
+    return make_problem(frames, *some(90, 300, total=len(frames)))
 
 
-def run_swarm(problem, seed, **options):
-    """One TwoStagePSOSearchCV; its trace, its best parameters, and its share of useful time."""
+def _gaas():
+    frames = d.fetch_gaas().frames
+    return make_problem(frames, *some(36, 60, total=len(frames)))
+
+
+def _lithium():
+    frames = [a for a in d.fetch_mlearn("Li").frames if len(a) <= 54]
+    return make_problem(frames, *some(30, 100, total=len(frames)))
+
+
+def _silicon():
+    frames = [a for a in d.fetch_mlearn("Si").frames if len(a) <= 64]
+    return make_problem(frames, *some(30, 100, total=len(frames)))
+
+
+def _alloy():
+    frames = [a for a in d.fetch_monbtaw().frames if 2 <= len(a) <= 16]
+    return make_problem(frames, *some(80, 200, total=len(frames)))
+
+
+PROBLEMS = {
+    "carbon dimer": _dimer, "carbon solids": _solids, "iron": _iron, "molecules": _molecules,
+    "ethanol": _ethanol, "GaAs": _gaas, "Li": _lithium, "Si": _silicon, "MoNbTaW": _alloy,
+}  # fmt: skip
+
+
+class Clocked:
+    """Scorer that ends a search when its processor time is up."""
+
+    def __init__(self, scorer, deadline):
+        self._scorer, self._deadline = scorer, deadline
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._scorer, name)
+
+    def get_metadata_routing(self):
+        """As the scorer."""
+        return self._scorer.get_metadata_routing()
+
+    def __call__(self, *arguments, **options):
+        """Score, or end the search."""
+        if time.process_time() > self._deadline:
+            raise OutOfTimeError
+        return self._scorer(*arguments, **options)
+
+
+def run_swarm(problem, seed, deadline, options):
+    """One search by swarms."""
     search = TwoStagePSOSearchCV(
-        problem.pipeline, problem.transformer_space, problem.regressor_space,
-        scoring=problem.scoring, cv=problem.folds, refit=False, random_state=seed, **options,
-    )  # fmt: skip
-    search.fit(*problem.train[:2], **problem.metadata)
-    trace, best, before = Trace(), np.nan, np.zeros(3)
-    for entry in search.history_:
-        names = ("n_models_trained", "n_feature_evaluations", "time")
-        after = np.array([entry[name] for name in names])
-        # on one thread, the candidates of a batch come one after the other
-        for count, score in enumerate(entry["scores"], start=1):
-            if entry["objective"] in ("cv", "one_pass"):
-                best = np.fmax(best, score)
-            trace.add(*before + (after - before) * count / len(entry["scores"]), best)
-        before = after
-    spent = [[stage["work_time"], stage["time"]] for stage in search.stage_results_]
-    return trace, search.best_params_, np.divide(*np.sum(spent, axis=0))
+        problem.pipeline, *problem.spaces, scoring=Clocked(problem.scoring, deadline),
+        cv=problem.folds, refit=False, random_state=seed, **options,
+    ).fit(*problem.train[:2], **problem.metadata)  # fmt: skip
+    return -search.best_score_, search.best_params_, len(search.cv_results_["params"])
 
 
-def _evaluate(problem, candidates, n_candidates):
+def run_generator(problem, candidates, deadline):
     """Cross-validate candidates of a generator that is sent their scores."""
-    trace, best, best_params = Trace(), -np.inf, None
-    began = time.perf_counter()
-    params = next(candidates)
-    for count in range(1, n_candidates + 1):
+    best, best_params, count, params = -np.inf, None, 0, next(candidates)
+    while count == 0 or time.process_time() < deadline:
         pipeline = clone(problem.pipeline).set_params(**params)
         features = pipeline[:-1].fit_transform(problem.train[0])
-        scores = cross_validate(
+        score = np.mean(cross_validate(
             pipeline[-1:], features, problem.train[1], cv=problem.folds,
             scoring=problem.scoring, params=problem.metadata,
-        )["test_score"]  # fmt: skip
-        score = np.mean(scores)
+        )["test_score"])  # fmt: skip
         if score > best:
             best, best_params = score, params
-        trace.add(N_FOLDS * count, count, time.perf_counter() - began, best)
+        count += 1
         params = candidates.send(score)
-    return trace, best_params, np.nan
+    return -best, best_params, count
 
 
 def _random(problem, seed):
-    spaces = {**problem.transformer_space, **problem.regressor_space}
-    for params in ParameterSampler(spaces, 10**6, random_state=seed):
+    yield problem.start
+    for params in ParameterSampler(problem.space, 10**6, random_state=seed):
         yield {name: value.item() if hasattr(value, "item") else value
                for name, value in params.items()}  # fmt: skip
 
@@ -245,10 +256,10 @@ def _tpe(problem, seed):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    spaces = {**problem.transformer_space, **problem.regressor_space}
+    study.enqueue_trial(problem.start)
     while True:
         trial = study.ask()
-        params = {name: _suggest(trial, name, values) for name, values in spaces.items()}
+        params = {name: _suggest(trial, name, values) for name, values in problem.space.items()}
         study.tell(trial, (yield params))
 
 
@@ -261,125 +272,112 @@ def _suggest(trial, name, values):
     return trial.suggest_float(name, low, high, log=values.dist.name == "loguniform")
 
 
-def run(problem_name, method, seed):
-    """One search in one process, on one thread."""
-    with threadpool_limits(1), sklearn.config_context(enable_metadata_routing=True):
-        warnings.simplefilter("ignore")  # swarms visit the worst of settings
-        return _run(problem_name, method, seed)
+def run_halving(problem, seed, deadline):
+    """Successive halving, with other candidates again and again until the time is up."""
+    best, best_params, count = -np.inf, None, 0
+    while count == 0 or time.process_time() < deadline:
+        search = HalvingRandomSearchCV(
+            problem.pipeline, problem.space, n_candidates=9, factor=3, min_resources="exhaust",
+            scoring=Clocked(problem.scoring, deadline if count else np.inf),
+            cv=KFold(N_FOLDS, shuffle=True, random_state=0), refit=False,
+            random_state=seed + 1000 * count,
+        )  # fmt: skip
+        try:
+            search.fit(*problem.train[:2], **problem.metadata)
+        except OutOfTimeError:
+            break
+        count += 1
+        scores = np.where(
+            search.cv_results_["iter"] == search.n_iterations_ - 1,
+            search.cv_results_["mean_test_score"], -np.inf,
+        )  # fmt: skip
+        if scores.max() > best:
+            best, best_params = scores.max(), search.cv_results_["params"][scores.argmax()]
+    # its last round leaves some structures out
+    error, best_params, _ = run_generator(problem, _once(best_params), 0.0)
+    return error, best_params, 9 * count
 
 
-def _run(problem_name, method, seed):
-    problem = PROBLEMS[problem_name]()
-    began, cpu = time.perf_counter(), time.process_time()
-    if method in ("random", "TPE"):
-        generator = (_random if method == "random" else _tpe)(problem, seed)
-        trace, params, useful = _evaluate(problem, generator, N_CANDIDATES)
-    else:
-        if method == "joint, one pass":
-            problem.transformer_space |= problem.regressor_space
-            problem.regressor_space = {}
-        trace, params, useful = run_swarm(problem, seed, **METHODS_OF_SWARMS[method])
-    seconds = time.perf_counter() - began, time.process_time() - cpu
-    return {
-        "problem": problem_name, "method": method, "seed": seed, "trace": trace,
-        "params": params, "test": problem.test_error(params), "seconds": seconds,
-        "useful": useful,
-    }  # fmt: skip
+def _once(params):
+    yield params
+    yield params
 
 
-def _range(values, digits):
-    low, middle, high = np.percentile(np.nan_to_num(values, nan=np.inf), [0, 50, 100])
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+def run(name, seed, methods):
+    """All methods on one set, one after the other; yields a record of each."""
+    problem, budget = PROBLEMS[name](), None
+    for method in METHODS:
+        if method not in methods:
+            continue
+        began = time.process_time()
+        deadline = np.inf if budget is None else began + budget
+        if method in SWARMS:
+            result = run_swarm(problem, seed, deadline, SWARMS[method])
+        elif method == "halving":
+            result = run_halving(problem, seed, deadline)
+        else:
+            make = {"random": _random, "TPE": _tpe}[method]
+            result = run_generator(problem, make(problem, seed), deadline)
+        seconds = time.process_time() - began
+        budget = seconds if budget is None else budget
+        error, params, count = result
+        yield {"set": name, "seed": seed, "method": method, "cv": float(error),
+               "candidates": count, "seconds": seconds, "params": repr(params),
+               "structures": len(problem.train[0]), **problem.test_errors(params)}  # fmt: skip
 
 
-def report(problem, runs):
-    """Print the tables of one problem."""
-    by_method = {}
-    for result in sorted(runs, key=lambda r: (METHODS.index(r["method"]), r["seed"])):
-        by_method.setdefault(result["method"], []).append(result)
-    print(f"\n### {problem.name}\n")
-    print(f"{len(problem.train[0])} structures to learn from, {len(problem.test[0])} to test; "
-          f"errors in {problem.unit}; median (range) over {len(by_method['joint'])} seeds.\n")
-    print("| search | models | descriptor evaluations | time, s | CPU time, s | cross-validated "
-          "error | test error |\n|---|---|---|---|---|---|---|")  # fmt: skip
-    for method, results in by_method.items():
-        traces = [r["trace"] for r in results]
-        wall, cpu = np.median([r["seconds"] for r in results], axis=0)
-        print(
-            f"| {method} | {np.median([t.models[-1] for t in traces]):.0f} "
-            f"| {np.median([t.features[-1] for t in traces]):.0f} | {wall:.1f} | {cpu:.1f} "
-            f"| {_range([t.error[-1] for t in traces], 1)} "
-            f"| {_range([r['test'] for r in results], 1)} |"
-        )
-    report_comparison(by_method)
-    useful = {m: [r["useful"] for r in by_method[m]] for m in ("joint", "two stages")}
-    print("\nShare of time spent in features and models: "
-          + ", ".join(f"{m} {_range(values, 3)}" for m, values in useful.items()), flush=True)
-
-
-def report_comparison(by_method):
-    """Print the table of searches beside the joint swarm."""
-    joint = by_method["joint"]
-    goal = np.median([r["trace"].error[-1] for r in joint])
-    goal_test = np.median([r["test"] for r in joint])
-    cost = np.median([[r["trace"].models[-1], *r["seconds"]] for r in joint], axis=0)
-    print("\nSeeds that reach the joint swarm's median final error, "
-          f"{goal:.1f} cross-validated, and after what part of its {cost[0]:.0f} models and "
-          f"{cost[1]:.1f} s (median of these seeds); seeds at most at its {goal_test:.1f} on the "
-          "test structures; CPU time of the whole search as a part of the joint swarm's; seeds "
-          "that end below the others, cross-validated: after as many descriptors, and at their "
-          "end.\n")  # fmt: skip
-    print("| search | reach it | models | time | in the test | CPU time in all | below joint "
-          "| below random | below TPE |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
-    for method in [name for name in COMPARED if name in by_method]:
-        print(_comparison(method, by_method, goal, goal_test, cost))
-
-
-def _comparison(method, by_method, goal, goal_test, cost):
-    """Row of a search in the table of comparisons."""
-    results = by_method[method]
-    reached = [found for r in results if (found := r["trace"].until(goal)) is not None]
-    shares = np.median(np.array(reached) / cost[:2], axis=0) if reached else (np.nan, np.nan)
-    tested = sum(r["test"] <= goal_test for r in results)
-    cpu = np.median([r["seconds"][1] for r in results]) / cost[2]
-    wins = [_wins(results, by_method.get(other)) for other in ("joint", "random", "TPE")]
-    return (f"| {method} | {len(reached)} of {len(results)} | {shares[0]:.2f} | {shares[1]:.2f} "
-            f"| {tested} | {cpu:.2f} | {' | '.join(wins)} |")
-
-
-def _wins(results, others):
-    """Seeds that end below another search, after as many descriptors and at its end."""
-    if not others:
-        return "-"
-    pairs = [(r["trace"], other["trace"]) for r, other in zip(results, others, strict=True)]
-    equal = sum(mine.error[-1] < other.at(mine.features[-1]) for mine, other in pairs)
-    final = sum(mine.error[-1] < other.error[-1] for mine, other in pairs)
-    return f"{equal}, {final}"
+def table(records):
+    """Tables in Markdown: medians over seeds, and seeds that two stages win."""
+    for name in dict.fromkeys(r["set"] for r in records):
+        rows = [r for r in records if r["set"] == name]
+        kinds = [k for k in ("energy rms", "energy median", "forces rms", "forces median")
+                 if k in rows[0]]  # fmt: skip
+        seeds = sorted({r["seed"] for r in rows})
+        print(f"\n{name}, {rows[0]['structures']} structures, {len(seeds)} seeds\n")
+        print(f"| search | s | candidates | CV error | wins | test error | {' | '.join(kinds)} |")
+        print("|---" * (6 + len(kinds)) + "|")
+        reference = {r["seed"]: r["cv"] for r in rows if r["method"] == "two stages"}
+        for method in [m for m in METHODS if any(r["method"] == m for r in rows)]:
+            these = [r for r in rows if r["method"] == method]
+            wins = sum(reference[r["seed"]] < r["cv"] for r in these)
+            values = [np.median([r[k] for r in these]) for k in ("relative", *kinds)]
+            print(f"| {method} | {np.median([r['seconds'] for r in these]):.1f} "
+                  f"| {np.median([r['candidates'] for r in these]):.0f} "
+                  f"| {np.median([r['cv'] for r in these]):.4g} "
+                  f"| {wins if method != 'two stages' else '-'} "
+                  f"| {' | '.join(f'{value:.4g}' for value in values)} |")  # fmt: skip
 
 
 def main():
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("problems", nargs="*", metavar="PROBLEM",
-                        help=f"of {', '.join(PROBLEMS)}; all by default")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="two seeds, fewer searches")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--sets", nargs="*", default=[*PROBLEMS], metavar="NAME")
+    parser.add_argument("--methods", nargs="*", default=[*METHODS], metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
-    seeds = 2 if arguments.quick else arguments.seeds
-    left_out = {"long", "joint, one pass"} if arguments.quick else set()
+    text = arguments.results.read_text(encoding="utf-8") if arguments.results.exists() else ""
+    records = [json.loads(line) for line in text.splitlines()]
+    if arguments.table:
+        table(records)
+        return
     if not importlib.util.find_spec("optuna"):
-        left_out.add("TPE")
-    methods = [method for method in METHODS if method not in left_out]
-    with joblib.Parallel(n_jobs=arguments.jobs) as parallel:
-        for name in arguments.problems or PROBLEMS:
-            try:
-                problem = PROBLEMS[name]()
-            except OSError as error:
-                print(f"\n### {name}: skipped, the data are not there: {error}")
-                continue
-            jobs = [(name, method, seed) for seed in range(seeds) for method in methods]
-            report(problem, parallel(joblib.delayed(run)(*job) for job in jobs))
+        arguments.methods = [method for method in arguments.methods if method != "TPE"]
+    known = {(r["set"], r["seed"]) for r in records}
+    warnings.simplefilter("ignore")  # searches visit the worst of settings
+    with threadpool_limits(1), sklearn.config_context(enable_metadata_routing=True):
+        for seed in range(arguments.seeds):
+            for name in arguments.sets:
+                if (name, seed) in known:
+                    continue
+                try:
+                    found = list(run(name, seed, arguments.methods))
+                except OSError as error:
+                    print(f"{name}: skipped, the data are not there: {error}")
+                    continue
+                with arguments.results.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(record) + "\n" for record in found)
 
 
 if __name__ == "__main__":

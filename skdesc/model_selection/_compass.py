@@ -13,6 +13,8 @@ _LEAST_GAIN = 2e-3
 class CompassSearch:
     """Local search by batches of steps along the axes of the unit cube.
 
+    After each batch it tries all steps together that have paid, beside steps from the best point.
+
     Parameters
     ----------
     start : ndarray of shape (n_first, n_dims)
@@ -58,19 +60,24 @@ class CompassSearch:
         # the first batch begins with the centre
         before = costs[0] if np.isinf(self._cost) else self._cost
         pays = before - costs[best] > _LEAST_GAIN * abs(before) if costs[best] < before else False
+        combined = self._combine(self._position[np.argsort(-costs)], np.sort(costs)[::-1], before)
         if costs[best] < self._cost:
             self._cost, self._centre = costs[best], self._position[best]
         if not pays:
             self._step /= 2
         is_small = self._step < _LEAST_STEP
-        self._position = self._fresh([] if is_small else self._steps())
+        self._position = self._fresh([] if is_small else [combined, *self._steps()])
+
+    def _combine(self, positions, costs, before):
+        """All steps together that have led downhill, those that led farther above others."""
+        combined = self._centre.copy()
+        for position in positions[costs < before]:
+            combined = np.where(position == self._centre, combined, position)
+        return combined
 
     def _steps(self):
         for axis in range(len(self._centre)):
-            for sign in (1.0, -1.0):
-                point = self._centre.copy()
-                point[axis] = np.clip(point[axis] + sign * self._step, 0.0, 1.0)
-                yield point
+            yield from self._space.neighbors(self._centre, axis, self._step)
 
     def _fresh(self, points):
         """Those that stand for values not tried before, as many as are left."""

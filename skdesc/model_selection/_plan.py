@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from sklearn.pipeline import Pipeline
 
 from ..utils._sklearn_compat import num_samples
+from ._begin import check_init, present_values
 from ._checks import check_number
 from ._evaluation import TIMES
 from ._objectives import FEATURE_OBJECTIVES
 from ._one_pass import parameters_declared_by_last_step
 from ._space import SearchSpace
-from ._steps import has_leading_steps, resolve_parameters, step_of, supports_one_pass
-from ._subset import choose_fractions
+from ._steps import has_leading_steps, step_of, supports_one_pass
+from ._subset import choose_fractions, price_of_candidate
 from ._swarm import SwarmRules
 
 # a swarm that searches a space again starts in a cube with edges so much shorter
@@ -28,6 +28,9 @@ _SCOUTS = 16
 # on the smallest part of many samples; then, from the whole of them backwards: how many of the best
 # go on, particles, and iterations
 _FEW_ITERATIONS = 4
+# settings of the second stage where the last step finds some of its parameters: of the others, and
+# of these
+_TRIALS_OF_OTHERS, _TRIALS_OF_NOISE = 8, 10
 _ON_LARGER_PARTS = ((2, 2, 2), (5, 3, 3))
 
 
@@ -48,6 +51,11 @@ class Stage:
     fraction: float = 1.0  # part of the samples
     n_promoted: int = 0  # first candidates that were the best of the stage before
     is_needed: bool = False  # whatever it costs
+    takes_pass: bool = True  # a pass over the data for each candidate
+
+    def price(self, splits):
+        """Price of a candidate in fits to all the data."""
+        return price_of_candidate(self.objective, self.fraction, splits, self.takes_pass)
 
     @property
     def has_folds(self):
@@ -125,52 +133,68 @@ def make_stages(search, metrics, X):
             f"{common} are in transformer_space and in regressor_space, but each parameter "
             "belongs to one; remove it from the other"
         )
-    start, present = _present_values(search.estimator, spaces, X)
-    found_in = None
+    start, present = present_values(search.estimator, spaces, X)
+    plan, found_in = _make_plan(search, transformer, regressor, metrics)
+    stages = _make_swarms(search, plan, found_in, metrics, num_samples(X))
+    if search.n_warm_up and len(plan) == 2 and plan[0][2] not in FEATURE_OBJECTIVES:
+        n_particles = _by_stage(search, "n_particles", _SIZES[2][0])[1]
+        stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles, search.n_warm_up))
+    n_particles = _by_stage(search, "n_particles", _SIZES[len(plan)][0])
+    check_init(search.init or [], spaces, min(n_particles[number - 1] for number, *_ in plan))
+    return stages, start, present
+
+
+def _make_plan(search, transformer, regressor, metrics):
+    """Number, space and objective of each stage, and the space of what the last step finds."""
     if search.strategy == "joint" or not transformer.names or not regressor.names:
-        plan = [_single_stage(search, transformer, regressor, metrics)]
-    else:
-        _check_division(search.estimator, transformer, regressor)
-        objectives = _resolve_objectives(
-            search, [*transformer.names, *regressor.names], metrics
-        )
-        plan = [(1, transformer, objectives[0]), (2, regressor, objectives[1])]
-        if objectives[0] in ("cv", "one_pass"):
-            coupled = parameters_declared_by_last_step(
-                search.estimator, "feature_bound_parameters", regressor.names
-            )
-            coupled = {name: search.regressor_space[name] for name in coupled}
-            plan[0] = 1, SearchSpace({**search.transformer_space, **coupled}), objectives[0]
-        if objectives[0] == "one_pass":
-            found = parameters_declared_by_last_step(
-                search.estimator, "self_tuned_parameters", regressor.names
-            )
-            found_in = SearchSpace({n: search.regressor_space[n] for n in found}) if found else None
-    sizes = _SIZES[len(plan)]
-    n_particles = _by_stage(search, "n_particles", sizes[0])
-    n_iterations = _by_stage(search, "n_iterations", sizes[1])
-    warm_up = len(plan) == 2 and search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES
-    n_scouts = _SCOUTS if len(plan) == 2 and search.n_particles is None else 0
+        return [_single_stage(search, transformer, regressor, metrics)], None
+    _check_division(search.estimator, transformer, regressor)
+    one, two = _resolve_objectives(search, [*transformer.names, *regressor.names], metrics)
+    space, found_in = transformer, None
+    if one in ("cv", "one_pass"):
+        bound = _part(search, "feature_bound_parameters", regressor)
+        space = SearchSpace({**search.transformer_space, **bound})
+    if one == "one_pass":
+        found = _part(search, "self_tuned_parameters", regressor)
+        found_in = SearchSpace(found) if found else None
+    return [(1, space, one), (2, regressor, two)], found_in
+
+
+def _part(search, method, regressor):
+    """Space of parameters that the last step declares."""
+    names = parameters_declared_by_last_step(search.estimator, method, regressor.names)
+    return {name: search.regressor_space[name] for name in names}
+
+
+def _make_swarms(search, plan, found_in, metrics, n_samples):
+    """Swarms of all stages and cycles."""
+    is_double = len(plan) == 2
+    n_particles = _by_stage(search, "n_particles", _SIZES[len(plan)][0])
+    n_iterations = _by_stage(search, "n_iterations", _SIZES[len(plan)][1])
+    n_scouts = _SCOUTS if is_double and search.n_particles is None else 0
     guided = is_guided(search, metrics)
-    movers = ["guided", "compass" if guided and search.swarm == "auto" else "guided"]
+    # by default, the second stage is a short search from where the first has led
+    is_staged = guided and is_double and _is_auto(search)
+    warmed = (search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES) or found_in is not None
     stages = [
         Stage(
             number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
-            _NARROWING ** (cycle + bool((warm_up or found_in) and number == 2)),
+            _NARROWING ** (cycle + bool(is_double and warmed and number == 2)),
             n_scouts if number == 1 and cycle == 0 else 0,
             found_in if number == 1 else None,
-            movers[number - 1] if guided and len(plan) == 2 else "guided" if guided else "rules",
+            "compass" if is_staged and number == 2 else "guided" if guided else "rules",
         )
         for cycle in range(search.n_cycles)
         for number, space, objective in plan
     ]
-    if guided and search.swarm == "auto" and len(plan) == 2:
-        stages = [rung for stage in stages for rung in _by_parts(stage, num_samples(X))]
-    if warm_up:
-        stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles[1], search.n_warm_up))
-    _check_init_names(search.init or [], spaces)
-    _check_init_size(search.init or [], min(n_particles[number - 1] for number, *_ in plan))
-    return stages, start, present
+    if is_staged:
+        stages = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
+        stages = [part for stage in stages for part in _by_kinds(stage, found_in, search)]
+    return stages
+
+
+def _is_auto(search):
+    return isinstance(search.swarm, str) and search.swarm == "auto"
 
 
 def _by_parts(stage, n_samples):
@@ -193,6 +217,21 @@ def _by_parts(stage, n_samples):
     return rungs[::-1]
 
 
+def _by_kinds(stage, found_in, search):
+    """A second stage that finds noise for each setting of the others, and refines it at the end."""
+    if stage.number == 1 or found_in is None:
+        return [stage]
+    others = {n: v for n, v in search.regressor_space.items() if n not in found_in.names}
+    noise = replace(stage, space=found_in, n_particles=_TRIALS_OF_NOISE, n_iterations=1,
+                    takes_pass=False)  # fmt: skip
+    if not others:
+        return [noise]
+    space = SearchSpace(others, "regressor_space")
+    first = replace(stage, space=space, found_in=found_in, n_particles=_TRIALS_OF_OTHERS,
+                    n_iterations=1, width=stage.width / _NARROWING)  # fmt: skip
+    return [first, noise]
+
+
 def is_guided(search, metrics):
     """Whether a surrogate guides the swarms of a search.
 
@@ -209,7 +248,7 @@ def is_guided(search, metrics):
         By default if neither numbers of particles nor of iterations are given; never for several
         metrics.
     """
-    if isinstance(search.swarm, str) and search.swarm == "auto":
+    if _is_auto(search):
         return search.n_particles is None and search.n_iterations is None and len(metrics) == 1
     return isinstance(search.swarm, str) and search.swarm == "guided" and len(metrics) == 1
 
@@ -275,29 +314,6 @@ def _check_division(estimator, transformer, regressor):
             )
 
 
-def _present_values(estimator, spaces, X):
-    known = estimator.get_params(deep=True)
-    searched = {name for space in spaces.values() for name in space.names}
-    for argument, space in spaces.items():
-        for name in space.names:
-            # parameters of a step that is itself searched may come with one of its values
-            if name not in known and step_of(name) not in searched - {name}:
-                near = get_close_matches(name, known, n=1)
-                hint = f" (did you mean {near[0]!r}?)" if near else ""
-                raise ValueError(
-                    f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
-                    "see estimator.get_params()"
-                )
-    # values outside the spaces are no candidates
-    start, present = {}, set()
-    for space in spaces.values():
-        values = {name: known[name] for name in space.names if name in known}
-        values |= resolve_parameters(estimator, set(values) - set(space.restrict(values)), X)
-        start |= space.start(values)
-        present |= {*space.restrict(values)}
-    return dict(sorted(start.items())), present
-
-
 def _by_stage(search, name, default=None):
     """Both entries of a pair, or the same number for both stages; a default for None."""
     value = default if getattr(search, name) is None else getattr(search, name)
@@ -307,26 +323,3 @@ def _by_stage(search, name, default=None):
     for entry in pair:
         check_number(name, entry, numbers.Integral, 1)
     return pair
-
-
-def _check_init_size(init, n_particles):
-    if len(init) >= n_particles:
-        raise ValueError(
-            f"init has {len(init)} candidates, which with the estimator's own parameters is more "
-            f"than n_particles={n_particles}; raise n_particles"
-        )
-
-
-def _check_init_names(init, spaces):
-    space_of = {name: space for space in spaces.values() for name in space.names}
-    for index, seed in enumerate(init):
-        for name, value in seed.items():
-            if name not in space_of:
-                raise ValueError(
-                    f"init[{index}] names {name!r}, which is in neither space; remove it"
-                )
-            if not space_of[name].restrict({name: value}):
-                raise ValueError(
-                    f"init[{index}] has {name}={value!r}, which is outside its space; widen the "
-                    "space or change the value"
-                )

@@ -34,6 +34,10 @@ class _Choice:
     def nearest(self, value):
         return min(self._numeric(), key=lambda item: abs(item - value), default=None)
 
+    def spacing(self, u):
+        """How far apart values are at a position."""
+        return 1.0 / self.n_values
+
     def bounds(self):
         numeric = self._numeric()
         return (min(numeric), max(numeric)) if numeric else None
@@ -88,6 +92,13 @@ class _Distribution:
         """Value next to a number that may lie outside."""
         # by position, as the ends of the support may not be among the values
         return self.decode(float(self.distribution.cdf(value)))
+
+    def spacing(self, u):
+        """How far apart values are at a position; 0 for a continuum."""
+        if not self.discrete:
+            return 0.0
+        near = [self.decode(u) + change for change in (-1, 0, 1)]
+        return float(max(self.distribution.pmf(value) for value in near))
 
     def bounds(self):
         return self.decode(0.0), self.decode(1.0)
@@ -221,6 +232,37 @@ class SearchSpace:
                 index = np.minimum(column * dimension.n_values, dimension.n_values - 1).astype(int)
                 columns.append(np.eye(dimension.n_values)[index] / np.sqrt(2.0))
         return np.hstack(columns)
+
+    def neighbors(self, position, axis, step):
+        """Positions to try along an axis.
+
+        Parameters
+        ----------
+        position : ndarray of shape (n_dims,)
+            Where to begin.
+        axis : int
+            The axis.
+        step : float
+            How far to go at least; where values are few, to the next on either side, and where they
+            have no order, to each of them.
+
+        Returns
+        -------
+        list of ndarray of shape (n_dims,)
+            May be empty at a face of the cube.
+        """
+        dimension, here = self._dimensions[self.free[axis]], position[axis]
+        if getattr(dimension, "is_ordered", True):
+            places = [here + sign * max(step, dimension.spacing(here)) for sign in (1.0, -1.0)]
+        else:
+            places = [(index + 0.5) / dimension.n_values for index in range(dimension.n_values)]
+        points = []
+        for place in places:
+            point = position.copy()
+            point[axis] = np.clip(place, 0.0, 1.0)
+            if point[axis] != here:
+                points.append(point)
+        return points
 
     def restrict(self, params):
         """Those of the parameters that this space can give.

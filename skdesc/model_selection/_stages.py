@@ -21,7 +21,6 @@ from ._pareto import Front
 from ._plan import Stage
 from ._shared_features import SharedFeatures
 from ._space import SearchSpace
-from ._subset import price_of_candidate
 from ._swarm import ParticleSwarm, rules_for
 
 
@@ -125,11 +124,8 @@ class StagedSearch:
 
     def _announce(self):
         """Say what the search may cost, before it does."""
-        price = sum(
-            stage.n_candidates
-            * price_of_candidate(stage.objective, stage.fraction, self.evaluator.splits)
-            for stage in self.stages
-        )
+        splits = self.evaluator.splits
+        price = sum(stage.n_candidates * stage.price(splits) for stage in self.stages)
         if self.settings.max_fits is not None:
             price = min(price, self.settings.max_fits)
         if self.settings.verbose:
@@ -299,7 +295,7 @@ class StagedSearch:
 
     def _affordable(self, stage, shared, new):
         """As many candidates as the limit of the price allows; the first of all always."""
-        price = price_of_candidate(stage.objective, stage.fraction, shared.splits)
+        price = stage.price(shared.splits)
         if self.settings.max_fits is not None and not stage.is_needed:
             left = max(int((self.settings.max_fits - self.spent) / price), self.n_evaluated == 0)
             new = dict(list(new.items())[:left])
@@ -348,6 +344,9 @@ class StagedSearch:
         # what looks at features alone does not depend on the regressor
         alone = isinstance(stage.objective, str) and stage.objective in FEATURE_OBJECTIVES
         names = stage.space.names if alone else sorted(candidate)
+        if stage.found_in:
+            # what is found does not depend on what was there
+            names = [name for name in names if name not in stage.found_in.names]
         tokens = {name: self._token(name, candidate) for name in names}
         found = [stage.found_in.names] if stage.found_in else []
         part = [] if stage.fraction == 1 else [stage.fraction]

@@ -8,11 +8,13 @@ from ..utils._sklearn_compat import safe_indexing
 from ..utils.folds import split_blocks
 
 # a smaller part ranks candidates by chance
-_FEWEST_SAMPLES = 50
+_FEWEST_SAMPLES = 150
 _FACTOR = 3
 _MOST_STEPS = 2
 # price of a candidate in fits to all the data: one pass yields all folds, or each fold is a fit
 PRICE_OF_ONE_PASS = 1.3
+# of one among about ten that share a pass
+PRICE_WITHOUT_PASS = 0.2
 
 
 def choose_fractions(n_samples):
@@ -26,7 +28,7 @@ def choose_fractions(n_samples):
     Returns
     -------
     list of float
-        Each three times the one before, and none with fewer than 50 samples.
+        Each three times the one before, and none with fewer than 150 samples.
     """
     steps = range(_MOST_STEPS, 0, -1)
     return [_FACTOR**-step for step in steps if n_samples * _FACTOR**-step >= _FEWEST_SAMPLES] + [1]
@@ -112,7 +114,7 @@ def _is_per_sample(values, n_samples):
     return (values.shape[0] if getattr(values, "shape", ()) else len(values)) == n_samples
 
 
-def price_of_candidate(objective, fraction, splits):
+def price_of_candidate(objective, fraction, splits, takes_pass=True):
     """What a candidate costs, in fits to all the data.
 
     Both the rows of the data and the size of what is fitted to them grow with the part.
@@ -125,6 +127,8 @@ def price_of_candidate(objective, fraction, splits):
         Part of the samples.
     splits : list of (train, test)
         The folds.
+    takes_pass : bool, default=True
+        Whether each candidate takes a pass over the data.
 
     Returns
     -------
@@ -135,4 +139,5 @@ def price_of_candidate(objective, fraction, splits):
         sizes = [len(train) + len(test) for train, test in splits]
         shares = [len(split[0]) / max(1, n) for split, n in zip(splits, sizes, strict=True)]
         return float(sum(shares)) * fraction**2
-    return (PRICE_OF_ONE_PASS if objective == "one_pass" else 1.0) * fraction**2
+    one_pass = PRICE_OF_ONE_PASS if takes_pass else PRICE_WITHOUT_PASS
+    return (one_pass if objective == "one_pass" else 1.0) * fraction**2

@@ -19,11 +19,11 @@ from skdesc.model_selection._subset import (
 )
 
 
-def test_parts_have_fifty_samples_at_least():
-    assert choose_fractions(149) == [1]
-    assert choose_fractions(150) == [1 / 3, 1]
-    assert choose_fractions(449) == [1 / 3, 1]
-    assert choose_fractions(450) == [1 / 9, 1 / 3, 1]
+def test_parts_have_enough_samples():
+    assert choose_fractions(449) == [1]
+    assert choose_fractions(450) == [1 / 3, 1]
+    assert choose_fractions(1349) == [1 / 3, 1]
+    assert choose_fractions(1350) == [1 / 9, 1 / 3, 1]
     assert choose_fractions(10**6) == [1 / 9, 1 / 3, 1]
 
 
@@ -54,11 +54,13 @@ def test_prices():
     assert price_of_candidate("one_pass", 1, splits) == 1.3
     assert price_of_candidate("cv", 1, splits) == pytest.approx(4.0)
     assert price_of_candidate("cv", 1 / 3, splits) == pytest.approx(4.0 / 9)
+    # noise takes no pass of its own
+    assert price_of_candidate("one_pass", 1, splits, takes_pass=False) == 0.2
 
 
 @pytest.fixture(scope="module")
 def many():
-    return make_regression(480, 6, n_informative=4, noise=3.0, random_state=0)
+    return make_regression(1400, 6, n_informative=4, noise=3.0, random_state=0)
 
 
 def _search(**options):

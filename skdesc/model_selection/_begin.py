@@ -1,0 +1,87 @@
+"""Values that a search begins with: those of the estimator, and those that the user names."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from ._steps import resolve_parameters, step_of
+
+
+def present_values(estimator, spaces, X):
+    """Values of all parameters searched, each in its space, and which are the present ones.
+
+    Parameters
+    ----------
+    estimator : estimator
+        That of the search.
+    spaces : dict of str to SearchSpace
+        By the name of the argument.
+    X : sequence
+        Samples.
+
+    Returns
+    -------
+    start : dict of str to object
+        By name.
+    present : set of str
+        Names of those that are the estimator's present ones.
+    """
+    known = estimator.get_params(deep=True)
+    searched = {name for space in spaces.values() for name in space.names}
+    for argument, space in spaces.items():
+        for name in space.names:
+            # parameters of a step that is itself searched may come with one of its values
+            if name not in known and step_of(name) not in searched - {name}:
+                near = get_close_matches(name, known, n=1)
+                hint = f" (did you mean {near[0]!r}?)" if near else ""
+                raise ValueError(
+                    f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
+                    "see estimator.get_params()"
+                )
+    # values outside the spaces are no candidates
+    start, present = {}, set()
+    for space in spaces.values():
+        values = {name: known[name] for name in space.names if name in known}
+        values |= resolve_parameters(estimator, set(values) - set(space.restrict(values)), X)
+        start |= space.start(values)
+        present |= {*space.restrict(values)}
+    return dict(sorted(start.items())), present
+
+
+def check_init(init, spaces, n_particles):
+    """Check the further candidates that the user names.
+
+    Parameters
+    ----------
+    init : list of dict
+        Parameters.
+    spaces : dict of str to SearchSpace
+        By the name of the argument.
+    n_particles : int
+        Candidates of the smallest swarm.
+    """
+    _check_init_names(init, spaces)
+    _check_init_size(init, n_particles)
+
+
+def _check_init_size(init, n_particles):
+    if len(init) >= n_particles:
+        raise ValueError(
+            f"init has {len(init)} candidates, which with the estimator's own parameters is more "
+            f"than n_particles={n_particles}; raise n_particles"
+        )
+
+
+def _check_init_names(init, spaces):
+    space_of = {name: space for space in spaces.values() for name in space.names}
+    for index, seed in enumerate(init):
+        for name, value in seed.items():
+            if name not in space_of:
+                raise ValueError(
+                    f"init[{index}] names {name!r}, which is in neither space; remove it"
+                )
+            if not space_of[name].restrict({name: value}):
+                raise ValueError(
+                    f"init[{index}] has {name}={value!r}, which is outside its space; widen the "
+                    "space or change the value"
+                )

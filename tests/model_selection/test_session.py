@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, cross_validate
 from sklearn.pipeline import Pipeline
 
 from skdesc import GAPRegressor, SOAPTransformer, Structures, TwoStagePSOSearchCV
-from skdesc.gaussian_process import _fold_pass, _gap
+from skdesc.gaussian_process import _fitted, _fold_pass
 from skdesc.model_selection._evaluation import Evaluator
 from skdesc.model_selection._one_pass import _sessions
 from skdesc.model_selection._protocols import FoldSession, OffersFoldSession
@@ -99,7 +99,7 @@ def test_one_candidate_checks_its_structures_once(monkeypatch):
 
     count(_fold_pass, "check_environments", lambda X, *_: len(X))
     count(_fold_pass, "check_targets", lambda X, *_: len(X))
-    count(_gap, "check_environments", lambda X, *_: len(X))
+    count(_fitted, "check_environments", lambda X, *_: len(X))
     count(Structures, "from_atoms", lambda frames, *_: len(frames))
     per_candidate, evaluate = [], Evaluator.__call__
 
@@ -119,10 +119,10 @@ def test_one_candidate_checks_its_structures_once(monkeypatch):
     ).fit(frames, y, gap__forces=targets["forces"])
     # in the session, and, for predictions, in the test parts, which are all structures once
     once = {("check_environments", "_fold_pass"): N, ("check_targets", "_fold_pass"): N,
-            ("check_environments", "_gap"): N}
+            ("check_environments", "_fitted"): N}
     assert per_candidate[1] == once
     # the second stage begins with the best of the first, and its candidates have one session
     assert per_candidate[2] == once
-    assert per_candidate[3] == per_candidate[4] == {("check_environments", "_gap"): N}
+    assert per_candidate[3] == per_candidate[4] == {("check_environments", "_fitted"): N}
     # packed, scored by default, fitted for the values of "auto", and read for targets
     assert counts["from_atoms", "Structures"] <= 4 * N

@@ -90,7 +90,7 @@ def clebsch_gordan(l1, l2, big_l):
 
 
 def intermediates(degrees):
-    """Intermediate L's with which degrees couple to an invariant.
+    """Intermediate degrees L with which given degrees couple to an invariant.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ MOST_FEATURES = 2**25
 
 
 def check_cotangent(g, shape, features, owner, *, finite=True):
-    """Check derivatives by features and return them in double precision.
+    """Check derivatives with respect to features and return them in double precision.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def check_cotangent(g, shape, features, owner, *, finite=True):
 
 
 class _Parameters(dict):
-    """Parameters, where those that a file of an older version lacks are None: not asked for."""
+    """Parameters; those that files of older versions lack are None, which means default."""
 
     def __missing__(self, name):
         return None
@@ -84,7 +84,7 @@ class DensityDescriptor(AtomicDescriptor):
 
     contraction = ByJacobian
 
-    _saved_with_estimator = True  # which looks at the arguments in a file before it calls it
+    _saved_with_estimator = True  # the loader checks the arguments in a file before the call
 
     def __init__(self, species, parameters):
         self.species = np.asarray(species, dtype=np.intp)
@@ -100,7 +100,7 @@ class DensityDescriptor(AtomicDescriptor):
         self._build()
 
     def __reduce__(self):
-        # the tables are cheap to make again, and what is compiled holds no other state
+        # tables are cheap to compute, and the compiled objects hold no other state
         return type(self), (self.species, dict(self.parameters))
 
     @cached_property
@@ -110,7 +110,7 @@ class DensityDescriptor(AtomicDescriptor):
 
     @property
     def n_threads(self):
-        """Threads to use here and now."""
+        """Number of threads to use at the moment."""
         return effective_n_threads(self.parameters["n_jobs"])
 
     def species_index(self, numbers):
@@ -124,17 +124,17 @@ class DensityDescriptor(AtomicDescriptor):
         return describe(self, structures, centers, offsets, out, cleared)
 
     def batch_bytes(self, structures, pooling):
-        """Upper bound of what batches of `describe` take, in bytes."""
+        """Upper bound of the memory of batches of `describe`, in bytes."""
         return memory_of_describing(self, structures, pooling)
 
     def vjp(self, features, g):
         """Contract the derivatives of `features` with a cotangent; see ``AtomicFeatures.vjp``."""
         shape = features.values.shape
-        g = check_cotangent(g, shape, "features", "center", finite=False)  # pull_back looks
+        g = check_cotangent(g, shape, "features", "center", finite=False)  # pull_back checks
         return pull_back(self, features.structures, features.centers, features.offsets, g)
 
     def differentiate_energies(self, structures, centers, offsets, energy_slopes):
-        """Values and derivatives in one go; see ``invariants.differentiate_energies``."""
+        """Values and derivatives together; see ``invariants.differentiate_energies``."""
         return differentiate_energies(self, structures, centers, offsets, energy_slopes)
 
     def jacobian(self, features, strain):
@@ -149,7 +149,7 @@ class DensityDescriptor(AtomicDescriptor):
         return Jacobian(values, blocks, len(features.structures.positions), by_strain)
 
     def workspace_bytes(self, structures, n_rows):
-        """Bound of what :meth:`gradient_rows` takes beside its result."""
+        """Bound of the memory that :meth:`gradient_rows` takes beside its result."""
         return workspace_of_rows(self, structures, n_rows)
 
     def gradient_rows(self, features, Q, weights):
@@ -188,7 +188,7 @@ class TensorReducedDescriptor(DensityDescriptor):
         self._mix(self.layout.columns(weights))
 
     def _mix(self, columns):
-        """Make what depends on the mixing weights, as the expansion takes them."""
+        """Build everything that depends on the mixing weights."""
         p = self.parameters
         self.expansion = MixedExpansion(
             self.spline, len(self.species), p["center_weight"], columns

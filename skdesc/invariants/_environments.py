@@ -1,4 +1,4 @@
-"""Batches of centers through neighbor list, expansion and invariant, in bounded memory."""
+"""From batches of centers to features: neighbors, expansion, invariants, in bounded memory."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BATCH_BYTES = 64e6
 
 
 def centers_per_batch(n_features):
-    """Centers that are described in one call."""
+    """All centers of one call."""
     return min(max(int(BATCH_BYTES / (8 * n_features)), 8), BATCH_CENTERS)
 
 
 @dataclass
 class Batch:
-    """Some centers of some structures: what one thread does at a time.
+    """A batch of centers, which one thread handles at a time.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Batch:
         return self.structures.structure_index[self.centers]
 
     def environments(self, pairs, derivatives, n_extra=0, expansion=None):
-        """What computes them; see ``_environments_cy.Neighborhoods``."""
+        """The compiled object that computes them; see ``_environments_cy.Neighborhoods``."""
         descriptor = self.descriptor
         invariant = descriptor.invariant if expansion is None else None
         return _environments_cy.Neighborhoods(
@@ -124,7 +124,7 @@ def neighborhoods(descriptor, structures, centers, center_offsets):
     """
     check_offsets("offsets", center_offsets, len(structures), len(centers))
     step = centers_per_batch(descriptor.invariant.n_features)
-    if 0 < len(centers) <= step and len(structures.positions) <= BATCH_ATOMS:  # in short
+    if 0 < len(centers) <= step and len(structures.positions) <= BATCH_ATOMS:  # for short
         check_indices("centers", centers, len(structures.positions))
         species = descriptor.species_index(structures.numbers)
         every, rows = slice(0, len(structures)), slice(0, len(centers))
@@ -194,7 +194,7 @@ def describe(descriptor, structures, centers, center_offsets, out=None, cleared=
 
 
 def memory_of_describing(descriptor, structures, pooling):
-    """Bound the memory of :func:`describe` or ``describe_means``, and of pooling what they give.
+    """Bound the memory of :func:`describe` or ``describe_means``, and of pooling their results.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def memory_of_describing(descriptor, structures, pooling):
     n_bytes += n_threads * _environments_cy.scratch_bytes(
         expansion, invariant, max_neighbors, False
     )
-    # results that are waiting for those before them, see `ordered_map`
+    # results that wait for earlier ones, see `ordered_map`
     n_results = 1 if n_threads == 1 else 2 * n_threads + 2
     if pooling == "inner":
         owners = max(part.stop - part.start for part in batches)
@@ -232,7 +232,7 @@ def memory_of_describing(descriptor, structures, pooling):
         # the buffers, and sums of rows: of two batches, and times weights
         n_buffers = n_results if pooling is not None else 0
         n_bytes += 8 * rows * invariant.n_features * (n_buffers + (3 if pooling else 1))
-    return n_bytes + 2**18  # and a little for offsets, indices and the like
+    return n_bytes + 2**18  # offsets, indices and other small arrays
 
 
 def pull_back(descriptor, structures, centers, center_offsets, cotangents):

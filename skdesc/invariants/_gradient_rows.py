@@ -89,7 +89,7 @@ def workspace_of_rows(descriptor, structures, n_rows):
     """
     n_neighbors = bound_neighbors(structures, descriptor.cutoff)[0]
     per_pair = descriptor.contraction.bytes_per_pair(descriptor, n_rows)
-    # no chunk is smaller than a center
+    # a chunk has at least one center
     two_chunks = 2 * max(WORKSPACE, n_neighbors * per_pair)
     return int(min(two_chunks, len(structures.positions) * n_neighbors * per_pair))
 
@@ -115,9 +115,9 @@ class Factorized:
         shape = (len(self.parts), self.n_groups * self.n_max, self.n_groups, -1)
         unpacked = unpacked.reshape(shape)
         if expansion.n_spare:
-            # whatever changes a species changes the sum of all as well
+            # a change of one species also changes the sum over all species
             unpacked[:, :, :-1] += unpacked[:, :, -1:]
-        # one product gives what all linear functions have to do with a species
+        # one product contracts all linear functions with the coefficients of a species
         self.unpacked = [
             [np.ascontiguousarray(matrix[:, s]) for matrix in unpacked]
             for s in range(expansion.n_groups)
@@ -125,7 +125,7 @@ class Factorized:
 
     @staticmethod
     def bytes_per_pair(descriptor, n_rows):
-        """Derivatives of the coefficients of its species."""
+        """Derivatives of the expansion coefficients of a species."""
         return 24 * descriptor.expansion.n_lm * descriptor.expansion.n_max
 
     def __call__(self, batch, pairs, values):
@@ -156,13 +156,13 @@ class Factorized:
                     flat = dc[a:b].reshape(-1, size)
                     rows = result[a - start : b - start].reshape(-1, len(self.Q))
                     np.matmul(flat, self._inner(c[k], s), out=rows)
-                    if dots is not None:  # in place: BLAS sees the transpose as its own order
+                    if dots is not None:  # in place: BLAS works on the transpose
                         blas.dger(-1.0, dots[k], flat @ H[k, :, s].ravel(), a=rows.T,
                                   overwrite_a=True)
                 yield chunk.start + k, result
 
     def _inner(self, c, s):
-        """Derivatives of all linear functions by the coefficients of a species."""
+        """Derivatives of all linear functions with respect to the coefficients of a species."""
         channels = c.reshape(self.n_lm, -1)
         inner = np.empty((self.n_lm, self.n_max * len(self.Q)))
         for part, matrix in zip(self.parts, self.unpacked[s], strict=True):
@@ -181,7 +181,7 @@ class ByJacobian:
 
     @staticmethod
     def bytes_per_pair(descriptor, n_rows):
-        """Derivatives of the features that its species takes part in, and two arrays of rows."""
+        """Derivatives of the features that depend on a species, and two arrays of rows."""
         return 24 * (max(map(len, descriptor.invariant.columns)) + 2 * n_rows)
 
     def __call__(self, batch, pairs, values):

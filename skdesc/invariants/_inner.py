@@ -50,7 +50,7 @@ def _means(descriptor, structures, centers, center_offsets):
         index = batch.owners
         starts = np.flatnonzero(np.diff(index, prepend=-1))
         added = np.add.reduceat(coefficients, starts, axis=0)
-        del coefficients  # the largest array of all: not there while the next ones are made
+        del coefficients  # the largest array: released before the next ones are allocated
         added /= counts[part][index[starts], None, None, None]
         sums[index[starts]] += added
     if current is not None:

@@ -1,4 +1,4 @@
-"""Explicit derivatives of the features of all centers, without the zeros."""
+"""Explicit derivatives of the features of all centers, in sparse form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._environments import neighborhoods
 
 
 def jacobian(descriptor, structures, centers, center_offsets, strain=False):
-    """Compute the derivatives of the features by positions, and by strain if asked for.
+    """Compute the derivatives of the features with respect to positions and, on request, strain.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _arena_of_centers(invariant, present):
             kept[invariant.vanishing[absent]] = False
         return np.flatnonzero(kept)
 
-    # lists of columns take memory as well
+    # lists of columns take memory, too
     widths = np.array([len(columns(one)) for one in sets])
     if widths @ (3 * np.bincount(group.reshape(-1)) + 1) < 0.8 * 3 * len(present) * n_features:
         return Arena(group.reshape(-1), [columns(one) for one in sets])

@@ -46,7 +46,7 @@ class PowerSpectrum:
 
     @property
     def symmetric(self):
-        """Whether the features are one half of a symmetric matrix."""
+        """Whether the features are the upper half of a symmetric matrix."""
         return self.compression != "mu1nu1"
 
     @cached_property

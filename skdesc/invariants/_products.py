@@ -17,7 +17,7 @@ class Products(NamedTuple):
 
 
 def gather_products(o, a, b, w, n_out):
-    """Tables from products in any order, those of the same rows once.
+    """Tables from products in any order; products of the same rows are merged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tensor-reduced invariants: which there are, their names, and their tables of products."""
+"""Tensor-reduced invariants: enumeration, names, and tables of products."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class TensorReduced:
         return self.n_channels * len(self.terms)
 
     def _refuse_too_many(self):
-        """Bound the number of products before any of them is listed."""
+        """Bound the number of products before they are enumerated."""
         order = max(self.orders)
         slots = (self.l_max + 1) * self.n_unmixed
         bound = comb(slots + order - 1, order) if order > 2 else self.n_unmixed**2 * self.l_max
@@ -97,7 +97,7 @@ class TensorReduced:
     def _terms(self, order):
         degrees = range(self.l_max + 1)
         if self.sketch:
-            # every order of the degrees estimates the same part of the full tensor: one is enough
+            # all orders of the degrees estimate the same part of the full tensor, so one suffices
             for ls in combinations_with_replacement(degrees, order):
                 for inner in intermediates(ls):
                     for us in product(range(self.n_unmixed), repeat=order):

@@ -1,4 +1,4 @@
-"""Tensor-reduced invariants in a few lines of NumPy: what the compiled code is tested against."""
+"""Tensor-reduced invariants in a few lines of NumPy, to test the compiled code against."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from ..utils.typing import PerStructure, Samples
 from ._samples import attached_targets, structures_of
 
 QUANTITIES = ("energy", "forces", "virials")
-# a relative error beyond counts little more: a few exploded structures shall not decide
+# larger relative errors hardly count, so that a few exploded structures do not dominate
 _LARGEST = 3.0
-# as good as exact; the logarithm of a mean needs some floor
+# practically exact; keeps the logarithm of a mean finite
 _LEAST = 1e-12
 _N_REWEIGHTED = 30
 # of a normal distribution, for a median absolute deviation
@@ -23,7 +23,7 @@ _MAD_TO_STD = 1.4826
 
 @dataclass(frozen=True)
 class Scales:
-    """What errors are compared with.
+    """Scales that errors are compared with.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def find_scales(y, n_atoms, composition, forces=None, virials=None):
     known = np.isfinite(y)
     reference = np.zeros(len(y))
     if known.sum() < 2 * composition.shape[1]:
-        # too few to tell a composition's energy from others
+        # too few to separate energies by composition
         reference = n_atoms * (np.median(y[known] / n_atoms[known]) if known.any() else 0.0)
     else:
         design = composition[known] / n_atoms[known][:, np.newaxis]
@@ -177,7 +177,7 @@ def _mean_over_groups(squares, groups):
 
 
 def combine(errors):
-    """Geometric mean over quantities: a per cent of any of them counts the same.
+    """Geometric mean over quantities: one per cent of any quantity counts the same.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What scorers can learn from samples, whatever holds them."""
+"""Structures, forces and numbers of atoms that scorers find in samples of any kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def structures_of(X):
 
 
 def attached_targets(X):
-    """Forces and virials that Atoms carry."""
+    """Forces and virials stored in Atoms."""
     frames = None if isinstance(X, Structures) else frames_of(X)
     if frames is None:
         return {}
@@ -27,7 +27,7 @@ def attached_targets(X):
 
 
 def count_atoms(X):
-    """Numbers of atoms from whatever holds structures."""
+    """Numbers of atoms from any container of structures."""
     if hasattr(X, "n_atoms"):
         return X.n_atoms
     frames = frames_of(X)

@@ -101,7 +101,7 @@ def default_scorer():
 
 
 class _Scorer:
-    """Base of the scorers: remembers which mean of errors is wanted.
+    """Base of the scorers, with the kind of mean that is requested.
 
     A search calls ``read_metadata`` before it computes anything, for what the samples themselves
     say and features may not, and to learn what is missing.
@@ -140,7 +140,7 @@ class _EnergyScorer(_Scorer):
         """Numbers of atoms, as pooled features no longer know them."""
         try:
             return {} if "n_atoms" in given else {"n_atoms": np.asarray(count_atoms(X))}
-        except TypeError:  # samples that a first step makes structures of
+        except TypeError:  # samples that the first step converts to structures
             return {}
 
     def __call__(self, estimator, X, y, n_atoms=None):
@@ -154,7 +154,7 @@ class _ForcesScorer(_Scorer):
     kind = "forces"
 
     def read_metadata(self, estimator, X, y, given):
-        """Forces of the samples, if fit was given none."""
+        """Forces of the samples, if none were passed to fit."""
         last = getattr(estimator, "steps", [(None, estimator)])[-1][1]
         if not _takes(getattr(last, "predict", None), "return_forces"):
             raise ValueError(
@@ -184,7 +184,7 @@ class _PotentialScorer(_Scorer):
 
     def __init__(self, is_default=False):
         super().__init__("rmse")
-        # of a search that names none: R2 of energies, where nothing else is learned
+        # of a search without a scorer: R2 of energies if nothing else is learned
         self._is_default = is_default
 
     def __repr__(self):

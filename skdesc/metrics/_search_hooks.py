@@ -1,4 +1,4 @@
-"""What a search may ask of the regressor beside a session of folds."""
+"""Methods that a search may call on the regressor besides its fold session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SearchHooks:
     """Mixin: the metric, the report of errors, and a smaller regressor for some of the data."""
 
     def search_scorer(self) -> Callable[..., float]:
-        """Metric of searches that name none.
+        """Metric of searches without a scorer.
 
         Returns
         -------
@@ -35,7 +35,7 @@ class SearchHooks:
         virials: PerStructure | None = None,
         **others: Any,
     ) -> dict[str, float]:
-        """Root mean square errors of all quantities that a fit is given.
+        """Root mean square errors of all quantities that are passed to fit.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class SearchHooks:
         return errors
 
     def reduced_parameters(self, fraction: float) -> dict[str, Any]:
-        """Parameters for a fit to a part of the data, to compare descriptors at a lower price.
+        """Parameters for a fit to part of the data, to compare descriptors at lower cost.
 
         Parameters
         ----------

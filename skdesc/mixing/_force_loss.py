@@ -25,7 +25,7 @@ BATCH_BYTES = 64e6
 
 
 class _Part(NamedTuple):
-    """Structures that have forces, for training or validation."""
+    """Structures with forces, for training or validation."""
 
     structures: Structures
     atoms: np.ndarray
@@ -40,7 +40,7 @@ class _Part(NamedTuple):
 
 
 class ForceTerm:
-    """Errors of forces, for weights that change.
+    """Errors of forces for changing weights.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class ForceTerm:
         return matrix / self.train.n_known, target / self.train.n_known
 
     def residuals(self, a):
-        """What a linear model leaves of the training forces, and root mean square errors.
+        """Residuals of the training forces in a linear model, and root mean square errors.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class ForceTerm:
         return residuals[0], errors
 
     def coefficient_change(self, left, factor):
-        """Change of the density coefficients along what is left of the training forces.
+        """Change of the density coefficients along the residuals of the training forces.
 
         Parameters
         ----------

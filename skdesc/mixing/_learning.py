@@ -1,4 +1,4 @@
-"""Mixing weights that are learned from a target of the structures: options and the descent."""
+"""Learning of mixing weights from a target of the structures: options and minimization."""
 
 from __future__ import annotations
 

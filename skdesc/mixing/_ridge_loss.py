@@ -36,7 +36,7 @@ N_RUNS = 16
 
 
 def pack_coefficients(descriptor, structures, n_copies=1):
-    """Density coefficients of all atoms, species by species, as far as they are present.
+    """Density coefficients of all atoms, species by species, without those that are zero.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def pack_coefficients(descriptor, structures, n_copies=1):
         data.append(c[present])
         species.append(np.nonzero(present)[1])
         counts.append(present.sum(axis=1))
-        n_bytes += (1 + n_copies) * data[-1].nbytes  # once more when they are joined
+        n_bytes += (1 + n_copies) * data[-1].nbytes  # twice while they are concatenated
         check_fits_memory(
             n_bytes * n_centers / batch.rows.stop, f"stored coefficients of {n_centers} atoms",
             "learn from fewer structures, or lower n_max or l_max",
@@ -128,7 +128,7 @@ class MixingProblem:
         known = index >= 0
         np.add.at(composition, (structure[known], index[known]), 1.0)
         composition /= self.n_atoms[:, None]
-        # the composition explains what it can; a trace of ridge, as it may be rank-deficient
+        # energies by composition; with a tiny ridge, as it may be rank-deficient
         own = composition[self.train]
         self.solver = np.linalg.solve(own.T @ own + 1e-8 * np.eye(shape[2]), own.T)
         self.composition = composition
@@ -151,7 +151,7 @@ class MixingProblem:
         return ordered_map(function, pairwise(bounds.tolist()), self.descriptor.n_threads)
 
     def beside_composition(self, values):
-        """What a fit of the composition to the training structures leaves."""
+        """Residuals of a fit of the composition to the training structures."""
         return values - self.composition @ (self.solver @ values[self.train])
 
     def start(self, rng):
@@ -162,7 +162,7 @@ class MixingProblem:
         return np.concatenate([u.ravel(), v.ravel()])
 
     def split(self, parameters):
-        """Vectors of the elements, and what turns them into weights."""
+        """Vectors of the elements, and the map from them to weights."""
         t, l, s, n, k = self.shape
         u, v = np.split(parameters, [s * self.n_embedding])
         return u.reshape(s, -1), v.reshape(self.n_embedding, t, l, n, k)
@@ -199,7 +199,7 @@ class MixingProblem:
         return cho_solve(cho_factor(matrix), model.target)
 
     def residuals(self, model, a):
-        """What is left of energies and forces, and root mean squares of it, see `error_names`."""
+        """Residuals of energies and forces, and their root mean squares, see `error_names`."""
         left = self.rest - model.F @ a
         errors = [np.sqrt((left[part] ** 2).mean()) for part in (self.train, self.validation)]
         if self.force_term is None:
@@ -208,7 +208,7 @@ class MixingProblem:
         return left, of_forces, (*errors, *more)
 
     def validation_error(self, errors):
-        """One number of all errors of the validation structures, to choose by."""
+        """One number for all errors of the validation structures, for early stopping."""
         if self.force_term is None:
             return errors[1]
         return np.sqrt(errors[1] ** 2 + self.forces_weight * errors[3] ** 2)
@@ -248,7 +248,7 @@ class MixingProblem:
             )
         ))
         gradient = self.layout.from_columns(columns)
-        # the mean square of a channel is fixed: only what is orthogonal to it counts
+        # the mean square of a channel is fixed: only the orthogonal part counts
         along = (gradient * weights).mean(axis=(2, 3), keepdims=True)
         gradient = (gradient - along * weights) / norms
         u, v = self.split(parameters)

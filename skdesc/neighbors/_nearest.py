@@ -10,9 +10,9 @@ from ._pairs import bound_neighbors, find_pairs
 FARTHEST_NEIGHBOR = 8.0
 """Atoms without another within this distance, in angstrom, are isolated."""
 
-# radii that are searched one after another
+# radii of successive searches
 _RADII = (3.0, FARTHEST_NEIGHBOR)
-# candidates for neighbors of a batch of structures
+# number of candidate neighbors in a batch of structures
 _BATCH = 200_000
 
 

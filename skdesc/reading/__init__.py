@@ -1,4 +1,4 @@
-"""Structures with reference data out of files of any format."""
+"""Reading of structures with reference data from files of many formats."""
 
 from ._read import read_structures
 

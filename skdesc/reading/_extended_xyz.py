@@ -1,4 +1,4 @@
-"""Extended xyz, checked for what the reader of ASE does not notice.
+"""Extended xyz files, with checks that the reader of ASE does not make.
 
 ASE believes every count of atoms, stops at an empty line, and takes a number that was cut off with
 its file. All of it is looked for here, before ASE parses the text.
@@ -49,7 +49,7 @@ def parse_extended_xyz(text: str) -> list[Atoms]:
         return []
     try:
         return ase.io.read(io.StringIO("\n".join(kept) + "\n"), ":", format="extxyz")
-    # ASE meets malformed text with exceptions of many kinds
+    # ASE raises exceptions of many kinds for malformed text
     except Exception as error:
         raise ValueError(_locate_error(lines, starts, error)) from error
 
@@ -81,7 +81,7 @@ def _end_of_structure(lines: list[str], start: int, index: int) -> int:
 
 
 def _check_last_number(lines: list[str], start: int) -> None:
-    """Refuse a last number that may lack digits, as the last line has no end."""
+    """Refuse a last number that may lack digits because the last line has no newline."""
     rows = [line.split() for line in lines[start + 2 :]]
     rows = [row for row in rows if row]
     last = rows[-1][-1]

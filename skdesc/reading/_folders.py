@@ -1,4 +1,4 @@
-"""Folders: which of their files hold structures."""
+"""Files with structures in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats that a library of their own reads, which is named where it is absent."""
+"""Formats that need an optional library, which is named if it is missing."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
     list of ase.Atoms
         Key-value pairs of the rows are in ``atoms.info``, and so are further data.
     """
-    if path.stat().st_size == 0:  # it would be written to
+    if path.stat().st_size == 0:  # otherwise it would be opened for writing
         raise ValueError("it is empty")
     kind = "extract_from_name"
     if path.suffix == ".aselmdb":
@@ -202,7 +202,7 @@ def _row_to_atoms(row: Mapping, columns: Mapping, used: set[str], index: int) ->
 
 
 def _parse(text: str) -> Any:
-    """Value of a text, as older files of ColabFit have them."""
+    """Value from its text representation, as in older files of ColabFit."""
     try:
         return json.loads(text)
     except ValueError:

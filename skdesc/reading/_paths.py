@@ -1,4 +1,4 @@
-"""Names of files: which structures of a file are meant, and how it is compressed."""
+"""Names of files with selections of structures, and their compression."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AS_ASE = "as ASE has it: file@3, file@-1, file@:100 or file@::2"
 
 
 def split_index(path: str | Path) -> tuple[Path, int | slice | str]:
-    """Separate the name of a file from the structures of it that are meant.
+    """Separate the name of a file from its selection of structures.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def _parse_index(text: str, path: Any) -> int | slice:
 
 
 def select(frames: list, index: int | slice, path: Any) -> list:
-    """Take the structures that are meant.
+    """Apply a selection.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _shown(index: slice) -> str:
 
 
 def ending(path: Path) -> tuple[str, Callable]:
-    """Ending of a name without that of a compression, and how to open the file.
+    """Suffix of a name without that of the compression, and a function to open the file.
 
     Parameters
     ----------

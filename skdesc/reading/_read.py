@@ -19,7 +19,7 @@ from ._paths import DATABASES, ending, select, split_index
 
 _XYZ = (".xyz", ".extxyz", ".exyz")
 _XML = "<modeling>"
-# how outputs of programs begin, and what they have at their end
+# how outputs of programs begin and end
 _ENDS = {_XML: "</modeling>", "vasp.": "General timing", "Program PWSCF": "JOB DONE",
          "CASTEP": "Total time"}
 _PICKLES = (".pkl", ".pickle", ".lmdb")
@@ -99,12 +99,12 @@ def _read_source(path: Path, selection: str, elements: Sequence[str] | None) -> 
             return read_deepmd(path, elements)
         return _read_file(path, selection, elements)
     except ImportError:
-        raise  # says what to install
+        raise  # the message names the package to install
     except OSError as error:
         if error.filename is not None:
             raise
         raise ValueError(f"{path} cannot be read as structures ({error})") from error
-    # readers meet malformed files with exceptions of many kinds
+    # readers raise exceptions of many kinds for malformed files
     except Exception as error:
         detail = str(error)
         if not isinstance(error, ValueError) or not detail:
@@ -129,7 +129,7 @@ def _read_file(path: Path, selection: str, elements: Sequence[str] | None) -> li
     if begin.lstrip().startswith(BEGIN.encode()):
         return parse_mtp(_text_of(path), elements)
     if _is_extended_xyz(path):
-        # ASE, given a compressed file, would decompress all that comes before for each structure
+        # ASE would decompress a file from its beginning for each structure
         return parse_extended_xyz(_text_of(path))
     if opener is not open:
         return _read_unpacked(path, selection, elements)

@@ -136,17 +136,11 @@ class _Configuration:
         cell = np.zeros((3, 3))
         cell[: len(self.supercell)] = self.supercell or np.zeros((0, 3))
         pbc = np.arange(3) < len(self.supercell)
-        names = self.columns
-        kind = next((k for k in ("cartes", "direct")
-                     if {f"{k}_{axis}" for axis in "xyz"} <= set(names)), None)
-        if kind is None or "type" not in names:
-            raise ValueError(f"{where} has the columns {sorted(names)}, but needs type and "
-                             "cartes_x, cartes_y, cartes_z, or direct_x, direct_y, direct_z")
-        coordinates = np.stack([names[f"{kind}_{axis}"] for axis in "xyz"], axis=1)
-        atoms = Atoms(_symbols(names["type"], elements, where), cell=cell, pbc=pbc)
-        atoms.positions = coordinates if kind == "cartes" else coordinates @ cell
-        if all(name in names for name in _FORCES):
-            self.results["forces"] = np.stack([names[name] for name in _FORCES], axis=1)
+        positions = self._positions(cell, where)
+        atoms = Atoms(_symbols(self.columns["type"], elements, where), positions, cell=cell,
+                      pbc=pbc)
+        if all(name in self.columns for name in _FORCES):
+            self.results["forces"] = np.stack([self.columns[name] for name in _FORCES], axis=1)
         virial = self.info.pop("virial", None)
         atoms.info.update(self.info)
         if virial is not None and atoms.cell.rank == 3:
@@ -154,6 +148,17 @@ class _Configuration:
         if self.results:
             atoms.calc = SinglePointCalculator(atoms, **self.results)
         return atoms
+
+    def _positions(self, cell: np.ndarray, where: str) -> np.ndarray:
+        """Cartesian positions, from columns of Cartesian or of fractional coordinates."""
+        columns = self.columns
+        kind = next((kind for kind in ("cartes", "direct")
+                     if {f"{kind}_{axis}" for axis in "xyz"} <= set(columns)), None)
+        if kind is None or "type" not in columns:
+            raise ValueError(f"{where} has the columns {sorted(columns)}, but needs type and "
+                             "cartes_x, cartes_y, cartes_z, or direct_x, direct_y, direct_z")
+        coordinates = np.stack([columns[f"{kind}_{axis}"] for axis in "xyz"], axis=1)
+        return coordinates if kind == "cartes" else coordinates @ cell
 
 
 def _is_number(words: list[str]) -> bool:

@@ -67,7 +67,7 @@ def main(folder):
     data = load_ethanol_dynamics()
     train, test = ([data.frames[i] for i in side] for side in (data.train, data.test))
 
-    auto = AutoPotential(time_budget=SECONDS, n_jobs=-1, random_state=0, verbose=1).fit(train)
+    auto = AutoPotential(time_budget=SECONDS, random_state=0, verbose=1).fit(train)
 
     for kind in ("300 K", "500 K"):
         errors = auto.errors([data.frames[i] for i in data.test if data.kinds[i] == kind])

@@ -122,7 +122,7 @@ def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tu
     n_atoms = sum(data.n_atoms[train].sum() for train, _ in split)
     first, *others = _LEVEL_ATOMS
     parts: list[list[tuple]] = []
-    for wanted in (max(first * min(1.0, budget / _SHORT), _FEWEST_ATOMS), *others):
+    for wanted in (max(first * min(1.0, budget / _SHORT), _FEWEST_ATOMS * len(split)), *others):
         if "forces" not in data.quantities:
             wanted *= _ENERGY_ONLY
         step = n_atoms / wanted

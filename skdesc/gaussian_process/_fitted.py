@@ -9,8 +9,9 @@ from ase.data import chemical_symbols
 from sklearn.utils.validation import check_is_fitted
 
 from ..labels import warn_of_compositions
-from ..utils.blas import threads
+from ..utils.blas import one_thread
 from ..utils.html import listing
+from ..utils.threads import effective_n_threads
 from ..utils.typing import Features, typed_predict
 from ._baseline import add_baseline, local_baseline
 from ._checks import check_loaded, check_saved
@@ -56,11 +57,12 @@ class Fitted:
             -dE/d(strain) = -volume * stress, in eV.
         """
         environments = self._check_predict(X)
-        with threads(self.n_jobs):
+        n_threads = effective_n_threads(self.n_jobs)
+        with one_thread:
             predicted = self._model.energies_and_derivatives(
-                environments, forces=return_forces, virials=return_virials
+                environments, forces=return_forces, virials=return_virials, n_threads=n_threads
             )
-            std = self._model.std(environments) if return_std else None
+            std = self._model.std(environments, n_threads) if return_std else None
         if self._baseline is not None:
             predicted = add_baseline(self._baseline, environments.structures, *predicted)
         energies, forces, virials = predicted
@@ -85,7 +87,7 @@ class Fitted:
         """
         environments = self._check_predict(X)
         environments.require_structures()
-        with threads(self.n_jobs):
+        with one_thread:
             return forces_std(self._model, environments)
 
     def predict_local_energies(self, X: Features, return_std: bool = False) -> Any:
@@ -107,9 +109,10 @@ class Fitted:
         """
         environments = self._check_predict(X)
         single = environments.as_single_environments()
-        with threads(self.n_jobs):
-            energies = self._model.local_energies(single)
-            std = self._model.std(single) if return_std else None
+        n_threads = effective_n_threads(self.n_jobs)
+        with one_thread:
+            energies = self._model.local_energies(single, n_threads)
+            std = self._model.std(single, n_threads) if return_std else None
         if self._baseline is not None:
             base = local_baseline(self._baseline, environments.structures)
             energies += base[environments.features.centers]

@@ -103,8 +103,9 @@ class GAPRegressor(
         for what choice or solver need, or the solver and 64 MiB for rows. What cannot be done
         within the limit is an error.
     n_jobs : int or None, default=None
-        Threads for products with sparse points in predictions, -1 for all cores, None for
-        one. A fit uses one, so that weights do not depend on it.
+        Threads of fits and predictions, -1 for all cores, None for one unless
+        ``joblib.parallel_config`` says otherwise. Results do not depend on it. A fit takes memory
+        for the rows of each thread; within `memory_limit` it uses as many threads as fit in.
     random_state : int, RandomState or None, default=None
         Seed for the methods "kmeans" and "random".
 

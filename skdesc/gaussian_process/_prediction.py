@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from ..least_squares import leave_one_out, leave_one_out_by_covariance
+from ..utils.threads import ordered_map
 from ._memory import bytes_per_structure
 from ._rows import LocalEnergies, derivative_rows, energy_rows, split_by_cost
 from ._targets import QUANTITIES
@@ -57,7 +58,7 @@ class Model:
         """Energies of environments as functions of their features."""
         return LocalEnergies(self.points, self.posterior.weights, self.covariances)
 
-    def energies(self, environments, *, gradient=False):
+    def energies(self, environments, *, gradient=False, n_threads=1):
         """Energies of structures, and their derivatives by the descriptors.
 
         Parameters
@@ -66,6 +67,8 @@ class Model:
             The structures.
         gradient : bool, default=False
             Whether to return derivatives too.
+        n_threads : int, default=1
+            Threads that share out the environments.
 
         Returns
         -------
@@ -74,13 +77,15 @@ class Model:
         gradient : ndarray of shape (n_centers, n_features) or None
             In eV.
         """
-        local, g = self._local(environments, gradient)
+        local, g = self._local(environments, gradient, n_threads)
         # cumulative sums would mix up the digits of all structures
         energies = np.add.reduceat(np.append(local, 0.0), environments.offsets[:-1])
         energies[np.diff(environments.offsets) == 0] = 0.0
         return energies + environments.composition(self.elements) @ self.e0, g
 
-    def energies_and_derivatives(self, environments, *, forces=False, virials=False):
+    def energies_and_derivatives(
+        self, environments, *, forces=False, virials=False, n_threads=1
+    ):
         """Energies of structures, and forces and virials on demand.
 
         Parameters
@@ -89,6 +94,8 @@ class Model:
             The structures.
         forces, virials : bool, default=False
             Whether to return these as well.
+        n_threads : int, default=1
+            Threads that share out the environments.
 
         Returns
         -------
@@ -100,21 +107,23 @@ class Model:
             -dE/d(strain), in eV.
         """
         if not (forces or virials):
-            return self.energies(environments)[0], None, None
+            return self.energies(environments, n_threads=n_threads)[0], None, None
         environments.require_structures()
-        energies, g = self.energies(environments, gradient=True)
+        energies, g = self.energies(environments, gradient=True, n_threads=n_threads)
         gradient, strain = environments.features.vjp(g)
         split = np.split(-gradient, environments.structures.offsets[1:-1])
         symmetric = -0.5 * (strain + strain.swapaxes(1, 2))
         return energies, split if forces else None, symmetric if virials else None
 
-    def local_energies(self, environments):
+    def local_energies(self, environments, n_threads=1):
         """Energies of environments, those of single atoms included.
 
         Parameters
         ----------
         environments : Environments
             The environments.
+        n_threads : int, default=1
+            Threads that share them out.
 
         Returns
         -------
@@ -122,35 +131,42 @@ class Model:
             In eV.
         """
         code = np.searchsorted(self.elements, environments.species)
-        return self._local(environments, False)[0] + self.e0[code]
+        return self._local(environments, False, n_threads)[0] + self.e0[code]
 
-    def _local(self, environments, gradient):
+    def _local(self, environments, gradient, n_threads):
         values = environments.values
         energies = np.zeros(len(values))
         g = np.zeros(values.shape) if gradient else None
         for block, columns in enumerate(environments.blocks):
             slopes = g[:, columns] if gradient else None
-            self.local.add(block, values[:, columns], environments.species, energies, slopes)
+            self.local.add(
+                block, values[:, columns], environments.species, energies, slopes, n_threads
+            )
         return energies, g
 
-    def std(self, environments):
+    def std(self, environments, n_threads=1):
         """Standard deviations of total energies, covariances between atoms included.
 
         Parameters
         ----------
         environments : Environments
             The structures.
+        n_threads : int, default=1
+            Threads that share them out.
 
         Returns
         -------
         ndarray of shape (n_structures,)
             In eV, without noise.
         """
-        variance = np.empty(len(environments))
-        for part, batch, rows in self.energy_rows_in_batches(environments):
-            before = prior_variances(batch, self.covariances)
-            variance[part] = self.posterior.variance(rows, before)
-        return np.sqrt(variance)
+
+        def variance(part):
+            rows = energy_rows(plain[part], self.points, self.covariances)
+            return self.posterior.variance(rows, prior_variances(plain[part], self.covariances))
+
+        plain = environments.without_derivatives()
+        parts = self._parts(plain, _BATCH_BYTES)
+        return np.sqrt(np.concatenate(list(ordered_map(variance, parts, n_threads))))
 
     def energy_rows_in_batches(self, environments, batch_bytes=_BATCH_BYTES):
         """Covariances of total energies with the sparse points, batch by batch.
@@ -172,11 +188,13 @@ class Model:
             Where the scale of energies is 1.
         """
         plain = environments.without_derivatives()
+        for part in self._parts(plain, batch_bytes):
+            yield part, plain[part], energy_rows(plain[part], self.points, self.covariances)
+
+    def _parts(self, plain, batch_bytes):
         costs = bytes_per_structure(plain, self.points, False, False)
         # rows, and what variances take
-        costs += 3 * 8.0 * len(self.points)
-        for part in split_by_cost(costs, batch_bytes):
-            yield part, plain[part], energy_rows(plain[part], self.points, self.covariances)
+        return split_by_cost(costs + 3 * 8.0 * len(self.points), batch_bytes)
 
 
 def prior_variances(environments, covariances):

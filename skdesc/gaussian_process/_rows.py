@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ..utils.indexing import runs
+from ..utils.threads import ordered_map
 
 BATCH_ROWS = 128
 """Environments whose covariances are computed at a time, so that these stay in the cache."""
@@ -175,7 +176,7 @@ class LocalEnergies:
                 covariances[group.term],
             ))
 
-    def add(self, block, values, species, energies, slopes=None):
+    def add(self, block, values, species, energies, slopes=None, n_threads=1):
         """Add what one block of features contributes.
 
         Parameters
@@ -191,13 +192,16 @@ class LocalEnergies:
         slopes : ndarray of shape (n_centers, n_columns), default=None
             Gets derivatives by the features, in eV. Rows of species without sparse points stay
             as they are.
+        n_threads : int, default=1
+            Threads that share out batches of rows.
         """
         for group in self._groups[block]:
             rows = np.flatnonzero(species == group.species)
-            for start in range(0, len(rows), BATCH_ROWS):
+            # whole rows are read and written much faster than rows picked one by one
+            every = len(rows) == len(species)
+
+            def add_batch(start, group=group, rows=rows, every=every):
                 stop = min(start + BATCH_ROWS, len(rows))
-                # whole rows are read and written much faster than rows picked one by one
-                every = len(rows) == len(species)
                 some = slice(start, stop) if every else rows[start:stop]
                 of_rows, by_features = group.evaluate(
                     np.asarray(values[some], dtype=np.float64), slopes is not None
@@ -205,3 +209,6 @@ class LocalEnergies:
                 energies[some] += of_rows
                 if slopes is not None:
                     slopes[some] = by_features
+
+            for _ in ordered_map(add_batch, range(0, len(rows), BATCH_ROWS), n_threads):
+                pass

@@ -4,10 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from helpers.toy_data import make_frames
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skdesc import GAPRegressor
+from skdesc import GAPRegressor, SOAPTransformer
 from skdesc.gaussian_process import _memory
 from skdesc.gaussian_process._accumulation import Accumulator
 from skdesc.utils import blas
@@ -149,3 +151,20 @@ def test_a_limit_of_memory_allows_fewer_threads():
     assert _memory._limits(costs, np.inf, 4) == (2.0**24, 4)
     assert _memory._limits(costs, 5 * 2.0**24, 4) == (2.0**24, 2)
     assert _memory._limits(costs, 2.0**24, 4) == (2.0**24, 1)
+
+
+def test_predictions_are_the_same_bits():
+    structures = [bulk("Cu", cubic=True).repeat(5)]
+    structures[0].rattle(0.1, seed=0)
+    structures += make_frames(4)
+    X = SOAPTransformer(n_max=4, l_max=3, n_jobs=1).fit_transform(structures)
+    gap = GAPRegressor(n_sparse=60, e0=None).fit(X, np.arange(5.0))
+    found = []
+    for n_jobs in (1, 2, 3):
+        gap.set_params(n_jobs=n_jobs)
+        energies, std, forces, virials = gap.predict(X, True, True, True)
+        found.append((energies, std, np.concatenate(forces), virials,
+                      *gap.predict_local_energies(X, return_std=True)))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)

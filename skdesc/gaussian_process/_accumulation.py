@@ -30,7 +30,7 @@ from ._targets import QUANTITIES
 
 @dataclass
 class Accumulator:
-    """What a fit knows of the data it has seen; it can see more.
+    """Data accumulated by a fit so far, which can grow.
 
     Each call of BLAS or LAPACK that weights come from runs on one thread. More would change the
     order of sums, and so digits, which ill-conditioned covariances magnify. Threads share out
@@ -110,7 +110,7 @@ class Accumulator:
         )  # fmt: skip
 
     def empty(self):
-        """Return an accumulator with the same sparse points and elements that has seen nothing."""
+        """Return an empty accumulator with the same sparse points and elements."""
         return replace(
             self,
             observations=Observations(len(self.points)),
@@ -118,7 +118,7 @@ class Accumulator:
         )
 
     def copy(self):
-        """Return an accumulator that can see more, while this one stays as it is."""
+        """Return a copy that can grow without changing this one."""
         return replace(
             self, observations=self.observations.copy(), atom_energies=self.atom_energies.copy()
         )
@@ -174,7 +174,7 @@ class Accumulator:
                 targets.n_rows(), len(self.points) + len(self.elements) + 1, memory_limit
             )
         ]
-        with one_thread:  # products of single environments are too small to be shared out
+        with one_thread:  # products of single environments are too small to be distributed
             seen = sum_in_parts(
                 lambda batch: self._rows(batch, environments, targets, composition, noise),
                 parts, lambda: self._start_part(len(parts)), add_rows, merge_rows, n_threads,
@@ -204,7 +204,7 @@ class Accumulator:
         return rows
 
     def with_energies(self, environments, targets, memory_limit):
-        """Return an accumulator that has seen other energies of the same structures.
+        """Return an accumulator with other energies of the same structures.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class Accumulator:
         return energies
 
     def merge(self, other):
-        """Add all that another pass with the same sparse points has seen.
+        """Add the data of another pass with the same sparse points.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Choice of the structures whose reference calculation would teach a model most."""
+"""Choice of the structures whose reference calculations are most informative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is subtracted from targets and added to predictions: energies of atoms, a calculator."""
+"""The baseline, subtracted from targets and added to predictions: atomic energies, a calculator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._inputs import atomic_number
 
 
 def check_baseline(baseline):
-    """Refuse what is no calculator.
+    """Refuse anything but a calculator.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _evaluate_one(baseline, atoms, forces, virials):
     if forces or (virials and open_boundaries):
         block = np.array(baseline.get_property("forces", atoms))
     if virials and open_boundaries:
-        # what a calculator need not know: the stress of a molecule
+        # a calculator need not know the stress of a molecule
         virial = block.T @ atoms.positions
     elif virials:
         stress = voigt_6_to_full_3x3_stress(baseline.get_property("stress", atoms))
@@ -154,7 +154,7 @@ def _evaluate_one(baseline, atoms, forces, virials):
 
 
 class AtomEnergies:
-    """Collects what determines the energies of single atoms, and determines them.
+    """Energies of single atoms, by least squares over accumulated compositions.
 
     Parameters
     ----------
@@ -209,13 +209,13 @@ class AtomEnergies:
         self.triangle.fold(composition, energies[:, np.newaxis], scale)
 
     def copy(self):
-        """Return atom energies that can see more, while these stay as they are."""
+        """Return a copy that can grow without changing this one."""
         other = AtomEnergies(self.elements, self.rule)
         other.isolated, other.triangle = self.isolated.copy(), self.triangle.copy()
         return other
 
     def merge(self, other):
-        """Add what another pass has seen.
+        """Add the data of another pass.
 
         Parameters
         ----------

@@ -77,7 +77,7 @@ def _is_number(value, kind=Real):
 
 
 def check_state(state):
-    """Check the plain data of a fit, before anything is made of it.
+    """Check the plain data of a fit before any object is built from them.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def check_state(state):
     _rule(len(state["zetas"]) == n_blocks, "zetas", state["zetas"], f"{n_blocks} numbers")
     scales = state["energy_scales"] = _array("energy_scales", state["energy_scales"], (n_blocks,))
     _rule((scales > 0).all(), "energy_scales", scales, "above 0")
-    # weights alone, or all that goes with their covariance
+    # weights alone, or everything that their covariance needs
     if any(name in state for name in (*_POSTERIOR, "seen")):
         _check_posterior(state, n_points)
         if "seen" in state:
@@ -124,7 +124,7 @@ def check_state(state):
 
 
 def check_loaded(regressor):
-    """Check a regressor that comes from a file, beyond the state that it was made of.
+    """Check a regressor from a file, in addition to its state.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def _check_posterior(state, n_points):
     sigmas = state["sigmas"] = _check_kinds("sigmas", state["sigmas"], _positive)
     counts = state["n_rows"] = _check_kinds("n_rows", state["n_rows"], _count)
     _rule(set(counts) <= set(sigmas), "n_rows", counts, f"for kinds with noise, {sorted(sigmas)}")
-    # infinite where the data are, as it were, impossible
+    # infinite if the data are impossible under the prior
     _rule(isinstance(state["log_marginal_likelihood"], Real), "log_marginal_likelihood",
           state["log_marginal_likelihood"], "a number")
 

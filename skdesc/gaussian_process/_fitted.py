@@ -1,4 +1,4 @@
-"""What a fitted regressor predicts, and what is kept of it."""
+"""Predictions of a fitted regressor, and its state in pickles and files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Fitted:
         return_forces: bool = False,
         return_virials: bool = False,
     ) -> Any:
-        """Predict energies, and what else is asked for.
+        """Predict energies and, on request, forces, virials and standard deviations.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Fitted:
             # earlier versions kept the scales of weights alone as an attribute only
             scales = {"energy_scales": np.ravel(state.get("energy_scale_", np.nan))}
             self._model, self._training = unpack(scales | state["_model"])
-            # what the model determines is not read from elsewhere
+            # attributes that follow from the model are not read from the state
             vars(self).update(attributes(self._model))
             self.n_features_in_ = self._model.points.features.shape[1]
 
@@ -170,5 +170,5 @@ class Fitted:
             check_saved(self)
 
     def _check_loaded(self):
-        """Refuse what a file says and no fit could have led to."""
+        """Refuse a state that no fit can produce."""
         check_loaded(self)

@@ -1,4 +1,4 @@
-"""From data to the model of a regressor."""
+"""The steps of a fit, from data to the model of a regressor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fitting:
     """Mixin of `GAPRegressor`: the steps that its fits are made of."""
 
     def _check_and_accumulate(self, accumulator, X, y, **metadata):
-        """Check data, and let an accumulator see them, a new one if it is None."""
+        """Check data and add them to an accumulator, or to a new one if it is None."""
         check_parameters(self)
         environments = check_environments(X, self, reset=accumulator is None)
         targets = check_targets(environments, y, noise=self._noise(), **metadata)
@@ -62,7 +62,7 @@ class Fitting:
             return leave_one_out_energies(model, other, environments, targets, limit)
 
     def _solve(self, accumulator, *, check_labels=True, noise=None):
-        """Become the model that an accumulator leads to, with noise that is known or refined."""
+        """Adopt the model of an accumulator, with noise that is given or refined."""
         e0, posterior = accumulator.solve(
             self.energy_scale, noise or self._noise(),
             optimize=self.optimize if noise is None else None, check_labels=check_labels,

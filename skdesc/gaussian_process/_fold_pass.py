@@ -1,4 +1,4 @@
-"""One pass over the data for all folds: cells that no part of a fold cuts, and sparse points.
+"""One pass over the data for all folds: cells that no fold divides, and sparse points.
 
 Sparse points see no targets, and choosing them is part of the price: all folds share those that
 are chosen from all structures. Only where data are few, so that it costs next to nothing, each
@@ -65,7 +65,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass over the data leaves.
+    """Result of one pass over the data.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Pass:
 
 
 class FoldData:
-    """Structures, targets and folds, and the passes that have been made over them.
+    """Structures, targets and folds, and the passes over them so far.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class FoldData:
         )
         self._passes, self._choices, self._last_targets = OrderedDict(), {}, (None, None)
         self.n_passes = 0
-        self.targets(regressor)  # what is wrong with the data is said at once
+        self.targets(regressor)  # faults of the data are reported at once
 
     def targets(self, regressor):
         """Targets without those of the baseline, checked once for equal parameters."""
@@ -303,7 +303,7 @@ def deal_folds(n_structures: int, config_types: Sequence[Any] | None = None) -> 
 
 
 def _identity(value):
-    """What tells parameters apart, without a look into arrays."""
+    """Key that identifies parameters, without comparing arrays."""
     if isinstance(value, (list, tuple)):
         return "sequence", tuple(map(_identity, value))
     if value is None or isinstance(value, (str, bool, int, float, np.generic)):

@@ -187,7 +187,7 @@ class GapFoldSession:
         return regressor
 
     def accumulate(self, params: Mapping[str, Any] | None = None) -> tuple:
-        """Put together what has been seen of all structures.
+        """Combine the accumulated data of all structures.
 
         Parameters
         ----------
@@ -224,7 +224,7 @@ class GapFoldSession:
         return regressor
 
     def _ceilings(self, regressor, found, held_out, varied, strict):
-        """Errors of energies that forces and virials may not lead to."""
+        """Limits of energy errors that forces and virials must not exceed."""
         energy = QUANTITIES[0]
         if not any(len(part.test) > 1 for part in held_out):
             return {}

@@ -277,7 +277,7 @@ class GAPRegressor(
         sigmas: Noise | None = None,
         config_types: Sequence[Any] | None = None,
     ) -> Self:
-        """Fit to more data, without the old ones at hand.
+        """Fit to more data, without access to those before.
 
         The first call chooses the sparse points, and must have all elements (or sparse points
         of them); otherwise the result is that of one fit to all data.
@@ -306,7 +306,7 @@ class GAPRegressor(
 
     @atomic
     def solve(self) -> Self:
-        """Solve again for what has been seen, with the present energy scale and noise.
+        """Solve again for the data seen so far, with the current energy scale and noise.
 
         It takes no pass over the data: after ``set_params``, the result is that of a fit with
         these parameters, but for `loo_`, if no others have changed and no structure has noise of

@@ -1,4 +1,4 @@
-"""Environments of many structures, from whatever may be passed as X."""
+"""Environments of many structures, from any input accepted as X."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..utils.indexing import count_pairs, segments_to_indices
 
 @dataclass(frozen=True)
 class Environments:
-    """Environments of many structures, wherever they came from.
+    """Environments of many structures, whatever their source.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class Environments:
         if self.features is None:
             return np.zeros(len(self), dtype=bool)
         structures = self.structures
-        # a lone atom in a large periodic box is isolated too, if one knows how far it sees
+        # a lone atom in a large periodic box is isolated, too, if the cutoff is known
         reach = self.features.descriptor.cutoff
         alone = (structures.n_atoms == 1) & ~structures.pbc.any(axis=1)
         if isinstance(reach, (int, float)):

@@ -1,4 +1,4 @@
-"""Memory of a fit: every estimate of bytes, and what to do if there are too few."""
+"""Memory of a fit: all estimates in bytes, and the errors if memory does not suffice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
 
 
 def bytes_beside_rows(environments, n_points, n_elements, n_kinds):
-    """What :func:`fixed_bytes` gives, and the copy that plain arrays need."""
+    """Result of :func:`fixed_bytes`, plus the copy that plain arrays need."""
     fixed = fixed_bytes(n_points, n_elements, environments.values.shape[1], n_kinds)
     return tuple(environments.copied_bytes() + n_bytes for n_bytes in fixed)
 
@@ -268,7 +268,7 @@ def fold_bytes(n_points, n_elements, n_quantities, n_cells, n_folds):
 
 
 def check_fold_bytes(memory_limit, n_bytes):
-    """Refuse folds that take more memory than there may be."""
+    """Refuse folds that need more memory than the limit."""
     if memory_limit is not None and n_bytes > memory_limit:
         raise ValueError(
             f"memory_limit is {memory_limit} bytes, but the folds need {n_bytes}; raise it, lower "
@@ -277,7 +277,7 @@ def check_fold_bytes(memory_limit, n_bytes):
 
 
 def bytes_for_selecting(memory_limit, environments, method, *counts):
-    """Memory for choosing sparse points, if there is as much."""
+    """Memory for the choice of sparse points, if the limit allows."""
     needed = environments.copied_bytes() + selecting_bytes(environments, method, *counts)
     if memory_limit is not None and needed > memory_limit:
         if not isinstance(method, str):
@@ -361,7 +361,7 @@ def bytes_per_structure(environments, points, derivatives, virials):
     # rows of energies; descriptors of a species; three arrays of dot products and powers
     width = max(columns.stop - columns.start for columns in environments.blocks)
     if environments.values.dtype == np.float64 and np.ptp(environments.species) == 0:
-        width = 0  # they are taken as they are
+        width = 0  # used as given
     n_centers = environments.centers_of_species().max(axis=1)  # one species after the other
     values = total + n_centers * (width + 3.0 * block)
     # rows, then what the descriptor returns for one species

@@ -1,4 +1,4 @@
-r"""What a fit predicts: energies, their derivatives, their uncertainty.
+r"""Predictions of a fit: energies, their derivatives, their uncertainty.
 
 Before any data, the variance of a force component with :math:`J_i = \partial p_i / \partial r` is
 

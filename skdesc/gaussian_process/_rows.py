@@ -1,4 +1,4 @@
-"""Covariances with sparse points: of targets, which make rows, and of environments."""
+"""Covariances with sparse points: rows for targets, and values for environments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..utils.threads import ordered_map
 BATCH_ROWS = 128
 """Environments whose covariances are computed at a time, so that these stay in the cache."""
 
-# xx, yy, zz, yz, xz, xy: a virial is symmetric, so that six components say it all
+# xx, yy, zz, yz, xz, xy: six components of a symmetric virial
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
 
 
@@ -98,7 +98,7 @@ def derivative_rows(environments, points, covariances, *, virials=True):
             continue
         value, slope = covariances[group.term].value_and_slope(dot)
         energies[:, columns] = segment_sum(rows, value, environments.offsets)
-        del value, dot  # as large as what comes now
+        del value, dot  # as large as the current batch
         if len(rows) == len(environments.values):
             weights = slope
         else:
@@ -177,7 +177,7 @@ class LocalEnergies:
             ))
 
     def add(self, block, values, species, energies, slopes=None, n_threads=1):
-        """Add what one block of features contributes.
+        """Add the contribution of one block of features.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""A fit as plain data: what pickles and files hold, whatever the classes are called inside."""
+"""A fit as plain data, for pickles and files, independent of class names."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Weights:
 
 
 def attributes(model):
-    """What a fitted regressor shows of its model.
+    """Public attributes of a fitted regressor that follow from its model.
 
     Parameters
     ----------

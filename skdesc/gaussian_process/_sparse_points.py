@@ -1,4 +1,4 @@
-"""Which environments carry a sparse model."""
+"""Choice of the environments that carry a sparse model."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def expected_groups(environments, n_sparse, linear):
 
 
 def check_method(method):
-    """Refuse what is no name of a method."""
+    """Refuse unknown names of methods."""
     if method not in METHODS:
         raise ValueError(_WRONG_METHOD.format(method))
 
@@ -345,7 +345,7 @@ def _check_given(values, z, n_features):
     if values.ndim != 2 or values.shape[1] != n_features or not np.isfinite(values).all():
         raise ValueError(f"sparse_method has an array of shape {values.shape} for species {z}, "
                          f"but finite numbers of shape (n_points, {n_features}) are needed")
-    # nothing but exact copies, so that `sparse_features_` of a fit come back complete
+    # exact copies only, so that `sparse_features_` of a fit are kept completely
     return values[distinct_rows(values, np.arange(len(values)), same=0.0)]
 
 

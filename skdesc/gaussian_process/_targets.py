@@ -200,7 +200,7 @@ def sigmas_of_kinds(table, config_types, n_structures):
         if np.shape(values) != (3,):
             raise ValueError(f"sigmas has {values!r} for {kind!r}, but three numbers are needed: "
                              f"{_THREE_SIGMAS}")
-    # not an error: part of the structures, such as a fold, may lack what is rare
+    # not an error: a part of the structures, such as a fold, may lack a rare kind
     if table and not set(table) & set(config_types):
         warn_user(
             f"no structure is of a kind in sigmas, {sorted(map(str, table))}, so that all have "

@@ -1,4 +1,4 @@
-r"""How labels of one quantity agree with what those of all others imply.
+r"""Agreement of the labels of one quantity with those that all other quantities imply.
 
 Rows of each quantity, whitened by the prior, are X_k, and its labels are
 :math:`y_k = X_k w + noise` with :math:`w \sim N(0, 1)`. Without quantity k, w has the precision
@@ -30,7 +30,7 @@ _LEAST_SCALE, _TINY = 1e-6, 1e-150
 
 @dataclass
 class Labels:
-    """What a comparison takes of rows and labels of one quantity: their inner products.
+    """Inner products of rows and labels of one quantity, which suffice for a comparison.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Labels:
         cls, rows: np.ndarray, values: np.ndarray, n_rows: int, noise: float,
         factors: list[np.ndarray],
     ) -> Labels:
-        """Take inner products of rows and labels.
+        """Compute inner products of rows and labels.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ def thin_out(points: list[slice], factors: list[np.ndarray]) -> tuple[np.ndarray
 
 
 def compare(labels: dict[str, Labels], blocks: list[np.ndarray]) -> dict[str, Agreement]:
-    """Compare the labels of each quantity with what those of the others imply.
+    """Compare the labels of each quantity with those that the others imply.
 
     Parameters
     ----------

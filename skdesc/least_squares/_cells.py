@@ -22,7 +22,7 @@ class Cells:
 
     def __init__(self, observations: list[Observations]):
         self._observations = observations
-        # second entries keep alive what the keys identify
+        # second entries keep the objects alive whose id is the key
         self._selected, self._equations, self._bases = {}, {}, {}
 
     def of_quantity(self, quantity: str) -> Cells:

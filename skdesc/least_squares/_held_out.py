@@ -1,4 +1,4 @@
-"""Noise of least errors in what parts of the data hold back.
+"""Noise with the least held-out errors.
 
 The normal equations of the data that a part holds back know the squared errors of any weights
 there, so that a level of noise is tried by linear algebra with sparse points alone: no data pass
@@ -176,7 +176,7 @@ def tune_noise(
 def mean_errors(
     held_out: Sequence[HeldOut], noise: Mapping[str, float]
 ) -> dict[str, float] | None:
-    """Mean over parts of the errors of each quantity; None where noise is too little."""
+    """Errors of each quantity, mean over parts; None if the noise is too small."""
     errors = [part.errors(noise) for part in held_out]
     if any(error is None for error in errors):
         return None

@@ -246,7 +246,7 @@ class Training:
 
 
 def whiten_rows(prior: Prior, rows: np.ndarray) -> np.ndarray:
-    """Whiten covariances with the sparse points, and leave all columns beside them.
+    """Whiten covariances with the sparse points; leave all other columns as they are.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def unwhiten(prior: Prior, x: np.ndarray) -> np.ndarray:
 
 
 class _Chained:
-    """Rows of several parts as if they were those of one, for :func:`solve_weights`."""
+    """Rows of several parts, presented to :func:`solve_weights` as one."""
 
     def __init__(self, parts):
         self._parts = parts

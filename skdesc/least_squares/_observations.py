@@ -1,4 +1,4 @@
-"""Everything that a fit needs to know of its data: one triangle for each quantity."""
+"""All that a fit keeps of its data: one triangle for each quantity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._triangle import Triangle
 
 @dataclass
 class Observations:
-    """Rows of several quantities, each with noise of its own, as triangles.
+    """Rows of several quantities as triangles, each quantity with its own noise.
 
     A row holds the covariances of a target with the sparse points, then its values of the mean
     functions, if its quantity has a mean, then the target itself. It is divided by its noise
@@ -144,7 +144,7 @@ class Observations:
         rest = rows[:, -1] - rows[:, n:-1] @ coefficients
         if len(rows) <= n:
             return np.asfortranarray(np.column_stack([rows[:, :n], rest]))
-        # what is below row n has no covariance with any point
+        # rows below row n have no covariance with any point
         upper = triangle.R
         result = np.zeros((n + 1, n + 1), order="F")
         result[:n, :n] = upper[:n, :n]

@@ -123,7 +123,7 @@ class Posterior:
 
     def condition_number(self) -> float:
         """Estimate of the condition number of R, in the 1-norm."""
-        # a triangle is its own LU decomposition; SciPy has had trcon for a short time only
+        # a triangle is its own LU decomposition; older versions of SciPy lack trcon
         reciprocal, _ = lapack.dgecon(self.R, np.abs(self.R).sum(axis=0).max())
         return float(1.0 / reciprocal) if reciprocal > 0 else np.inf
 

@@ -1,4 +1,4 @@
-"""Triangles: the QR decomposition of rows that are never in memory all at once."""
+"""Triangles: QR decomposition of rows that are never in memory together."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Triangle:
         self.n_rows += n_rows
 
     def merge(self, other):
-        """Fold in all that another triangle has seen; that one stays as it is.
+        """Fold in another triangle, which is not changed.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class Triangle:
         return other
 
     def __sizeof__(self):
-        # schedulers of clusters ask for it, and move and spill data accordingly
+        # used by cluster schedulers to decide on moving and spilling data
         return object.__sizeof__(self) + self._folded.nbytes + self._waiting.nbytes
 
     def __getstate__(self):
@@ -146,7 +146,7 @@ class Triangle:
 
     @classmethod
     def from_state(cls, state):
-        """Triangle of what :meth:`__getstate__` gave."""
+        """Restore the state that :meth:`__getstate__` returned."""
         triangle = cls(state["n_columns"])
         triangle.__setstate__(state)
         return triangle

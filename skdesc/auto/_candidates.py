@@ -107,11 +107,12 @@ def candidate_families(data: LabeledStructures, random_state: int) -> list[Itera
     Returns
     -------
     list of iterator of Candidate
-        Those of one family differ in lengths only; the first are most likely to be best.
+        Those of one family differ in lengths only; the first are most likely to be best. The
+        families come from the fastest to the slowest, for short budgets.
         Candidates are made when asked for, as mixing weights may be learned.
     """
     if len(data.elements) <= _FEW_ELEMENTS:
-        families = (_two_soaps, _reduced_and_soap, _single_soap, _small_soap)
+        families = (_small_soap, _single_soap, _two_soaps, _reduced_and_soap)
     elif data.forces is None:
         families = (_random_mixing, _single_compressed)
     else:

@@ -20,7 +20,7 @@ from ._noise import adjust_noise
 # the cost of a prediction is that of about so many atoms at once
 _ATOMS_TO_TIME = 200
 # noise is adjusted on part of what is held back, of about so many atoms
-_ATOMS_TO_ADJUST = 2500
+_ATOMS_TO_ADJUST = 1500
 _NOISE = ("sigma_energy", "sigma_forces", "sigma_virials")
 
 

@@ -196,7 +196,7 @@ class TestCandidates:
     def test_lengths_are_those_of_the_default_and_around(self):
         data = collect(crystals(5))
         default = SOAPTransformer().fit(data.frames)
-        singles = [c.transformer for c in candidate_families(data, 0)[2]]
+        singles = [c.transformer for c in candidate_families(data, 0)[1]]
         ratios = [soap.cutoff / default.cutoff_ for soap in singles]
         np.testing.assert_allclose(ratios, [1.0, 0.85, 1.15])
         assert all(soap.radial_scaling == default.radial_scaling_ for soap in singles)

@@ -12,8 +12,6 @@ import pytest
 
 import skdesc
 
-# how far a search gets depends on the machine
-
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("[!_]*/*.md"))]

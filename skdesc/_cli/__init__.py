@@ -7,10 +7,15 @@ command, see ``_commands``.
 
 from __future__ import annotations
 
+import argparse
+import shlex
 import sys
 import warnings
+from contextlib import nullcontext
+from datetime import datetime
 
-from ._arguments import make_parser
+from .. import __version__
+from ._arguments import command_parsers, make_parser
 
 
 def main(argv=None):
@@ -27,8 +32,57 @@ def main(argv=None):
         0 if all went well, 1 after an error, 130 after an interrupt. Arguments that are not
         understood end the process with 2.
     """
-    args = make_parser().parse_args(argv)
-    args.command_line = ["skdesc", *(sys.argv[1:] if argv is None else argv)]
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        args = _parse(argv)
+        args.log_file = _open_log(args)
+    except (OSError, ValueError) as error:  # of the files of options and messages
+        print(f"skdesc: error: {error}", file=sys.stderr)
+        return 1
+    with args.log_file or nullcontext():
+        return _run(args)
+
+
+def _parse(argv):
+    """Arguments, with what a file of options has as defaults."""
+    parser = make_parser()
+    sub = command_parsers(parser).get(argv[0]) if argv else None
+    if sub is not None:
+        early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        early.add_argument("--config")
+        path = early.parse_known_args(argv[1:])[0].config
+        if path is not None:
+            from ._config import read_config
+
+            read_config(path, sub)
+    args = parser.parse_args(argv)
+    args.command_line = ["skdesc", *argv]
+    if args.save_config is not None:
+        from ._config import save_config
+
+        save_config(args.save_config, args, command_parsers(make_parser())[args.command])
+    return args
+
+
+def _open_log(args):
+    """Open the log file, if there is to be one, and say there what runs."""
+    if args.log is None:
+        return None
+    file = open(args.log, "a", encoding="utf-8")  # noqa: SIM115, closed when all is done
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    file.write(f"# {now}, skdesc {__version__}: {shlex.join(args.command_line)}\n")
+    return file
+
+
+def _run(args):
+    """Run a command, and turn errors into messages."""
+
+    def tell(text):
+        print(text, file=sys.stderr)
+        _console.write_log(args, text)
+
+    from . import _console
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -36,18 +90,18 @@ def main(argv=None):
 
             def show(message, category, *where, **more):
                 if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
-                    text = _messages.in_flags(str(message), args)
-                    print(f"skdesc: warning: {text}", file=sys.stderr)
+                    tell(f"skdesc: warning: {_messages.in_flags(str(message), args)}")
 
             warnings.showwarning = show
 
             return _commands.COMMANDS[args.command](args)
     except KeyboardInterrupt:
-        print("skdesc: interrupted", file=sys.stderr)
+        tell("skdesc: interrupted")
         return 130
     except BrokenPipeError:
         return 1
-    except (ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
+    except (ArithmeticError, ImportError, LookupError, MemoryError, OSError, TypeError,
+            ValueError) as error:
         if args.debug:
             raise
         from . import _messages
@@ -55,6 +109,5 @@ def main(argv=None):
         text = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             text = f"{error.filename}: {error.strerror}"
-        text = _messages.in_flags(text, args)
-        print(f"skdesc {args.command}: error: {text}", file=sys.stderr)
+        tell(f"skdesc {args.command}: error: {_messages.in_flags(text, args)}")
         return 1

@@ -19,6 +19,8 @@ class ModelOption(NamedTuple):
     text: str
 
 
+DESCRIPTORS = ("soap", "tensor-reduced", "two-body+soap")
+COMPRESSIONS = ("mu1nu1", "mu2", "crossover")
 MODEL_OPTIONS = [
     ModelOption("--cutoff", "soap", "cutoff", float, "auto", "radius of environments, A"),
     ModelOption("--cutoff-width", "soap", "cutoff_width", float, "auto",
@@ -62,6 +64,9 @@ Structures are extended xyz, plain or compressed (.xz, .gz, .bz2), or any format
 Energies are in eV, forces in eV/A, stresses in eV/A^3 with ASE's sign. Models are files of
 skdesc.io.save (.skd, without any code in them), or potentials of QUIP (.xml), which quippy and
 LAMMPS run; convert turns one into the other.
+
+Structures may also be folders, databases of ASE, MLIP's .cfg, folders of DeePMD, Parquet tables.
+Exit codes: 0 all went well, 1 an error, 2 arguments that are not understood, 130 interrupted.
 
 "skdesc COMMAND --help" explains each command."""
 
@@ -131,6 +136,14 @@ def make_parser():
                                   epilog=epilog, formatter_class=raw)
         sub.add_argument("--quiet", action="store_true", help="no messages and progress")
         sub.add_argument("--debug", action="store_true", help="show where errors come from")
+        sub.add_argument("--types", metavar="LIST", help="elements of the types 0, 1, ... in files "
+                         "without symbols, such as Cu,Au")
+        sub.add_argument("--log", metavar="FILE", help="add all messages to a file")
+        sub.add_argument("--config", metavar="FILE",
+                         help="TOML file with options, such as n-sparse = 500; those that are "
+                         "given as well count")
+        sub.add_argument("--save-config", metavar="FILE",
+                         help="write all options for --config, so that the run can be repeated")
         return sub
 
     auto = command("auto", "find and fit the best potential within a given time", _AUTO,
@@ -155,6 +168,10 @@ def make_parser():
     evaluate.add_argument("files", nargs="+", help=f"structures with reference data: {_FILES}")
     evaluate.add_argument("--by-config-type", action="store_true",
                           help="errors of each config_type as well")
+    evaluate.add_argument("--by-element", action="store_true",
+                          help="errors of forces on atoms of each element as well")
+    evaluate.add_argument("--plot", metavar="FILE",
+                          help="picture of predictions over reference data")
     evaluate.add_argument("--json", action="store_true", help="print JSON, in eV and A")
     add_keys(evaluate)
     for sub in (predict, evaluate):
@@ -168,11 +185,29 @@ def make_parser():
     return parser
 
 
+def command_parsers(parser):
+    """Parsers of the commands, by name."""
+    kinds = (action for action in parser._actions
+             if isinstance(action, argparse._SubParsersAction))
+    return next(kinds).choices
+
+
 def add_training(sub):
     sub.add_argument("files", nargs="+", help=f"training structures: {_FILES}")
     sub.add_argument("-o", "--output", required=True,
                      help="model file: .skd, or .xml for QUIP and LAMMPS")
+    sub.add_argument("--test", nargs="+", metavar="FILE",
+                     help="structures whose errors are told beside those of training")
+    sub.add_argument("--valid", nargs="+", metavar="FILE",
+                     help="as --test; tune compares candidates on these in place of folds")
+    sub.add_argument("--plot", metavar="FILE",
+                     help="picture of predictions over reference data (.png, .pdf or .svg)")
     group = sub.add_argument_group("descriptor (soap) and regressor (gap)")
+    group.add_argument("--descriptor", choices=DESCRIPTORS, default="soap",
+                       help="tensor-reduced for many elements; two-body+soap adds pairs "
+                       "(default: soap)")
+    group.add_argument("--compression", choices=COMPRESSIONS,
+                       help="of soap: sums over elements or radial functions (default: none)")
     for option in MODEL_OPTIONS:
         group.add_argument(option.flag, type=option.kind, metavar=option.kind.__name__.upper(),
                            help=f"{option.text} (default: {option.default})")

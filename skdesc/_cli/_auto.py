@@ -7,18 +7,17 @@ from argparse import Namespace
 
 from ..auto import AutoPotential
 from ._console import Progress
-from ._data import read_frames, read_targets
+from ._data import read_more
 from ._fit import read_training
 from ._models import check_folder, is_xml, save_model
 
 
 def auto(args: Namespace) -> int:
     """Search for a potential, save it, and tell its errors."""
-    progress = Progress(args.quiet)
+    progress = Progress(args)
     _check(args)
     frames, y, targets = read_training(args, progress)
-    tests = read_frames(Namespace(files=args.test)) if args.test else None
-    test = (tests, *read_targets(tests, args)) if tests else None
+    test = read_more(args.test, args) if args.test else None
     potential = AutoPotential(
         time_budget=60.0 * args.minutes,
         time_per_atom=None if args.time_per_atom is None else 1e-6 * args.time_per_atom,

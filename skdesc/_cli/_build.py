@@ -6,10 +6,10 @@ import numpy as np
 from ase import Atoms
 from scipy.stats import loguniform, randint, uniform
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from ..calculator import ZBLCalculator
-from ..descriptors import SOAPTransformer
+from ..descriptors import SOAPTransformer, TensorReducedTransformer, TwoBodyTransformer
 from ..gaussian_process import GAPRegressor
 from ._arguments import MODEL_OPTIONS
 
@@ -25,7 +25,7 @@ def make_pipeline(args):
     Returns
     -------
     Pipeline
-        Steps "soap" and "gap".
+        Two steps, the second of which is "gap".
     """
     steps = {"soap": {}, "gap": {}}
     for option in MODEL_OPTIONS:
@@ -34,7 +34,7 @@ def make_pipeline(args):
             whole = option.parameter == "zeta" and value == int(value)
             steps[option.step][option.parameter] = int(value) if whole else value
     species = None if args.species is None else args.species.replace(",", " ").split()
-    soap = SOAPTransformer(species, **steps["soap"], n_jobs=args.jobs)
+    name, descriptor = _make_descriptor(args, species, steps["soap"])
     gap = GAPRegressor(
         **steps["gap"],
         e0=_parse_e0(args.e0),
@@ -45,8 +45,46 @@ def make_pipeline(args):
     )
     # a mistake shall show before any file is read: a fit to nothing costs nothing
     atom = [Atoms(species[0] if species else "H")]
-    gap.memory_estimate(clone(soap).fit_transform(atom), forces=False)
-    return Pipeline([("soap", soap), ("gap", gap)])
+    gap.memory_estimate(clone(descriptor).fit_transform(atom), forces=False)
+    return Pipeline([(name, descriptor), ("gap", gap)])
+
+
+def _make_descriptor(args, species, params):
+    """Name and transformer of the first step."""
+    if args.compression is not None and args.descriptor == "tensor-reduced":
+        raise ValueError(f"--compression is {args.compression}, but --descriptor is "
+                         "tensor-reduced, which is compressed by itself; leave it out")
+    if args.descriptor == "tensor-reduced":
+        transformer = TensorReducedTransformer(species, **params, random_state=args.seed,
+                                               n_jobs=args.jobs)
+        return "tensor_reduced", transformer
+    soap = SOAPTransformer(species, **params, compression=args.compression, n_jobs=args.jobs)
+    if args.descriptor == "soap":
+        return "soap", soap
+    lengths = {name: params[name] for name in ("cutoff", "cutoff_width") if name in params}
+    pairs = TwoBodyTransformer(species, **lengths, n_jobs=args.jobs)
+    return "descriptors", FeatureUnion([("soap", soap), ("two_body", pairs)])
+
+
+def path_of(pipeline, step):
+    """Prefix of the parameters of the steps "soap" and "gap" of the options.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        From :func:`make_pipeline`.
+    step : {"soap", "gap"}
+        As the options have it.
+
+    Returns
+    -------
+    str
+        Such as ``descriptors__soap``.
+    """
+    if step == "gap":
+        return step
+    name = pipeline.steps[0][0]
+    return f"{name}__soap" if name == "descriptors" else name
 
 
 def _parse_e0(text):
@@ -116,7 +154,7 @@ def make_spaces(args, pipeline, frames, targets):
 
     spaces = suggest_space(frames, pipeline, forces="forces" in targets,
                            virials="virials" in targets)  # fmt: skip
-    given = {f"{option.step}__{option.parameter}" for option in MODEL_OPTIONS
+    given = {f"{path_of(pipeline, option.step)}__{option.parameter}" for option in MODEL_OPTIONS
              if getattr(args, option.parameter) is not None}
     # sparse points cost time and never do harm: their number is no matter of search
     given.add("gap__n_sparse")
@@ -124,13 +162,14 @@ def make_spaces(args, pipeline, frames, targets):
               for space in spaces]  # fmt: skip
     for text in args.space:
         name, _, values = text.partition("=")
-        steps = [index for index, step in enumerate(("soap", "gap"))
-                 if name in pipeline[step].get_params()]  # fmt: skip
+        paths = [path_of(pipeline, step) for step in ("soap", "gap")]
+        known = pipeline.get_params()
+        steps = [index for index, path in enumerate(paths) if f"{path}__{name}" in known]
         if not steps or not values:
             raise ValueError(f"--space is {text!r}, but must be a parameter of the descriptor or "
                              "the regressor and a range, such as cutoff=3:6")
         index = steps[0]
-        spaces[index][f"{('soap', 'gap')[index]}__{name}"] = parse_range(text, values)
+        spaces[index][f"{paths[index]}__{name}"] = parse_range(text, values)
     return spaces
 
 

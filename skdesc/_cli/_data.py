@@ -35,10 +35,38 @@ def read_frames(args: Namespace) -> list[Atoms]:
     """
     frames, args.origins = [], []
     for path in args.files:
-        found = read_structures(path)
+        found = read_structures(path, elements=_elements(args))
         args.origins.append((path, len(found)))
         frames += found
     return frames
+
+
+def _elements(args: Namespace) -> list[str] | None:
+    types = getattr(args, "types", None)
+    return None if types is None else types.replace(",", " ").split()
+
+
+def read_more(paths: list[str], args: Namespace) -> tuple[list[Atoms], np.ndarray, dict]:
+    """Structures of further files, with what there is to compare with.
+
+    Parameters
+    ----------
+    paths : list of str
+        The files.
+    args : argparse.Namespace
+        Of the command.
+
+    Returns
+    -------
+    frames : list of ase.Atoms
+        The structures.
+    y : ndarray of shape (n_structures,)
+        Energies, in eV.
+    targets : dict
+        May have "forces" and "virials".
+    """
+    frames = read_frames(Namespace(files=paths, types=getattr(args, "types", None)))
+    return frames, *read_targets(frames, args)
 
 
 def output_format(path: str) -> str:

@@ -6,18 +6,27 @@ import numpy as np
 
 from ._build import make_pipeline, sigmas_of_each
 from ._console import Progress
-from ._data import config_types, count, read_frames, read_targets
+from ._data import config_types, count, read_frames, read_more, read_targets
+from ._errors import check_picture, draw, error_table, format_table, predictions
 from ._models import check_output, save_model
 
 
 def fit(args):
     """Fit a potential and save it."""
-    progress = Progress(args.quiet)
+    progress = Progress(args)
     pipeline = make_pipeline(args)
     check_output(args.output, pipeline)
+    check_picture(args.plot)
     frames, y, targets = read_training(args, progress)
-    fit_and_save(pipeline, frames, y, targets, args, progress)
+    others = read_others(args)
+    fit_and_save(pipeline, frames, y, targets, args, progress, others)
     return 0
+
+
+def read_others(args):
+    """Structures of ``--valid`` and ``--test``, by these words; what cannot be read shows early."""
+    return {name: read_more(getattr(args, name), args)
+            for name in ("valid", "test") if getattr(args, name)}
 
 
 def read_training(args, progress):
@@ -43,7 +52,7 @@ def make_metadata(frames, targets, args):
     return metadata
 
 
-def fit_and_save(pipeline, frames, y, targets, args, progress):
+def fit_and_save(pipeline, frames, y, targets, args, progress, others):
     metadata = make_metadata(frames, targets, args)
     pipeline.fit(frames, y, **{f"gap__{key}": value for key, value in metadata.items()})
     gap = pipeline["gap"]
@@ -55,3 +64,14 @@ def fit_and_save(pipeline, frames, y, targets, args, progress):
     )
     save_model(pipeline, args.output)
     progress.say(f"wrote {args.output}")
+    if not others and args.plot is None:
+        return
+    sets = {}
+    for name, data in {"train": (frames, y, targets), **others}.items():
+        sets[name] = (*data, predictions(pipeline, data[0], args))
+        by = ("config_type", "element")
+        table = error_table(sets[name][-1], *data, by=by)
+        progress.say(f"errors of {name} structures:\n{format_table(table)}")
+    if args.plot is not None:
+        draw(args.plot, sets)
+        progress.say(f"wrote {args.plot}")

@@ -23,6 +23,8 @@ _FLAGS = {option.parameter: option.flag for option in MODEL_OPTIONS} | {
     "forces_key": "--forces-key",
     "stress_key": "--stress-key",
     "virial_key": "--virial-key",
+    "elements": "--types",
+    "compression": "--compression",
 }
 # arguments that stand for flags without a value
 _SWITCHES = {
@@ -31,7 +33,7 @@ _SWITCHES = {
     "energies='auto'": "--optional-energies",
     "energies=False": "--optional-energies",
 }
-_STEP = re.compile(r"\b(?:soap|gap)__(?=\w)")
+_STEP = re.compile(r"\b(?:(?:descriptors__)?soap|tensor_reduced|gap)__(?=\w)")
 _FRAME = re.compile(r"\b(?:frames|X|forces|virials|y)\[(\d+)\]")
 
 

@@ -21,6 +21,9 @@ def check_output(path, pipeline):
     check_folder(path)
     if not is_xml(path):
         return
+    if "soap" not in pipeline.named_steps:
+        raise ValueError(f"{path} shall be a potential for QUIP, whose format has soap alone of "
+                         "what --descriptor takes; give --descriptor soap, or a .skd file")
     basis = pipeline["soap"].radial_basis
     if basis not in BASES:
         raise ValueError(f"{path} shall be a potential for QUIP, which has no radial basis "

@@ -21,7 +21,7 @@ _RESULTS = (*all_properties, "virial", "energy_std", "forces_std")
 
 def predict(args):
     """Write structures with predictions."""
-    progress = Progress(args.quiet)
+    progress = Progress(args)
     check_folder(args.output)
     output_format(args.output)
     model = load_model(args)

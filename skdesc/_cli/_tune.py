@@ -4,31 +4,46 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, PredefinedSplit
 
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
 from ..metrics import make_energy_scorer, make_forces_scorer
 from ..model_selection import TwoStagePSOSearchCV
 from ._build import make_pipeline, make_spaces
 from ._console import Progress
-from ._fit import fit_and_save, make_metadata, read_training
+from ._errors import check_picture
+from ._fit import fit_and_save, make_metadata, read_others, read_training
 from ._models import check_output
+
+_WHY = {
+    "n_iterations": "all iterations were done",
+    "max_time": "the time was up (--max-time)",
+    "convergence": "the particles had converged",
+    "interrupt": "it was interrupted",
+}
 
 
 def tune(args):
     """Search for parameters, fit with them and save."""
-    progress = Progress(args.quiet)
+    progress = Progress(args)
     if args.every < 1:
         raise ValueError(f"--every is {args.every}, but must be at least 1")
     pipeline = make_pipeline(args)
     check_output(args.output, pipeline)
+    check_picture(args.plot)
     frames, y, targets = read_training(args, progress)
+    others = read_others(args)
     some = slice(None, None, args.every)
-    _check_folds(args, len(frames[some]))
+    if "valid" not in others:
+        _check_folds(args, len(frames[some]))
     metadata = make_metadata(frames, targets, args)
     chosen = {key: values[some] for key, values in metadata.items()}
+    data, cv = (frames[some], y[some], chosen), _make_folds(args)
+    if "valid" in others:
+        data, cv = _with_valid(data, others["valid"], args)
     spaces = make_spaces(args, pipeline, frames[some], targets)
     if args.score == "forces" and "forces" not in targets:
         raise ValueError("--score is forces, but there are none; use --score energy")
@@ -40,7 +55,7 @@ def tune(args):
         n_iterations=args.n_iterations,
         stage_one_objective=args.objective,
         scoring=_make_scorer(args.score, targets),
-        cv=KFold(args.folds, shuffle=True, random_state=args.seed),
+        cv=cv,
         refit=False,
         max_time=args.max_time,
         checkpoint=args.checkpoint,
@@ -51,7 +66,18 @@ def tune(args):
         # swarms visit the worst of settings; the fit of the best warns of its own
         for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
             warnings.simplefilter("ignore", category)
-        search.fit(frames[some], y[some], **chosen)
+        search.fit(data[0], data[1], **data[2])
+    _tell(search, progress)
+    pipeline.set_params(**search.best_params_)
+    fit_and_save(pipeline, frames, y, targets, args, progress, others)
+    return 0
+
+
+def _tell(search, progress):
+    """Say what the search has found, and why it stopped."""
+    for number, stage in enumerate(search.stage_results_, 1):
+        why = _WHY.get(stage["stopped_by"], stage["stopped_by"])
+        progress.say(f"stage {number} of the search ended as {why}")
     progress.say(f"{search.n_models_trained_} models trained; cross-validated RMSE of the best:")
     for quantity, unit in (("energy", "eV/atom"), ("forces", "eV/A"), ("virials", "eV/atom")):
         if quantity in search.comparison_:
@@ -63,9 +89,30 @@ def tune(args):
     for name, value in search.best_params_.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         progress.say(f"    {name} = {shown}")
-    pipeline.set_params(**search.best_params_)
-    fit_and_save(pipeline, frames, y, targets, args, progress)
-    return 0
+
+
+def _make_folds(args):
+    return KFold(args.folds, shuffle=True, random_state=args.seed)
+
+
+def _with_valid(data, valid, args):
+    """Structures of training and validation in one, and the only fold that keeps them apart."""
+    frames, y, metadata = data
+    new_frames, new_y, targets = valid
+    more = make_metadata(new_frames, targets, args)
+    fold = PredefinedSplit([-1] * len(frames) + [0] * len(new_frames))
+    joined = {}
+    for name in metadata.keys() | more.keys():
+        parts = [part.get(name, [None] * len(of)) for part, of in
+                 ((metadata, frames), (more, new_frames))]
+        if name in ("virials", "sigmas"):
+            shape = (3, 3) if name == "virials" else (3,)
+            parts = [np.full((len(part), *shape), np.nan) if part[0] is None else part
+                     for part in parts]
+            joined[name] = np.concatenate(parts)
+        else:
+            joined[name] = [*parts[0], *parts[1]]
+    return ([*frames, *new_frames], np.concatenate([y, new_y]), joined), fold
 
 
 def _make_scorer(score, targets):

@@ -21,6 +21,10 @@ _LEAST_EXPLAINED = 0.8
 _CERTAIN = 2.0
 # - factor between labels and implied labels that all of the interval of regressions lies beyond.
 _FACTOR = 3.5
+# - where a descriptor represents all labels and implied ones are beyond doubt, less is enough: on
+#   published data, the interval is between 0.8 and 1.3 there.
+_CLEAR_FACTOR, _CLEARLY_EXPLAINED, _CLEARLY_CERTAIN, _CLEARLY_SIGNIFICANT = 1.4, 0.98, 15.0, 15.0
+_CLEARLY_KNOWN = 50
 _RANK = 1e-10
 
 _NOUNS = {"energy": "energies", "forces": "forces", "virials": "virials"}
@@ -175,7 +179,17 @@ def _has_wrong_factor(agreement: Agreement) -> bool:
     if agreement.certainty * longer < _CERTAIN:
         return False
     low, high = agreement.bounds
-    return agreement.cosine < 0 or high < 1.0 / _FACTOR or low > _FACTOR
+    factor = _CLEAR_FACTOR if _is_clear(agreement) else _FACTOR
+    return agreement.cosine < 0 or high < 1.0 / factor or low > factor
+
+
+def _is_clear(agreement: Agreement) -> bool:
+    return (
+        agreement.explained > _CLEARLY_EXPLAINED
+        and agreement.certainty > _CLEARLY_CERTAIN
+        and agreement.significance > _CLEARLY_SIGNIFICANT
+        and agreement.n_known >= _CLEARLY_KNOWN
+    )
 
 
 def _find_reason(name: str, agreement: Agreement, atoms_per_energy: float) -> str:

@@ -14,7 +14,7 @@ from ..utils.user_warnings import warn_user
 
 # energies that a function of the fractions of elements fits this well, and so many times better
 # than one of the numbers of atoms, are energies per atom
-_FITTED, _BETTER = 0.1, 5.0
+_FITTED, _BETTER = 0.1, 2.0
 # Leave-one-out errors, in eV per atom and over the standard deviation that the model expects, are
 # suspected if they are so many times the typical one. A wrong energy spoils the errors of others,
 # so that what counts is the ratio without the suspects. Rare structures have large errors, too, as
@@ -67,8 +67,7 @@ def warn_of_energies_per_atom(
     n_structures, n_elements = N.shape
     if n_structures < 3 * n_elements + 5 or not y.any():
         return
-    few, many = np.quantile(n_atoms, [0.05, 0.95])
-    if many < 1.5 * few:  # without a range of sizes, both fit
+    if n_atoms.max() == n_atoms.min():  # both fit alike
         return
 
     def misfit(columns):

@@ -64,6 +64,7 @@ class _Configuration:
         self.supercell: list[list[float]] = []
         self.columns: dict[str, np.ndarray] = {}
         self.results: dict = {}
+        self.virial: list[float] | None = None
         self.info: dict[str, str] = {}
 
     def to_atoms(self, elements: Sequence[str] | None) -> Atoms:
@@ -125,7 +126,7 @@ class _Configuration:
         if sorted(words[1:]) != sorted(_VOIGT):
             self._refuse(f"names {words[1:]}, but must name {', '.join(_VOIGT)}")
         values = dict(zip(words[1:], self._numbers(6), strict=True))
-        self.info["virial"] = [values[name] for name in _VOIGT]  # type: ignore[assignment]
+        self.virial = [values[name] for name in _VOIGT]
 
     def _read_feature(self, words: list[str]) -> None:
         if len(words) > 1:
@@ -137,28 +138,25 @@ class _Configuration:
         cell[: len(self.supercell)] = self.supercell or np.zeros((0, 3))
         pbc = np.arange(3) < len(self.supercell)
         positions = self._positions(cell, where)
-        atoms = Atoms(_symbols(self.columns["type"], elements, where), positions, cell=cell,
-                      pbc=pbc)
+        symbols = _symbols(self.columns["type"], elements, where)
+        atoms = Atoms(symbols, positions, cell=cell, pbc=pbc)
         if all(name in self.columns for name in _FORCES):
             self.results["forces"] = np.stack([self.columns[name] for name in _FORCES], axis=1)
-        virial = self.info.pop("virial", None)
-        atoms.info.update(self.info)
-        if virial is not None and atoms.cell.rank == 3:
-            self.results["stress"] = -np.array(virial) / atoms.get_volume()
+        if self.virial is not None and atoms.cell.rank == 3:
+            self.results["stress"] = -np.array(self.virial) / atoms.get_volume()
         if self.results:
             atoms.calc = SinglePointCalculator(atoms, **self.results)
+        atoms.info.update(self.info)
         return atoms
 
     def _positions(self, cell: np.ndarray, where: str) -> np.ndarray:
-        """Cartesian positions, from columns of Cartesian or of fractional coordinates."""
-        columns = self.columns
-        kind = next((kind for kind in ("cartes", "direct")
-                     if {f"{kind}_{axis}" for axis in "xyz"} <= set(columns)), None)
-        if kind is None or "type" not in columns:
-            raise ValueError(f"{where} has the columns {sorted(columns)}, but needs type and "
-                             "cartes_x, cartes_y, cartes_z, or direct_x, direct_y, direct_z")
-        coordinates = np.stack([columns[f"{kind}_{axis}"] for axis in "xyz"], axis=1)
-        return coordinates if kind == "cartes" else coordinates @ cell
+        for kind in ("cartes", "direct"):
+            names = [f"{kind}_{axis}" for axis in "xyz"]
+            if {"type", *names} <= self.columns.keys():
+                coordinates = np.stack([self.columns[name] for name in names], axis=1)
+                return coordinates if kind == "cartes" else coordinates @ cell
+        raise ValueError(f"{where} has the columns {sorted(self.columns)}, but needs type and "
+                         "cartes_x, cartes_y, cartes_z, or direct_x, direct_y, direct_z")
 
 
 def _is_number(words: list[str]) -> bool:

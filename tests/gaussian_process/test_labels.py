@@ -106,6 +106,23 @@ def test_energies_per_atom_of_one_size(copper):
         gap().fit(X[same], y[same] / 8, forces=forces)
 
 
+def test_energies_per_atom_where_few_sizes_differ(copper):
+    X, y, _ = copper
+    many = np.flatnonzero(X.n_atoms == 8)
+    part = np.append(many, np.flatnonzero(X.n_atoms == 4)[:1])
+    y = y[part] / X.n_atoms[part] - 400.0
+    with pytest.warns(SuspiciousTargetsWarning, match="y looks like energies per atom"):
+        gap().fit(X[part], y)
+
+
+def test_forces_in_electronvolt_per_bohr(copper):
+    """A factor of two is told of where there is no doubt."""
+    X, y, targets = copper
+    forces = [0.529177 * block for block in targets["forces"]]
+    with pytest.warns(SuspiciousTargetsWarning, match="forces are about .*eV/bohr in place of"):
+        gap().fit(X, y, forces=forces, virials=targets["virials"])
+
+
 def test_forces_of_another_method(copper):
     X, y, targets = copper
     rng = np.random.default_rng(0)

@@ -22,7 +22,6 @@ COMPILED = [path for suffix in ("pyx", "pxd") for path in sorted(PACKAGE.rglob(f
 # what is still too large
 PENDING = {
     "skdesc/auto/_data.py: collect",
-    "skdesc/auto/_potential.py",
     "skdesc/auto/_report.py: _tried",
     "skdesc/descriptors/_loading.py: check_fitted_parameters",
     "skdesc/descriptors/_loading.py: same",

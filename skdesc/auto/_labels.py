@@ -1,13 +1,37 @@
-"""What a fit says about its data, said again of data that were learned part by part."""
+"""What a fit says about its data, said of all structures that a search is given."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from ..gaussian_process._baseline import subtract_baseline
 from ..gaussian_process._inputs import check_environments
 from ..gaussian_process._prediction import leave_one_out_energies
 from ..gaussian_process._targets import check_targets
-from ..labels import warn_of_contradictions, warn_of_data, warn_of_rounding
+from ..labels import (
+    warn_of_contradictions,
+    warn_of_data,
+    warn_of_forces,
+    warn_of_missing_energies,
+    warn_of_rounding,
+)
+from ..structures._target_checks import flatten_forces
 from ..utils.blas import one_thread, threads
+from ._data import LabeledStructures
+
+
+def warn_of_targets(data: LabeledStructures):
+    """Warn of what can be seen without any fit: missing energies, huge forces.
+
+    Parameters
+    ----------
+    data : LabeledStructures
+        All structures.
+    """
+    warn_of_missing_energies(data.y)
+    if data.forces is not None:
+        offsets = np.concatenate([[0], np.cumsum(data.n_atoms)])
+        warn_of_forces(flatten_forces(data.forces, data.n_atoms), offsets)
 
 
 def warn_of_model(regressor):

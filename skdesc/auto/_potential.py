@@ -14,8 +14,6 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..labels import warn_of_forces, warn_of_missing_energies
-from ..structures._target_checks import flatten_forces
 from ..utils.atomic import atomic
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
@@ -25,6 +23,7 @@ from ..utils.user_warnings import warn_user
 from ._cost import Clock
 from ._data import LabeledStructures, collect
 from ._errors import errors_of, predict_all, residuals
+from ._labels import warn_of_targets
 from ._outcome import Outcome, fit_default, search_best, select
 from ._plan import Search
 from ._report import make_page
@@ -182,8 +181,9 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         TimeBudgetWarning
             If the default pipeline could learn from part of the data only, or there was no time
             to learn what was held back.
-        SuspiciousTargetsWarning
-            If energies are missing, or forces or virials look wrong.
+        SuspiciousTargetsWarning, UserWarning
+            If labels look wrong or are missing; if no model is as fast as `time_per_atom`, or
+            structures are too few to compare models.
         """
         self._check_parameters()
         clock = Clock(float(self.time_budget))
@@ -203,10 +203,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
 
     def _find(self, data: LabeledStructures, clock: Clock) -> Outcome:
         """Hold some structures back, and search."""
-        warn_of_missing_energies(data.y)
-        if data.forces is not None:
-            offsets = np.concatenate([[0], np.cumsum(data.n_atoms)])
-            warn_of_forces(flatten_forces(data.forces, data.n_atoms), offsets)
+        warn_of_targets(data)
         rng = check_random_state(self.random_state)
         split = make_split(data, rng, clock.budget) if len(data) >= FEWEST else []
         seed = int(rng.randint(2**31 - 1))

@@ -1,32 +1,22 @@
-"""ASE calculators: a fitted pipeline, and the repulsion of nuclei as a baseline for one."""
+"""ASE calculator of a fitted pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.data import covalent_radii
 from ase.outputs import Properties, all_outputs
 from sklearn.pipeline import Pipeline
 
 from ._potential import Potential
-from .neighbors import find_pairs
-from .structures import Structures, check_structures
+from .repulsion import ZBLCalculator
 from .utils.atomic import atomic
 
 __all__ = ["SkdescCalculator", "ZBLCalculator"]
 
 # xx, yy, zz, yz, xz, xy in rows of a matrix
 _VOIGT = [0, 4, 8, 5, 2, 1]
-# e^2 / (4 pi epsilon_0), in eV angstrom
-_COULOMB = 14.399645
-# Ziegler, Biersack, Littmark: screening length in angstrom, times the powers of the charges
-_SCREENING_LENGTH, _SCREENING_POWER = 0.46850, 0.23
-_SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
 
 
 class SkdescCalculator(Calculator):
@@ -191,157 +181,3 @@ def _volume(atoms):
 def _stress(virials, volume):
     """Stress in Voigt order of symmetric virials, (..., 3, 3)."""
     return virials.reshape(*virials.shape[:-2], 9)[..., _VOIGT] / -volume
-
-
-class ZBLCalculator(Calculator):
-    """Screened repulsion of nuclei after Ziegler, Biersack and Littmark.
-
-    It is switched off smoothly (with two continuous derivatives) between half and the whole
-    of a range that is the sum of both covalent radii, so that it acts on atoms nearer than
-    any bond and leaves bonds to the model.
-
-    Parameters
-    ----------
-    scale : float, default=1.0
-        Factor of the covalent radii.
-    **kwargs : dict
-        Passed on to :class:`ase.calculators.calculator.Calculator`.
-
-    References
-    ----------
-    J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Matter,
-    Pergamon (1985).
-
-    Examples
-    --------
-    >>> from ase.build import molecule
-    >>> from skdesc.calculator import ZBLCalculator
-    >>> atoms = molecule("H2")
-    >>> atoms.set_distance(0, 1, 0.3)
-    >>> atoms.calc = ZBLCalculator()
-    >>> round(atoms.get_potential_energy(), 1)
-    16.5
-    """
-
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
-
-    def __init__(self, scale: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(scale, Real) or not 0 < scale < np.inf:
-            raise ValueError(f"scale is {scale!r}, but must be a positive number")
-        self.scale = float(scale)
-
-    def evaluate(
-        self, structures: Structures
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Energies and derivatives of many structures at once.
-
-        Parameters
-        ----------
-        structures : Structures
-            The structures.
-
-        Returns
-        -------
-        energies : ndarray of shape (n_structures,)
-            In eV.
-        gradient : ndarray of shape (n_atoms, 3)
-            Derivatives by the positions, in eV/angstrom.
-        strain_gradient : ndarray of shape (n_structures, 3, 3)
-            Derivatives by the strain, in eV.
-        """
-        local, gradient, strain = self.evaluate_atoms(structures)
-        # no structure is empty
-        starts = structures.offsets[:-1]
-        return np.add.reduceat(local, starts), gradient, np.add.reduceat(strain, starts)
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = all_changes,
-    ) -> None:
-        """Compute properties of a structure.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms, default=None
-            The structure; that of the last call by default.
-        properties : sequence of str, default=("energy",)
-            What is wanted; all is computed.
-        system_changes : list of str
-            What has changed since the last call.
-        """
-        super().calculate(atoms, properties, system_changes)
-        structures = check_structures([self.atoms], name="atoms")
-        local, gradient, strain = self.evaluate_atoms(structures)
-        energy = float(local.sum())
-        self.results.update(energy=energy, free_energy=energy, energies=local, forces=-gradient)
-        if self.atoms.cell.rank == 3:
-            volume = self.atoms.get_volume()
-            self.results["stress"] = _stress(-strain.sum(axis=0), volume)
-            self.results["stresses"] = _stress(-strain, volume)
-
-    def evaluate_atoms(
-        self, structures: Structures
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Energies of atoms and derivatives of many structures at once.
-
-        Parameters
-        ----------
-        structures : Structures
-            The structures.
-
-        Returns
-        -------
-        energies : ndarray of shape (n_atoms,)
-            Half of the energy of each pair belongs to either atom, in eV.
-        gradient : ndarray of shape (n_atoms, 3)
-            Derivatives of the sum by the positions, in eV/angstrom.
-        strain_gradient : ndarray of shape (n_atoms, 3, 3)
-            Derivatives of the energies by the strain, in eV.
-        """
-        n_atoms = len(structures.numbers)
-        radii = self.scale * covalent_radii[structures.numbers]
-        every = np.arange(n_atoms)
-        pairs = find_pairs(
-            structures, 2.0 * radii.max(), every, np.zeros(n_atoms, dtype=np.intp)
-        )
-        center = np.repeat(every, np.diff(pairs.offsets))
-        value, slope = _screened_repulsion(
-            pairs.distance,
-            structures.numbers[center],
-            structures.numbers[pairs.neighbor],
-            radii[center] + radii[pairs.neighbor],
-        )
-        # every pair appears twice
-        local = 0.5 * np.bincount(center, value, n_atoms)
-        along = (slope / pairs.distance)[:, np.newaxis] * pairs.displacement
-        gradient = np.stack(
-            [-np.bincount(center, along[:, axis], n_atoms) for axis in range(3)], axis=1
-        )
-        strain = np.zeros((n_atoms, 3, 3))
-        for i, j in np.ndindex(3, 3):
-            products = along[:, i] * pairs.displacement[:, j]
-            strain[:, i, j] = 0.5 * np.bincount(center, products, n_atoms)
-        return local, gradient, strain
-
-
-def _screened_repulsion(r, z_a, z_b, reach):
-    """Energy of pairs and its derivative by the distance."""
-    length = _SCREENING_LENGTH / (
-        z_a.astype(np.float64) ** _SCREENING_POWER + z_b.astype(np.float64) ** _SCREENING_POWER
-    )
-    screening, screening_slope = np.zeros_like(r), np.zeros_like(r)
-    for weight, rate in _SCREENING:
-        term = weight * np.exp(-rate * r / length)
-        screening += term
-        screening_slope -= rate / length * term
-    charge = _COULOMB * z_a * z_b
-    value = charge * screening / r
-    slope = charge * (screening_slope - screening / r) / r
-    # 1 below half of the reach, then the fifth-order step down to 0
-    t = np.clip(2.0 * r / reach - 1.0, 0.0, 1.0)
-    switch = 1.0 - t**3 * (10.0 - 15.0 * t + 6.0 * t**2)
-    switch_slope = -30.0 * t**2 * (1.0 - t) ** 2 * 2.0 / reach
-    return value * switch, slope * switch + value * switch_slope

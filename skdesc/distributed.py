@@ -114,7 +114,7 @@ def fit(
     check_workers()
     with _scheduler(dask):
         leading, regressor, training, seen = _run(pipeline, parts, n_sample, rng, dask)
-    training.observations, training.atom_energies = seen
+    training.observations, training.atom_energies, training.distances = seen
     regressor._solve(training)
     pipeline.steps = [*leading.steps, (pipeline.steps[-1][0], regressor)]
     return pipeline
@@ -338,12 +338,12 @@ def _see(template, partition, index):
     with _Partition(index), within_a_thread():  # tasks run side by side already
         X, y, metadata = _unpack(partition)
         regressor._check_and_accumulate(training, leading.transform(X), y, **metadata)
-    return training.observations, training.atom_energies
+    return training.observations, training.atom_energies, training.distances
 
 
 def _merge(first, second):
     """Triangles of two sets of triangles, which stay as they are: a task may be repeated."""
-    observations, atom_energies = (part.copy() for part in first)
-    observations.merge(second[0])
-    atom_energies.merge(second[1])
-    return observations, atom_energies
+    merged = tuple(part.copy() for part in first)
+    for part, other in zip(merged, second, strict=True):
+        part.merge(other)
+    return merged

@@ -22,9 +22,10 @@ ALLOWED["labels"] = {"labels", "least_squares", "structures", "utils", "exceptio
 ALLOWED["least_squares"] = {"least_squares", "utils", "exceptions"}
 ALLOWED["metrics"] = {"metrics", "structures", "utils"}
 ALLOWED["gaussian_process"] = {
-    "gaussian_process", "labels", "least_squares", "features", "structures", "utils",
-    "exceptions", "metrics",
+    "gaussian_process", "labels", "least_squares", "features", "structures", "repulsion",
+    "neighbors", "utils", "exceptions", "metrics",
 }  # fmt: skip
+ALLOWED["repulsion"] = {"repulsion", "neighbors", "structures"}
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {

@@ -38,7 +38,7 @@ def make_pipeline(args):
     gap = GAPRegressor(
         **steps["gap"],
         e0=_parse_e0(args.e0),
-        baseline=ZBLCalculator() if args.zbl else None,
+        baseline=ZBLCalculator() if args.zbl else "auto",
         optimize="marginal_likelihood" if args.optimize else None,
         n_jobs=args.jobs,
         random_state=args.seed,

@@ -9,6 +9,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from ..gaussian_process import GAPRegressor
 from ..io import load, read_quip_xml, save, write_quip_xml
 from ..io._quip_packing import BASES
+from ..utils.validation import is_choice
 
 
 def check_folder(path):
@@ -28,7 +29,7 @@ def check_output(path, pipeline):
     if basis not in BASES:
         raise ValueError(f"{path} shall be a potential for QUIP, which has no radial basis "
                          f"{basis}; give --radial-basis equispaced")
-    if pipeline["gap"].baseline is not None:
+    if not is_choice(pipeline["gap"].baseline, "auto", None):
         raise ValueError(f"{path} shall be a potential for QUIP, whose format has no baseline; "
                          "leave out --zbl")
 

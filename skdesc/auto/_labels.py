@@ -61,8 +61,7 @@ def warn_of_labels(regressor, X, y, **metadata):
     accumulator = regressor._training
     environments = check_environments(X, regressor, reset=False)
     targets = check_targets(environments, y, noise=regressor._noise(), **metadata)
-    if regressor.baseline is not None:
-        targets = subtract_baseline(regressor.baseline, environments.structures, targets)
+    targets = subtract_baseline(regressor.baseline, environments, targets)
     _, limit = accumulator.row_limit(environments, targets, regressor.memory_limit)
     with threads(regressor.n_jobs):
         errors, expected = leave_one_out_energies(

@@ -3,7 +3,7 @@
 from ._cached import CachedDescriptor, FeatureCache
 from ._soap import SOAPTransformer
 from ._tensor_reduced import TensorReducedTransformer
-from ._two_body import TwoBodyTransformer
+from ._two_body_transformer import TwoBodyTransformer
 
 __all__ = [
     "CachedDescriptor",

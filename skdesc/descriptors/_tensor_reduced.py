@@ -27,8 +27,7 @@ from ..utils.typing import (
 )
 from ._density_transformer import DensityTransformer
 from ._loading import check_numbers, same
-
-MAX_ORDER = 4
+from ._mixing_parameters import check_mixing
 
 
 class TensorReducedTransformer(DensityTransformer):
@@ -387,79 +386,4 @@ class TensorReducedTransformer(DensityTransformer):
         return tags
 
     def _check_parameters(self):
-        parameters = super()._check_parameters()
-        for name, low, high in (("n_channels", 1, 2**20), ("correlation_order", 1, MAX_ORDER)):
-            value = getattr(self, name)
-            if not (isinstance(value, Integral) and not isinstance(value, bool)
-                    and low <= value <= high):
-                raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-        if not isinstance(self.scheme, str) or self.scheme not in ("sketch", "decomposition"):
-            raise ValueError(
-                f"scheme must be one of ['sketch', 'decomposition'], got {self.scheme!r}"
-            )
-        if not isinstance(self.weights_per_l, (bool, np.bool_)):
-            raise ValueError(f"weights_per_l must be True or False, got {self.weights_per_l!r}")
-        parameters.update(
-            n_channels=int(self.n_channels), scheme=self.scheme, orders=self._check_orders(),
-            reduce=self._check_reduce(), weights_per_l=bool(self.weights_per_l),
-        )
-        self._check_weights(parameters["reduce"])
-        return parameters
-
-    def _check_orders(self):
-        highest = int(self.correlation_order)
-        if self.orders is None:
-            return tuple(range(min(2, highest), highest + 1))
-        rule = f"must be a sequence of integers from 1 to correlation_order={highest}, each once"
-        try:
-            orders = tuple(sorted(int(order) for order in self.orders if order == int(order)))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"orders {rule}, got {self.orders!r}") from error
-        if not orders or len(orders) < len(list(self.orders)) or len(set(orders)) < len(orders) \
-                or orders[0] < 1 or orders[-1] != highest:
-            raise ValueError(f"orders {rule} and with it among them, got {self.orders!r}")
-        return orders
-
-    def _check_reduce(self):
-        known = ("species", "radial")
-        given = [self.reduce] if isinstance(self.reduce, str) else self.reduce
-        try:
-            given = list(given)
-        except TypeError:
-            given = []
-        if not given or any(name not in known for name in given) or len(set(given)) < len(given):
-            raise ValueError(
-                f"reduce must hold 'species', 'radial' or both, each once, got {self.reduce!r}"
-            )
-        return tuple(name for name in known if name in given)
-
-    def _check_weights(self, reduce):
-        if isinstance(self.weights, str):
-            if self.weights not in _random_weights.KINDS:
-                raise ValueError(
-                    f"weights must be one of {list(_random_weights.KINDS)} or an array, got "
-                    f"{self.weights!r}"
-                )
-            if self.weights == "orthogonal" and "radial" not in reduce:
-                raise ValueError(
-                    "weights='orthogonal' makes the weights of an element's radial functions "
-                    f"orthogonal, but reduce={self.reduce!r} does not mix them; use 'normal' or "
-                    "'rademacher'"
-                )
-            if self.weights == "learned" and len(reduce) < 2:
-                raise ValueError(
-                    "weights='learned' needs reduce=('species', 'radial'), got "
-                    f"reduce={self.reduce!r}"
-                )
-        if self.handle_unknown == "draw" and not (
-            isinstance(self.weights, str) and self.weights != "learned"
-        ):
-            raise ValueError(
-                "handle_unknown='draw' needs weights that can be drawn, such as "
-                f"weights='normal', got weights={self.weights!r}"
-            )
-        if self.handle_unknown == "draw" and "species" not in reduce:
-            raise ValueError(
-                "handle_unknown='draw' needs 'species' in reduce: without mixing, another element "
-                f"means more features; got reduce={self.reduce!r}"
-            )
+        return {**super()._check_parameters(), **check_mixing(self)}

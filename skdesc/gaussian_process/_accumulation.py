@@ -16,6 +16,7 @@ from ..least_squares import (
     maximize_evidence,
     moment_scales,
 )
+from ..neighbors import ShortestDistances
 from ..utils.blas import one_thread
 from ..utils.reduction import sum_in_parts
 from ..utils.threads import effective_n_threads
@@ -23,7 +24,7 @@ from ..utils.validation import is_choice
 from ._baseline import AtomEnergies
 from ._inputs import check_elements
 from ._memory import bytes_for_selecting, parallel_limits, parts_of_pass, row_limit
-from ._rows import derivative_rows, energy_rows, split_by_cost
+from ._rows import add_rows, derivative_rows, energy_rows, merge_rows, split_by_cost
 from ._sparse_points import SparsePoints, one_per_term, select_points
 from ._targets import QUANTITIES
 
@@ -50,6 +51,8 @@ class Accumulator:
         The data.
     atom_energies : AtomEnergies
         Energies of single atoms.
+    distances : ShortestDistances or None
+        Those of the structures; None where there are no structures, or a file does not tell.
     """
 
     elements: np.ndarray
@@ -58,6 +61,7 @@ class Accumulator:
     prior: Prior | None
     observations: Observations
     atom_energies: AtomEnergies
+    distances: ShortestDistances | None = None
 
     @classmethod
     def start(cls, environments, regressor, config_types):
@@ -107,6 +111,7 @@ class Accumulator:
         return cls(
             elements, points, covariances, None, Observations(len(points)),
             AtomEnergies(elements, regressor.e0),
+            None if environments.features is None else ShortestDistances(),
         )  # fmt: skip
 
     def empty(self):
@@ -115,12 +120,16 @@ class Accumulator:
             self,
             observations=Observations(len(self.points)),
             atom_energies=AtomEnergies(self.elements, self.atom_energies.rule),
+            distances=None if self.distances is None else ShortestDistances(),
         )
 
     def copy(self):
         """Return a copy that can grow without changing this one."""
         return replace(
-            self, observations=self.observations.copy(), atom_energies=self.atom_energies.copy()
+            self,
+            observations=self.observations.copy(),
+            atom_energies=self.atom_energies.copy(),
+            distances=None if self.distances is None else self.distances.copy(),
         )
 
     def row_limit(self, environments, targets, memory_limit):
@@ -161,6 +170,8 @@ class Accumulator:
         check_elements(environments, self.elements)
         composition = environments.composition(self.elements)
         self.atom_energies.add(targets.energies, composition, environments.isolated())
+        if self.distances is not None:
+            self.distances.add(environments.structures)
         noise = targets.relative_noise.copy()
         noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
         costs, limit, n_threads = parallel_limits(
@@ -261,6 +272,8 @@ class Accumulator:
             It stays as it is.
         """
         self.atom_energies.merge(other.atom_energies)
+        if self.distances is not None:
+            self.distances.merge(other.distances)
         self.observations.merge(other.observations)
 
     def solve(self, energy_scale, noise, *, optimize=None, check_labels=True):
@@ -316,18 +329,6 @@ class Accumulator:
     def __sizeof__(self):
         kept = self.points.features.nbytes + sum(L.nbytes for _, L in self.prior.factors)
         return object.__sizeof__(self) + kept + getsizeof(self.observations)
-
-
-def add_rows(observations, rows):
-    """Add rows of several quantities to observations."""
-    for of_quantity in rows:
-        observations.add(*of_quantity)
-
-
-def merge_rows(observations, others):
-    """Add all rows of other observations, and return the sum."""
-    observations.merge(others)
-    return observations
 
 
 def make_covariances(regressor, environments):

@@ -9,6 +9,8 @@ import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from ..least_squares import Triangle
+from ..neighbors import ShortestDistances
+from ..repulsion import RepulsionCalculator, find_onsets
 from ..utils.validation import is_choice
 from ._inputs import atomic_number
 
@@ -19,12 +21,67 @@ def check_baseline(baseline):
     Parameters
     ----------
     baseline : object
-        Parameter of the regressor; None passes.
+        Parameter of the regressor; "auto" and None pass.
     """
+    if is_choice(baseline, "auto"):
+        return
     is_calculator = hasattr(baseline, "get_property") and not isinstance(baseline, type)
     if baseline is not None and not is_calculator:
         raise TypeError(f"baseline is of type {type(baseline).__name__}, but must be an ASE "
-                        "calculator (an instance, not a class) or None")
+                        "calculator (an instance, not a class), 'auto' or None")
+
+
+def fitted_baseline(baseline, seen):
+    """Calculator that is to be added to predictions.
+
+    Parameters
+    ----------
+    baseline : object
+        Parameter of the regressor.
+    seen : list of Accumulator
+        The data in parts.
+
+    Returns
+    -------
+    ase.calculators.calculator.Calculator or None
+        For "auto", a repulsion that ends where the data begin, if there are forces or virials.
+    """
+    if not is_choice(baseline, "auto"):
+        return baseline
+    learned = {quantity for part in seen for quantity in part.observations.triangles}
+    if any(part.distances is None for part in seen) or not {"forces", "virials"} & learned:
+        return None
+    distances = ShortestDistances()
+    for part in seen:
+        distances.merge(part.distances)
+    return RepulsionCalculator(find_onsets(distances))
+
+
+def is_fitted_baseline(baseline, used, accumulator):
+    """Whether a fit with a parameter adds a calculator to its predictions.
+
+    Parameters
+    ----------
+    baseline : object
+        Parameter of the regressor.
+    used : object
+        What is added.
+    accumulator : Accumulator or None
+        Of the data, where they are known.
+
+    Returns
+    -------
+    bool
+        The answer; without data, any repulsion may be that of "auto".
+    """
+    if not is_choice(baseline, "auto"):
+        return baseline is used
+    if accumulator is None:
+        return used is None or isinstance(used, RepulsionCalculator)
+    expected = fitted_baseline(baseline, [accumulator])
+    if used is None or expected is None:
+        return used is expected
+    return isinstance(used, RepulsionCalculator) and used.onsets == expected.onsets
 
 
 def evaluate_baseline(baseline, structures, *, forces=False, virials=False):
@@ -62,15 +119,16 @@ def evaluate_baseline(baseline, structures, *, forces=False, virials=False):
     )
 
 
-def subtract_baseline(baseline, structures, targets):
+def subtract_baseline(baseline, environments, targets):
     """Targets from which a calculator's results are subtracted.
 
     Parameters
     ----------
-    baseline : ase.calculators.calculator.Calculator
-        The calculator.
-    structures : Structures
-        The structures.
+    baseline : "auto", ase.calculators.calculator.Calculator or None
+        Parameter of the regressor. The repulsion that "auto" stands for vanishes at all distances
+        in the data, so that there is nothing to subtract.
+    environments : Environments
+        Those of the structures.
     targets : Targets
         Their energies, forces and virials.
 
@@ -79,8 +137,10 @@ def subtract_baseline(baseline, structures, targets):
     Targets
         What is left to learn.
     """
+    if is_choice(baseline, "auto", None):
+        return targets
     energies, forces, virials = evaluate_baseline(
-        baseline, structures, forces=targets.forces is not None,
+        baseline, environments.structures, forces=targets.forces is not None,
         virials=targets.virials is not None,
     )  # fmt: skip
     return targets.subtract(energies, None if forces is None else np.concatenate(forces), virials)

@@ -12,10 +12,11 @@ from numbers import Integral, Real
 import numpy as np
 
 from ..least_squares import CHUNK
+from ..neighbors import is_table
 from ..structures._target_checks import LARGEST
 from ..utils.threads import check_n_jobs
 from ..utils.validation import is_choice
-from ._baseline import check_baseline
+from ._baseline import check_baseline, is_fitted_baseline
 from ._sparse_points import one_per_term
 from ._targets import QUANTITIES
 
@@ -168,10 +169,9 @@ def check_saved(regressor):
     zetas = one_per_term("zeta", regressor.zeta, len(model.zetas))
     _rule([float(zeta) for zeta in zetas] == list(model.zetas), "zeta", regressor.zeta,
           f"{model.zetas}, with which it was fitted")
-    baseline, used = regressor.baseline, regressor._baseline
-    check_baseline(used)
-    _rule(baseline is used or isinstance(baseline, str), "baseline", baseline,
-          f"{used}, with which it was fitted")
+    used = regressor._baseline
+    _rule(is_fitted_baseline(regressor.baseline, used, regressor._training), "baseline",
+          regressor.baseline, f"{used}, with which it was fitted")
 
 
 def verify_factors(model):
@@ -198,8 +198,7 @@ def verify_factors(model):
         bound = np.abs(K) @ v
         residual = L @ (L.T @ v) - K @ v
         # the jitter of this group is that of the file at most: a common multiple of v
-        jitter = residual / v
-        shift = float(np.median(jitter))
+        shift = float(np.median(residual / v))
         limit = prior.jitter * np.trace(K) / len(K)
         good = np.isfinite(residual).all() and (
             np.abs(residual - shift * v) <= _TOLERANCE * bound
@@ -230,8 +229,8 @@ def verify_solution(model, training):
     scale = np.abs(e0) + np.abs(model.e0)
     _rule((np.abs(e0 - model.e0) <= 1e-6 * scale + 1e-9).all(), "e0", model.e0,
           f"{e0}, which the energies determine")
-    missing = set(training.observations.triangles) ^ set(posterior.n_rows)
-    _rule(not missing, "n_rows", posterior.n_rows, "numbers of rows of what was fitted to")
+    _rule(training.observations.triangles.keys() == posterior.n_rows.keys(), "n_rows",
+          posterior.n_rows, "numbers of rows of what was fitted to")
     for kind, triangle in training.observations.triangles.items():
         _rule(triangle.n_rows == posterior.n_rows[kind], "n_rows", posterior.n_rows[kind],
               f"{triangle.n_rows} for {kind}")
@@ -307,6 +306,8 @@ def _check_seen(seen, n_points, n_elements):
         kind: _check_triangle(kind, triangle, sizes.get(kind, n_points + 1))
         for kind, triangle in _check_kinds("triangles", seen["triangles"]).items()
     }
+    if "distances" in seen:
+        _rule(is_table(seen["distances"], n_elements), "distances", "another table", "sorted")
     seen["log_noise"] = _check_kinds("log_noise", seen["log_noise"], _real)
     _rule(seen["log_noise"].keys() == seen["triangles"].keys(), "log_noise",
           sorted(seen["log_noise"]), f"for {sorted(seen['triangles'])}")
@@ -330,10 +331,9 @@ def _check_triangle(name, state, size):
 def _triangle(name, values, size, *, lower):
     array = _array(name, values, (size, size), keep_order=True)
     others = np.triu(array, 1) if lower else np.tril(array, -1)
-    diagonal = np.diag(array)
-    good = not others.any() and ((diagonal > 0).all() if lower else diagonal.all())
-    side = "lower" if lower else "upper"
-    _rule(good, name, "another matrix", f"{side} triangles without zeros in their diagonal")
+    good = not others.any() and np.all(np.diag(array) > 0 if lower else np.diag(array))
+    _rule(good, name, "another matrix",
+          f"{'lower' if lower else 'upper'} triangles without zeros in their diagonal")
     return array
 
 

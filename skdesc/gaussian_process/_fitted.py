@@ -136,9 +136,9 @@ class Fitted:
         warn_of_compositions(self, environments)
         return environments
 
-    def _become(self, model, accumulator=None):
+    def _become(self, model, baseline, accumulator=None):
         """Predict as a model does; without an accumulator, nothing can be added to it."""
-        self._model, self._training, self._baseline = model, accumulator, self.baseline
+        self._model, self._training, self._baseline = model, accumulator, baseline
         vars(self).update(attributes(model))
 
     def _caption(self):

@@ -9,7 +9,7 @@ import numpy as np
 from ..labels import e0_sources, undetermined_compositions, warn_of_forces
 from ..utils.blas import one_thread
 from ._accumulation import Accumulator
-from ._baseline import subtract_baseline
+from ._baseline import fitted_baseline, subtract_baseline
 from ._checks import check_parameters
 from ._inputs import check_environments
 from ._prediction import Model, leave_one_out_energies
@@ -24,8 +24,7 @@ class Fitting:
         check_parameters(self)
         environments = check_environments(X, self, reset=accumulator is None)
         targets = check_targets(environments, y, noise=self._noise(), **metadata)
-        if self.baseline is not None:
-            targets = subtract_baseline(self.baseline, environments.structures, targets)
+        targets = subtract_baseline(self.baseline, environments, targets)
         warn_of_forces(targets.forces, targets.offsets)
         with one_thread:
             if accumulator is None:
@@ -70,7 +69,7 @@ class Fitting:
         model = Model(
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )
-        self._become(model, accumulator)
+        self._become(model, fitted_baseline(self.baseline, [accumulator]), accumulator)
         self.e0_source_ = e0_sources(accumulator.atom_energies)
         self.e0_open_ = undetermined_compositions(accumulator.atom_energies)
 

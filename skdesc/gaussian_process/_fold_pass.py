@@ -176,9 +176,7 @@ class FoldData:
         key = tuple(noise.values()) if own else None, id(regressor.baseline)
         if self._last_targets[0] != key:
             targets = check_targets(self.environments, self.y, noise=noise, **self.metadata)
-            if regressor.baseline is not None:
-                structures = self.environments.structures
-                targets = subtract_baseline(regressor.baseline, structures, targets)
+            targets = subtract_baseline(regressor.baseline, self.environments, targets)
             self._last_targets = key, targets
         return self._last_targets[1]
 

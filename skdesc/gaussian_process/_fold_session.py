@@ -21,6 +21,7 @@ from ..utils.folds import take
 from ..utils.typing import Features, PerStructure
 from ..utils.validation import is_choice
 from ._accumulation import Accumulator
+from ._baseline import fitted_baseline
 from ._checks import check_parameters
 from ._fold_pass import FoldData, deal_folds
 from ._inputs import check_config_types, check_environments
@@ -263,7 +264,10 @@ class GapFoldSession:
         elements = found.accumulators[0].elements
         known = np.isin(elements, fold.elements)
         covariances = found.accumulators[0].covariances
-        model._become(Model(elements[known], e0[known], fold.points, covariances, posterior))
+        model._become(
+            Model(elements[known], e0[known], fold.points, covariances, posterior),
+            fitted_baseline(regressor.baseline, [found.accumulators[i] for i in fold.training]),
+        )
         return model
 
 

@@ -94,10 +94,13 @@ class GAPRegressor(
         back, by five folds: the product of those of energies, forces and virials, such that
         energies are as good as without the others; noise stays within a factor of 1000. It
         takes all data at once, by :meth:`fit`, and memory for the folds.
-    baseline : ase.calculators.calculator.Calculator or None, default=None
-        Subtracted from targets in fit and added to predictions, such as
-        :class:`skdesc.calculator.ZBLCalculator`, the repulsion that few data show. Not for
-        plain arrays.
+    baseline : "auto", ase.calculators.calculator.Calculator or None, default="auto"
+        Added to predictions, and subtracted from targets in fit. "auto" is a repulsion of atoms
+        that are nearer than any of the data, :class:`skdesc.repulsion.RepulsionCalculator`, if
+        forces or virials of structures are learned: it changes nothing at distances that the data
+        have, and keeps molecular dynamics from falling into wells where there are none. None, or
+        a calculator such as :class:`skdesc.calculator.ZBLCalculator`, stand for themselves. A
+        calculator is not for plain arrays.
     memory_limit : int or None, default=None
         Bytes that a fit may take beside `X`, the choice of sparse points included. None stands
         for what choice or solver need, or the solver and 64 MiB for rows. What cannot be done
@@ -142,6 +145,8 @@ class GAPRegressor(
         Rounding errors of weights grow with it; those of predictions far less.
     jitter_ : float
         The jitter that was used.
+    baseline_ : ase.calculators.calculator.Calculator or None
+        What is added to predictions.
     elements_ : ndarray
         Atomic numbers of the elements seen in fit.
     n_features_in_ : int
@@ -192,7 +197,7 @@ class GAPRegressor(
         e0: Auto | Mapping[Any, float] | None = "auto",
         jitter: float | Auto = "auto",
         optimize: Literal["marginal_likelihood", "held_out"] | None = None,
-        baseline: Any = None,
+        baseline: Any = "auto",
         memory_limit: float | None = None,
         n_jobs: int | None = None,
         random_state: RandomState = None,
@@ -211,6 +216,14 @@ class GAPRegressor(
         self.memory_limit = memory_limit
         self.n_jobs = n_jobs
         self.random_state = random_state
+
+    _before_they_existed = {"baseline": None}  # parameters that old files lack
+
+    @property
+    def baseline_(self) -> Any:
+        """What is added to predictions."""
+        check_is_fitted(self, "weights_")
+        return self._baseline
 
     @atomic
     def fit(

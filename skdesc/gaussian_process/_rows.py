@@ -212,3 +212,14 @@ class LocalEnergies:
 
             for _ in ordered_map(add_batch, range(0, len(rows), BATCH_ROWS), n_threads):
                 pass
+
+def add_rows(observations, rows):
+    """Add rows of several quantities to observations."""
+    for of_quantity in rows:
+        observations.add(*of_quantity)
+
+
+def merge_rows(observations, others):
+    """Add all rows of other observations, and return the sum."""
+    observations.merge(others)
+    return observations

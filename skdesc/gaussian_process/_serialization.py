@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from ..least_squares import Covariance, Observations, Posterior, Prior, Triangle
+from ..neighbors import ShortestDistances
 from ._accumulation import Accumulator
 from ._baseline import AtomEnergies
 from ._checks import check_state
@@ -124,6 +125,8 @@ def pack(model, training):
             "triangles": {name: t.__getstate__() for name, t in observations.triangles.items()},
             "log_noise": observations.log_noise,
         }
+        if training.distances is not None:
+            state["seen"]["distances"] = training.distances.table(model.elements)
     return state
 
 
@@ -210,7 +213,9 @@ def _unpack_training(seen, model):
         {name: Triangle.from_state(state) for name, state in seen["triangles"].items()},
         dict(seen["log_noise"]),
     )
+    distances = seen.get("distances")
     return Accumulator(
         model.elements, model.points, model.covariances, model.posterior.prior, observations,
         energies,
+        None if distances is None else ShortestDistances.from_table(model.elements, distances),
     )  # fmt: skip

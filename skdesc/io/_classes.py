@@ -51,11 +51,15 @@ MOVED = {
         "skdesc.invariants._descriptor.PowerSpectrumDescriptor",
     "skdesc.descriptors._tensor_reduced.TensorReducedEngine":
         "skdesc.invariants._descriptor.TensorReducedDescriptor",
+    "skdesc.descriptors._two_body.TwoBodyTransformer":
+        "skdesc.descriptors._two_body_transformer.TwoBodyTransformer",
+    "skdesc.calculator.ZBLCalculator": "skdesc.repulsion.ZBLCalculator",
 }  # fmt: skip
 
 # rebuilt from arguments that are kept as attributes of the same names
 BY_ARGUMENTS = {
-    "skdesc.calculator.ZBLCalculator": ("scale",),
+    "skdesc.repulsion.RepulsionCalculator": ("onsets",),
+    "skdesc.repulsion.ZBLCalculator": ("scale",),
     "skdesc.descriptors._cached.FeatureCache": ("max_bytes",),
 }
 

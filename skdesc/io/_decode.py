@@ -144,7 +144,7 @@ class Decoder:
         _check_names(cls, state)
         if "parameters" not in content:
             return self._make_part(cls, state)
-        if not issubclass(cls, BaseEstimator) and name not in BY_ARGUMENTS:
+        if not issubclass(cls, BaseEstimator) and _full_name(cls) not in BY_ARGUMENTS:
             raise ValueError(f"it has parameters for {name}, which is no estimator")
         return self._make_estimator(cls, self._attributes(content["parameters"]), state)
 
@@ -152,8 +152,7 @@ class Decoder:
         """Make what has attributes, but no parameters."""
         if _is_part(cls):
             return partial(cls, **state)
-        full = f"{cls.__module__}.{cls.__qualname__}"
-        if issubclass(cls, BaseEstimator) or full in BY_ARGUMENTS:
+        if issubclass(cls, BaseEstimator) or _full_name(cls) in BY_ARGUMENTS:
             raise ValueError(f"it has no parameters of {cls.__name__}")
         made = cls.__new__(cls)
         if hasattr(made, "__setstate__"):
@@ -186,6 +185,10 @@ class Decoder:
         elif cls.__module__.startswith("sklearn."):
             check_companion(made, in_use=self._size <= _MOST_TRIED)
         return made
+
+
+def _full_name(cls):
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _is_part(cls):

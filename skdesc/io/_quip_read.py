@@ -283,7 +283,7 @@ def _make_pipeline(blocks, e0):
     first = steps[0][1] if len(steps) == 1 else FeatureUnion(steps)
     zetas = [zeta for _, zeta in groups]
     gap = GAPRegressor(
-        zeta=zetas if len(zetas) > 1 else zetas[0],
+        zeta=zetas if len(zetas) > 1 else zetas[0], baseline=None,
         e0={chemical_symbols[z]: e0(z) for z in species},
     )
     set_weights(gap, np.array(species), np.array([e0(z) for z in species]), parts, zetas)

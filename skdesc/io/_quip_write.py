@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 
 import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -13,8 +14,10 @@ from ..density._radial_scaling import RationalScaling, make_radial_scaling
 from ..descriptors import CachedDescriptor, SOAPTransformer
 from ..gaussian_process import GAPRegressor
 from ..gaussian_process._serialization import pack
+from ..repulsion import RepulsionCalculator
 from ..utils.files import replace_file
 from ..utils.typing import PathName
+from ..utils.validation import is_choice
 from ._quip_packing import BASES, FACTOR, VERSIONS, n_elements, places
 
 _VALUES_PER_LINE = 30  # longer lines than 1000 characters are read with errors
@@ -28,7 +31,9 @@ _REPRESENTED = {
 def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc") -> None:
     """Write a potential as an XML file that QUIP, quippy and LAMMPS' ``pair_style quip`` read.
 
-    Energies, forces and stresses are the same there; uncertainties are not part of the format.
+    Energies, forces and stresses are the same there; uncertainties are not part of the format,
+    and neither is the repulsion of ``GAPRegressor(baseline="auto")``, which acts on atoms that are
+    nearer than those of the data: a warning says so.
 
     Parameters
     ----------
@@ -89,7 +94,14 @@ def _check_pipeline(pipeline):
     if not isinstance(gap, GAPRegressor):
         raise ValueError(f"the last step is {type(gap).__name__}, but must be a GAPRegressor")
     check_is_fitted(gap, "weights_")
-    if gap._baseline is not None:
+    if isinstance(gap.baseline_, RepulsionCalculator) and is_choice(gap.baseline, "auto"):
+        warnings.warn(
+            "QUIP's format has no repulsion, so that the file lacks what keeps atoms apart that "
+            f"are nearer than the data show, below {gap.baseline_.onsets} angstrom; "
+            "add a repulsion in the other program, or fit with baseline=None",
+            UserWarning, stacklevel=3,
+        )  # fmt: skip
+    elif gap.baseline_ is not None:
         raise ValueError(
             f"baseline={type(gap._baseline).__name__} is no part of QUIP's format; fit without it, "
             "or add it in the other program and export the pipeline with baseline=None"

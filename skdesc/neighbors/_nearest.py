@@ -16,6 +16,30 @@ _RADII = (3.0, FARTHEST_NEIGHBOR)
 _BATCH = 200_000
 
 
+def pairs_of_batches(structures, radius):
+    """Pairs of a few structures at a time, so that memory is bounded.
+
+    Parameters
+    ----------
+    structures : Structures
+        The structures.
+    radius : float
+        Of the search, in angstrom.
+
+    Yields
+    ------
+    part : Structures
+        Some of the structures.
+    pairs : Pairs
+        All pairs among their atoms.
+    """
+    counts = bound_neighbors(structures, radius)[1] * structures.n_atoms
+    for part in runs(np.concatenate([[0], np.cumsum(counts)]), _BATCH):
+        some = structures[part]
+        n_atoms = len(some.numbers)
+        yield some, find_pairs(some, radius, np.arange(n_atoms), np.zeros(n_atoms, dtype=np.intp))
+
+
 def nearest_distances(structures, considered=None):
     """Distance of every atom to its nearest neighbor, periodic images included.
 

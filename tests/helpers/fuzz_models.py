@@ -286,9 +286,9 @@ def by_definition(gap, features):
         np.add.at(energies, owner, gap.weights_[m] * scales[block] ** 2 * power)
     for index, atoms in enumerate(structures()):
         energies[index] += sum(gap.e0_[symbol] for symbol in atoms.get_chemical_symbols())
-        if gap.baseline is not None:
+        if gap.baseline_ is not None:
             atoms = atoms.copy()
-            atoms.calc = gap.baseline
+            atoms.calc = gap.baseline_
             energies[index] += atoms.get_potential_energy()
     return energies
 

@@ -81,7 +81,9 @@ def test_exported_unions_run_in_quip(tmp_path):
     far = SOAPTransformer(cutoff=5.0, n_max=3, l_max=1, radial_basis="equispaced")
     model = make_pipeline(
         make_union(CachedDescriptor(near, FeatureCache()), far),
-        GAPRegressor(zeta=[4, 2.5], n_sparse=10, jitter=1e-8, sigma_forces=0.05),
+        GAPRegressor(
+            zeta=[4, 2.5], n_sparse=10, jitter=1e-8, sigma_forces=0.05, baseline=None
+        ),
     ).fit(frames, y, gapregressor__forces=targets["forces"])
     path = tmp_path / "potential.xml"
     write_quip_xml(model, path)

@@ -128,19 +128,29 @@ def collect(X, y=None, *, forces=None, virials=None, sigmas=None, config_types=N
             )
         y, targets = extract_targets(frames, energies="auto")
         forces, virials = targets.get("forces"), targets.get("virials")
-    y = _energies(y, len(frames))
-    if forces is not None:
-        forces = check_forces(forces, [len(atoms) for atoms in frames])
-    if virials is not None:
-        virials = _virials(virials, len(frames))
+    return LabeledStructures(
+        frames,
+        _energies(y, len(frames)),
+        None if forces is None else check_forces(forces, [len(atoms) for atoms in frames]),
+        None if virials is None else _virials(virials, len(frames)),
+        _sigmas(sigmas, len(frames)),
+        _config_types(config_types, frames),
+    )
+
+
+def _sigmas(sigmas, n_structures: int):
+    if sigmas is not None and not isinstance(sigmas, dict):
+        check_one_per_structure("sigmas", sigmas, n_structures)
+    return sigmas
+
+
+def _config_types(config_types, frames: list[Atoms]) -> list[str] | None:
     if config_types is not None:
         check_one_per_structure("config_types", config_types, len(frames))
-        config_types = [str(kind) for kind in np.asarray(config_types, dtype=object)]
-    elif all("config_type" in atoms.info for atoms in frames):
-        config_types = [str(atoms.info["config_type"]) for atoms in frames]
-    if sigmas is not None and not isinstance(sigmas, dict):
-        check_one_per_structure("sigmas", sigmas, len(frames))
-    return LabeledStructures(frames, y, forces, virials, sigmas, config_types)
+        return [str(kind) for kind in np.asarray(config_types, dtype=object)]
+    if all("config_type" in atoms.info for atoms in frames):
+        return [str(atoms.info["config_type"]) for atoms in frames]
+    return None
 
 
 def _energies(y: Sequence[float], n_structures: int) -> np.ndarray:

@@ -169,6 +169,16 @@ def _tried(auto) -> str:
     if not records:
         return html
     quantities = [name[:-4] for name in records[0] if name.endswith("_mae")]
+    html += _tried_table(records, quantities)
+    error = "forces_mae" if "forces" in quantities else "energy_mae"
+    pictures = [(plots.front(records, error), "Error and speed")]
+    curve = plots.learning_curve(records, error)
+    if curve is not None:
+        pictures.append((curve, "Learning curves: error held back against structures learned"))
+    return html + _figures(pictures)
+
+
+def _tried_table(records, quantities) -> str:
     rows = []
     for record in records:
         errors = (_pair(record[f"{q}_mae"], record[f"{q}_rmse"]) for q in quantities)
@@ -177,15 +187,8 @@ def _tried(auto) -> str:
             _digits(1e6 * record["time_per_atom"]), f"{record['seconds']:.3g}",
         ))
     header = ["candidate", "structures", "points", *quantities, "us per atom", "seconds"]
-    html += (f"<p>Errors on what was held back, mean absolute / root mean square{_UNITS}; the best "
-             "first.</p>"
-             + _table(header, rows, text=(0,), long=(0,), chosen=0))
-    error = "forces_mae" if "forces" in quantities else "energy_mae"
-    pictures = [(plots.front(records, error), "Error and speed")]
-    curve = plots.learning_curve(records, error)
-    if curve is not None:
-        pictures.append((curve, "Learning curves: error held back against structures learned"))
-    return html + _figures(pictures)
+    return (f"<p>Errors on what was held back, mean absolute / root mean square{_UNITS}; the best "
+            "first.</p>" + _table(header, rows, text=(0,), long=(0,), chosen=0))
 
 
 def _errors(parts) -> str:

@@ -88,11 +88,8 @@ def check_fitted_parameters(transformer, used):
     ValueError
         If one is out of range, or the transformer has another one.
     """
-    if not (isinstance(used, Mapping) and all(isinstance(name, str) for name in used)):
-        raise ValueError(f"parameters of the fit are {used!s:.200}, but must be a dict; fit anew")
     stated = transformer.get_params(deep=False)
-    if any(isinstance(value, type) for value in [*stated.values(), *used.values()]):
-        raise ValueError("a parameter is a type, but must be data; fit anew")
+    _check_are_data(stated, used)
     known = {name: used[name] for name in stated if name in used}
     as_used = type(transformer)(**{**stated, **known})._check_parameters()
     as_stated = transformer._check_parameters()
@@ -105,6 +102,13 @@ def check_fitted_parameters(transformer, used):
                 f"{type(transformer).__name__} was fitted; fit it again"
             )
     return as_used
+
+
+def _check_are_data(stated, used):
+    if not (isinstance(used, Mapping) and all(isinstance(name, str) for name in used)):
+        raise ValueError(f"parameters of the fit are {used!s:.200}, but must be a dict; fit anew")
+    if any(isinstance(value, type) for value in [*stated.values(), *used.values()]):
+        raise ValueError("a parameter is a type, but must be data; fit anew")
 
 
 def check_numbers(name, values, shape):
@@ -137,12 +141,18 @@ def same(first, second):
     """Whether two parameters are the same data."""
     if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
         return np.array_equal(np.asarray(first), np.asarray(second))
-    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+    if _are_both((list, tuple), first, second):
         return len(first) == len(second) and all(map(same, first, second))
-    if isinstance(first, Mapping) and isinstance(second, Mapping):
-        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if _are_both(Mapping, first, second):
+        return first.keys() == second.keys() and same(
+            [first[key] for key in first], [second[key] for key in first]
+        )
     if hasattr(first, "get_params") and hasattr(second, "get_params"):
         return type(first) is type(second) and same(
             first.get_params(deep=False), second.get_params(deep=False)
         )
     return first is second or bool(first == second)
+
+
+def _are_both(kind, first, second):
+    return isinstance(first, kind) and isinstance(second, kind)

@@ -67,10 +67,7 @@ def check_companion(estimator, *, in_use=True):
     """
     name = type(estimator).__name__
     validate_parameters(estimator)
-    n_jobs = vars(estimator).get("n_jobs")
-    if n_jobs is not None:
-        _rule(_is_integer(n_jobs, -_MOST_JOBS, _MOST_JOBS) and n_jobs != 0, name, "n_jobs",
-              n_jobs, f"None or an integer from {-_MOST_JOBS} to {_MOST_JOBS}, but not 0")
+    _check_n_jobs(vars(estimator).get("n_jobs"), name)
     if name in _NAMED:
         _check_named(estimator, name, getattr(estimator, _NAMED[name]))
         _check_weights(vars(estimator).get("transformer_weights"), name)
@@ -84,11 +81,7 @@ def check_companion(estimator, *, in_use=True):
               state.get("n_outputs_"), f"an integer from 1 to {size}")
     n_features = state.get("n_features_in_")
     if n_features is None:
-        is_fitted = any(key.endswith("_") for key in state)
-        _rule(not is_fitted or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
-              "n_features_in_", "missing", "there after a fit")
-        if in_use and name in ("FeatureUnion", "Pipeline"):
-            _try_on_an_atom(estimator, name)
+        _check_without_features(estimator, name, in_use)
         return
     _rule(_is_integer(n_features, 1, _MOST_FEATURES), name, "n_features_in_", n_features,
           f"an integer from 1 to {_MOST_FEATURES}")
@@ -98,6 +91,21 @@ def check_companion(estimator, *, in_use=True):
         _check_libsvm(estimator, name, n_features)
     if in_use:
         _try(estimator, name, n_features)
+
+
+def _check_n_jobs(n_jobs, name):
+    if n_jobs is not None:
+        _rule(_is_integer(n_jobs, -_MOST_JOBS, _MOST_JOBS) and n_jobs != 0, name, "n_jobs",
+              n_jobs, f"None or an integer from {-_MOST_JOBS} to {_MOST_JOBS}, but not 0")
+
+
+def _check_without_features(estimator, name, in_use):
+    """Check an estimator that is not fitted, or does not count features."""
+    is_fitted = any(key.endswith("_") for key in vars(estimator))
+    _rule(not is_fitted or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
+          "n_features_in_", "missing", "there after a fit")
+    if in_use and name in ("FeatureUnion", "Pipeline"):
+        _try_on_an_atom(estimator, name)
 
 
 def _check_named(estimator, name, parts):

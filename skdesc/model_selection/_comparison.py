@@ -107,14 +107,18 @@ def set_comparison(search, rows, present, metrics, keeps):
         search.best_params_ = results["params"][index]
         search.best_score_ = results["mean_test_score"][index]
     before, after = (errors_of_row(rows[index]) for index in (present, search.best_index_))
-    for name in before:
-        if name in after:
-            search.comparison_[name] = {"present": before[name], "found": after[name]}
+    pairs = {name: (before[name], after[name]) for name in before if name in after}
     for metric in metrics:
-        values = results.get(f"mean_test_{metric}")
-        if values is not None:
-            pair = {"present": values[present], "found": values[search.best_index_]}
-            search.comparison_[metric] = {name: float(value) for name, value in pair.items()}
+        if f"mean_test_{metric}" in results:
+            values = results[f"mean_test_{metric}"][[present, search.best_index_]]
+            pairs[metric] = tuple(values.tolist())
+    search.comparison_ = {
+        name: {"present": first, "found": second} for name, (first, second) in pairs.items()
+    }
+    _warn_of_trade_offs(before, after)
+
+
+def _warn_of_trade_offs(before, after):
     worse = _worse(before, after)
     if worse:
         listed = ", ".join(f"{name} {before[name]:.4g} to {after[name]:.4g}" for name in worse)

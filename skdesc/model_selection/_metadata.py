@@ -62,13 +62,7 @@ def check_metadata(estimator, scorers, routed, spaces):
     """
     params = routed.estimator.fit
     if routing_enabled():
-        # what has not been requested would be left out until the refit, and refused there; steps
-        # that are searched themselves may have other requests
-        if scorers_of(scorers) is not None:
-            process_routing(scorers, "score", **routed.scorer.score)
-        fixed = all("__" in name for space in spaces for name in space.names)
-        if isinstance(estimator, Pipeline) and fixed:
-            process_routing(estimator, "fit", **params)
+        _check_requests(estimator, scorers, routed, spaces)
         return
     steps = [name for name, _ in getattr(estimator, "steps", [])]
     wrong = [name for name in params if "__" not in name or name.split("__")[0] not in steps]
@@ -78,6 +72,16 @@ def check_metadata(estimator, scorers, routed, spaces):
             f"and of an argument of its fit, such as '{steps[-1]}__{wrong[0].split('__')[-1]}'; "
             f"the steps are {steps}"
         )
+
+
+def _check_requests(estimator, scorers, routed, spaces):
+    """Refuse metadata that nobody requests: searches would leave it out until the refit."""
+    if scorers_of(scorers) is not None:
+        process_routing(scorers, "score", **routed.scorer.score)
+    # steps that are searched themselves may have other requests
+    fixed = all("__" in name for space in spaces for name in space.names)
+    if isinstance(estimator, Pipeline) and fixed:
+        process_routing(estimator, "fit", **routed.estimator.fit)
 
 
 def metadata_of_scorers(estimator, scorers, X, y, params, routed):

@@ -96,30 +96,39 @@ def make_rules(swarm):
     if unknown:
         raise ValueError(f"swarm has unknown options {unknown}; known are {sorted(options)}")
     rules = SwarmRules(**swarm)
-    for name, choices in {
-        "bounds": ("reflective", "nearest", "redraw"),
-        "leader": ("best", "iteration"),
-    }.items():
-        if getattr(rules, name) not in choices:
-            raise ValueError(
-                f"swarm[{name!r}] is {getattr(rules, name)!r}, but must be one of {choices}"
-            )
-    inertia = rules.inertia
-    weights = inertia if np.shape(inertia) == (2,) else [inertia]
-    if not all(_is_finite(weight) for weight in weights):
-        raise ValueError(f"swarm['inertia'] is {inertia!r}, but must be a number or a pair")
-    for name in ("cognitive", "social"):
+    for name, (is_valid, rule) in _CHECKS.items():
         value = getattr(rules, name)
-        if not (_is_finite(value) and value >= 0):
-            raise ValueError(f"swarm[{name!r}] is {value!r}, but must be a number of at least 0")
-    clamp = rules.velocity_clamp
-    if clamp is not None and not (_is_finite(clamp) and 0 < clamp <= 1):
-        raise ValueError(f"swarm['velocity_clamp'] is {clamp!r}, but must be in (0, 1] or None")
+        if not is_valid(value):
+            raise ValueError(f"swarm[{name!r}] is {value!r}, but must be {rule}")
     return rules
 
 
 def _is_finite(value):
     return isinstance(value, numbers.Real) and bool(np.isfinite(value))
+
+
+def _is_inertia(value):
+    return all(_is_finite(weight) for weight in (value if np.shape(value) == (2,) else [value]))
+
+
+def _is_positive(value):
+    return _is_finite(value) and value >= 0
+
+
+def _is_clamp(value):
+    return value is None or (_is_finite(value) and 0 < value <= 1)
+
+
+_BOUNDS = ("reflective", "nearest", "redraw")
+_LEADERS = ("best", "iteration")
+_CHECKS = {
+    "bounds": (lambda value: value in _BOUNDS, f"one of {_BOUNDS}"),
+    "leader": (lambda value: value in _LEADERS, f"one of {_LEADERS}"),
+    "inertia": (_is_inertia, "a number or a pair"),
+    "cognitive": (_is_positive, "a number of at least 0"),
+    "social": (_is_positive, "a number of at least 0"),
+    "velocity_clamp": (_is_clamp, "in (0, 1] or None"),
+}
 
 
 # there is no time to look around: particles turn sooner, and take longer steps

@@ -166,21 +166,9 @@ def _check_init(init):
 
 def make_metrics(search):
     """Names of the metrics that the swarm looks at."""
-    names, objective, refit = _metric_names(search.scoring), search.objective, search.refit
+    names, objective = _metric_names(search.scoring), search.objective
     if objective is None:
-        if names == ["score"] or (names is None and not isinstance(refit, str)):
-            objective = "score"
-        elif isinstance(refit, str):
-            if names is not None and refit not in names:
-                raise ValueError(f"refit is {refit!r}, but must name one of the metrics {names}")
-            objective = refit
-        elif refit and not callable(refit):
-            raise ValueError(
-                f"scoring has the metrics {names}, but neither objective nor refit names the one "
-                "to search by; set objective"
-            )
-        else:
-            objective = names
+        objective = _default_objective(names, search.refit)
     if not isinstance(objective, (str, list, tuple)):
         raise TypeError(f"objective is {objective!r}, but must be the name of a metric, or a list")
     metrics = [objective] if isinstance(objective, str) else list(objective)
@@ -190,6 +178,22 @@ def make_metrics(search):
             f"objective is {objective!r}, but must name one or more of {[*(names or []), *TIMES]}"
         )
     return metrics
+
+
+def _default_objective(names, refit):
+    """The metric that `refit` names, or all metrics; names are None where a callable gives any."""
+    if names == ["score"] or (names is None and not isinstance(refit, str)):
+        return "score"
+    if isinstance(refit, str):
+        if names is not None and refit not in names:
+            raise ValueError(f"refit is {refit!r}, but must name one of the metrics {names}")
+        return refit
+    if refit and not callable(refit):
+        raise ValueError(
+            f"scoring has the metrics {names}, but neither objective nor refit names the one "
+            "to search by; set objective"
+        )
+    return names
 
 
 def _metric_names(scoring):

@@ -139,8 +139,10 @@ def check_numbers(name, values, shape):
 
 def same(first, second):
     """Whether two parameters are the same data."""
-    if isinstance(first, np.ndarray) or isinstance(second, np.ndarray):
+    if np.ndarray in (type(first), type(second)):
         return np.array_equal(np.asarray(first), np.asarray(second))
+    if first is second:
+        return True
     if _are_both((list, tuple), first, second):
         return len(first) == len(second) and all(map(same, first, second))
     if _are_both(Mapping, first, second):
@@ -151,7 +153,7 @@ def same(first, second):
         return type(first) is type(second) and same(
             first.get_params(deep=False), second.get_params(deep=False)
         )
-    return first is second or bool(first == second)
+    return bool(first == second)
 
 
 def _are_both(kind, first, second):

@@ -21,6 +21,7 @@ from ase.io import read
 
 from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc.gaussian_process._accumulation import Accumulator
+from skdesc.gaussian_process._memory import parts_of_pass
 from skdesc.least_squares import Triangle
 from skdesc.utils.blas import one_thread
 
@@ -76,7 +77,7 @@ def parts_of_fit(X, y, targets, n_points):
     start = time.process_time()
     with one_thread:
         triangle.merge(other)
-    return spent["_rows"], spent["fold"], time.process_time() - start, cpu
+    return gap, spent["_rows"], spent["fold"], time.process_time() - start, cpu
 
 
 def random_rows(n_columns):
@@ -107,12 +108,17 @@ def main():
         print(f"{n_threads} threads: {wall:6.2f} s, processor {cpu:6.2f} s, "
               f"{first / wall:.2f} times as fast, md5 {digest}, {len(gap.weights_)} points",
               flush=True)
-    rows, folding, merging, whole = parts_of_fit(X, y, targets, arguments.points)
+    gap, rows, folding, merging, whole = parts_of_fit(X, y, targets, arguments.points)
     rest = whole - rows - folding
+    n_columns = len(gap.weights_) + len(gap.elements_) + 1
+    n_parts = len(parts_of_pass(1 + 3 * X.n_atoms, n_columns, None))
     print(f"one thread: rows {rows:.2f} s, triangles {folding:.2f} s, everything else {rest:.2f} s"
-          f"; a merge of two triangles {merging:.3f} s")
+          f"; a merge of two triangles {merging:.3f} s, {n_parts} parts")
     for n in (2, 8, 64):
-        print(f"{n} cores: at most {whole / (rest + (rows + folding) / n):.1f} times as fast")
+        # rows of a part are folded by one thread at a time
+        shared = max((rows + folding) / n, folding / n_parts)
+        alone = rest + np.ceil(np.log2(n_parts)) * merging
+        print(f"{n} cores: {whole / (alone + shared):.1f} times as fast, by these numbers")
 
 
 if __name__ == "__main__":

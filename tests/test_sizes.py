@@ -31,8 +31,6 @@ PENDING = {
     "tests/benchmarks/bench_search.py: main",
     "tests/benchmarks/bench_search.py: make_problem",
     "tests/benchmarks/bench_search.py: table",
-    "tests/helpers/fuzz_models.py",
-    "tests/helpers/fuzz_models.py: try_file",
 }
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(skdesc.__file__).parent
 ORDER = [
     "utils", "structures", "features", "neighbors", "density", "invariants", "mixing",
     "descriptors",
-]  # fmt: skip
+]
 ALLOWED = {stage: {*ORDER[: index + 1], "exceptions"} for index, stage in enumerate(ORDER)}
 ALLOWED["neighbors"] -= {"features"}
 ALLOWED["density"] -= {"features"}
@@ -24,14 +24,14 @@ ALLOWED["metrics"] = {"metrics", "structures", "utils"}
 ALLOWED["gaussian_process"] = {
     "gaussian_process", "labels", "least_squares", "features", "structures", "repulsion",
     "neighbors", "utils", "exceptions", "metrics",
-}  # fmt: skip
+}
 ALLOWED["repulsion"] = {"repulsion", "neighbors", "structures"}
 ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
     "auto", "gaussian_process", "labels", "model_selection", "suggest", *ORDER, "exceptions",
     "calculator",
-}  # fmt: skip
+}
 ALLOWED["suggest"] = {"suggest", "descriptors", "neighbors", "structures", "utils"}
 
 
@@ -99,7 +99,7 @@ def levels(stage):
         imports[path.stem] = {
             node.module for node in tree.body
             if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
-        }  # fmt: skip
+        }
 
     def level(name):
         return 1 + max((level(other) for other in imports[name]), default=0)

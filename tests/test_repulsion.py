@@ -209,7 +209,7 @@ def test_partial_fits_and_folds_have_their_own(frames):
         parts.partial_fit(Z[some], y[some], forces=forces[some])
     assert parts.baseline_.onsets == whole.baseline_.onsets
     again = pickle.loads(pickle.dumps(GAPRegressor(n_sparse=10).fit(Z[:7], y[:7],
-                                                                  forces=forces[:7])))  # fmt: skip
+                                                                  forces=forces[:7])))
     again.partial_fit(Z[7:], y[7:], forces=forces[7:])
     assert again.baseline_.onsets == whole.baseline_.onsets
     splits = [(np.arange(10), np.arange(10, 16)), (np.arange(6, 16), np.arange(6))]
@@ -217,7 +217,7 @@ def test_partial_fits_and_folds_have_their_own(frames):
         GAPRegressor(n_sparse=10).fit_folds(Z, y, splits, forces=forces), splits, strict=True
     ):
         alone = GAPRegressor(n_sparse=10).fit(Z[train], y[train],
-                                              forces=[forces[i] for i in train])  # fmt: skip
+                                              forces=[forces[i] for i in train])
         assert model.baseline_.onsets == alone.baseline_.onsets
         np.testing.assert_allclose(model.predict(Z[test]), alone.predict(Z[test]), atol=1e-6)
 
@@ -238,7 +238,7 @@ def test_quip_files_lack_it_and_say_so(frames, tmp_path):
     ({"Cu-Cu": -1.0}, ValueError, "onsets has -1.0 for Cu-Cu"),
     ({"Cu-Cu": np.nan}, ValueError, "onsets has nan for Cu-Cu"),
     ({"Cu-Cu": True}, ValueError, "onsets has True for Cu-Cu"),
-])  # fmt: skip
+])
 def test_bad_onsets(onsets, error, match):
     with pytest.raises(error, match=match):
         RepulsionCalculator(onsets)

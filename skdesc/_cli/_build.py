@@ -153,13 +153,13 @@ def make_spaces(args, pipeline, frames, targets):
     from .. import suggest_space
 
     spaces = suggest_space(frames, pipeline, forces="forces" in targets,
-                           virials="virials" in targets)  # fmt: skip
+                           virials="virials" in targets)
     given = {f"{path_of(pipeline, option.step)}__{option.parameter}" for option in MODEL_OPTIONS
              if getattr(args, option.parameter) is not None}
     # sparse points cost time and never do harm: their number is no matter of search
     given.add("gap__n_sparse")
     spaces = [{name: dimension for name, dimension in space.items() if name not in given}
-              for space in spaces]  # fmt: skip
+              for space in spaces]
     for text in args.space:
         name, _, values = text.partition("=")
         paths = [path_of(pipeline, step) for step in ("soap", "gap")]

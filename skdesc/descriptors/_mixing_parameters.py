@@ -44,7 +44,7 @@ def check_mixing(transformer):
         "n_channels": int(transformer.n_channels), "scheme": scheme,
         "orders": check_orders(transformer.orders, int(transformer.correlation_order)),
         "reduce": reduce, "weights_per_l": bool(per_l),
-    }  # fmt: skip
+    }
 
 
 def check_orders(orders, highest):

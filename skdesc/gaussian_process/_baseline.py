@@ -142,7 +142,7 @@ def subtract_baseline(baseline, environments, targets):
     energies, forces, virials = evaluate_baseline(
         baseline, environments.structures, forces=targets.forces is not None,
         virials=targets.virials is not None,
-    )  # fmt: skip
+    )
     return targets.subtract(energies, None if forces is None else np.concatenate(forces), virials)
 
 

@@ -239,7 +239,7 @@ class GapFoldSession:
     def _fit_part(self, regressor, index):
         X = self._X[index] if hasattr(self._X, "shape") else take(self._X, index)
         metadata = {name: take(values, index) for name, values in self._data.metadata.items()
-                    if not isinstance(values, Mapping)}  # fmt: skip
+                    if not isinstance(values, Mapping)}
         tables = {k: v for k, v in self._data.metadata.items() if isinstance(v, Mapping)}
         return copy(regressor).fit(X, np.asarray(self._data.y)[index], **metadata, **tables)
 
@@ -251,7 +251,7 @@ class GapFoldSession:
             e0, posterior = accumulator.solve(
                 regressor.energy_scale, regressor._noise(), optimize=regressor.optimize,
                 check_labels=False,
-            )  # fmt: skip
+            )
         else:
             training, scales, floors = found.training(regressor, fold)
             noise, e0 = regressor._noise(), training.mean

@@ -37,12 +37,12 @@ _SKLEARN = {
     "sklearn.svm": "LinearSVR NuSVR SVR",
     "sklearn.utils": "Bunch",
     "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
-}  # fmt: skip
+}
 
 # what a fitted model of this package consists of
 _PACKAGES = (
     "skdesc.descriptors.", "skdesc.gaussian_process.", "skdesc.invariants._descriptor.",
-)  # fmt: skip
+)
 
 # Where classes are that older versions saved under another name: whoever moves or renames a class
 # that files can hold adds a line, old full name to new full name, and never takes one away.
@@ -54,7 +54,7 @@ MOVED = {
     "skdesc.descriptors._two_body.TwoBodyTransformer":
         "skdesc.descriptors._two_body_transformer.TwoBodyTransformer",
     "skdesc.calculator.ZBLCalculator": "skdesc.repulsion.ZBLCalculator",
-}  # fmt: skip
+}
 
 # rebuilt from arguments that are kept as attributes of the same names
 BY_ARGUMENTS = {
@@ -67,7 +67,7 @@ _TYPES = {
     "builtins": "bool float int object str",
     "numpy": "bool float32 float64 int8 int16 int32 int64 intp longlong uint8 uint16 uint32 "
              "uint64 ulonglong complex64 complex128",
-}  # fmt: skip
+}
 
 
 class Classes:

@@ -27,7 +27,7 @@ SETS = {
     "Cu": (3000, 3000), "Li": (3000, 3000), "Si": (3000, 3000), "MoNbTaW": (2000, 2000),
     "iron": (1500, 1500), "hea25": (1600, 800), "GaAs": (2000, 1500), "BaTiO3": (1500, 1500),
     "carbon": (4000, 2000), "carbon solids": (1500, 1500),
-}  # fmt: skip
+}
 
 
 def choose(frames, n_atoms, rng):
@@ -47,7 +47,7 @@ def errors(model, frames):
     return np.array([
         np.abs(of_energy).mean(), np.abs(of_forces).mean(),
         np.sqrt((of_energy**2).mean()), np.sqrt((of_forces**2).mean()),
-    ])  # fmt: skip
+    ])
 
 
 def fit(train, lengths, baseline):
@@ -94,7 +94,7 @@ def measure(name, seed, repulsion):
     else:
         more = [f"{time_before:.1f} → {time_after:.1f}"]
     print(f"| {name} | {len(train)}, {len(test)} | {' | '.join([*cells, *more])} |  # {ratios}",
-          flush=True)  # fmt: skip
+          flush=True)
 
 
 def main():

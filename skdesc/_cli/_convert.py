@@ -8,6 +8,5 @@ from ._models import check_folder, load_model, save_model
 def convert(args):
     """Turn a model into another kind of file."""
     check_folder(args.output)
-    args.jobs = None
     save_model(load_model(args), args.output)
     return 0

@@ -7,13 +7,13 @@ import json
 from ._console import Progress
 from ._data import read_frames, read_targets
 from ._errors import check_picture, draw, error_table, format_table, predictions
-from ._models import load_model
+from ._models import load_for_predictions
 
 
 def evaluate(args):
     """Print errors of a model."""
     check_picture(args.plot)
-    model = load_model(args)
+    model = load_for_predictions(args)
     frames = read_frames(args)
     y, targets = read_targets(frames, args)
     predicted = predictions(model, frames, args)

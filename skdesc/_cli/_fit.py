@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
+from joblib import parallel_config
 
 from ._build import make_pipeline, sigmas_of_each
 from ._console import Progress
@@ -54,7 +57,9 @@ def make_metadata(frames, targets, args):
 
 def fit_and_save(pipeline, frames, y, targets, args, progress, others):
     metadata = make_metadata(frames, targets, args)
-    pipeline.fit(frames, y, **{f"gap__{key}": value for key, value in metadata.items()})
+    # all cores by default, which no model that is stored remembers
+    with nullcontext() if args.jobs is not None else parallel_config(n_jobs=-1):
+        pipeline.fit(frames, y, **{f"gap__{key}": value for key, value in metadata.items()})
     gap = pipeline["gap"]
     n_atoms = np.array([len(atoms) for atoms in frames])
     loo = np.sqrt(np.nanmean((gap.loo_ / n_atoms) ** 2))

@@ -50,10 +50,15 @@ def load_model(args):
     if not isinstance(model, Pipeline) or not isinstance(model[-1], GAPRegressor):
         raise ValueError(f"{args.model} holds a {type(model).__name__}, but a pipeline that ends "
                          "in a GAPRegressor is needed")
-    if args.jobs is not None:
-        first, last = model[0], model[-1]
-        members = [step for _, step in first.transformer_list] if isinstance(
-            first, FeatureUnion) else [first]  # fmt: skip
-        for step in (*members, last):
-            step.set_params(n_jobs=args.jobs)
+    return model
+
+
+def load_for_predictions(args):
+    """Load a model that uses the threads that the command line asks for, all by default."""
+    model = load_model(args)
+    first, last = model[0], model[-1]
+    members = [step for _, step in first.transformer_list] if isinstance(
+        first, FeatureUnion) else [first]  # fmt: skip
+    for step in (*members, last):
+        step.set_params(n_jobs=-1 if args.jobs is None else args.jobs)
     return model

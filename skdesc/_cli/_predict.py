@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ._console import Progress
 from ._data import output_format, read_frames, write_frames
-from ._models import check_folder, load_model
+from ._models import check_folder, load_for_predictions
 
 _ATOMS_PER_CHUNK = 2000
 # names that ASE and this package give to results; reference data must not stay under them
@@ -24,7 +24,7 @@ def predict(args):
     progress = Progress(args)
     check_folder(args.output)
     output_format(args.output)
-    model = load_model(args)
+    model = load_for_predictions(args)
     frames = read_frames(args)
     progress.say(f"read {len(frames)} structures")
     results = []

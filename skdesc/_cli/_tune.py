@@ -47,7 +47,10 @@ def tune(args):
     spaces = make_spaces(args, pipeline, frames[some], targets)
     if args.score == "forces" and "forces" not in targets:
         raise ValueError("--score is forces, but there are none; use --score energy")
-    searched = clone(pipeline).set_params(gap__n_sparse=args.search_n_sparse)
+    n_jobs = -1 if args.jobs is None else args.jobs
+    searched = clone(pipeline).set_params(
+        gap__n_sparse=args.search_n_sparse, soap__n_jobs=n_jobs, gap__n_jobs=n_jobs
+    )
     search = TwoStagePSOSearchCV(
         searched,
         *spaces,

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import ase.io
+import joblib
 import numpy as np
 import pytest
 from ase import Atoms
@@ -20,9 +21,11 @@ from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc._cli import main
 from skdesc._cli._arguments import MODEL_OPTIONS
 from skdesc._cli._commands import COMMANDS
+from skdesc.gaussian_process import _accumulation
 from skdesc.io import load, read_quip_xml, save
 from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
 from skdesc.reading import read_structures
+from skdesc.utils import blas, threads
 
 
 def test_options_have_the_defaults_of_the_estimators():
@@ -59,6 +62,27 @@ def test_fit_is_that_of_the_pipeline(folder):
     gap = GAPRegressor(n_sparse=20, sigma_forces=0.05, random_state=0)
     gap.fit(soap.fit_transform(frames), y, **targets)
     np.testing.assert_array_equal(model["gap"].weights_, gap.weights_)
+
+
+def test_all_cores_are_used_by_default(folder, capsys, monkeypatch, tmp_path):
+    """By fits and by predictions, and no model that is stored remembers it."""
+    monkeypatch.setattr(joblib, "cpu_count", lambda *_: 3)
+    granted = []
+
+    def note(n_jobs, grant=threads.effective_n_threads):
+        granted.append(grant(n_jobs))
+        return granted[-1]
+
+    for module in (_accumulation, blas):
+        monkeypatch.setattr(module, "effective_n_threads", note)
+    for jobs, expected in (([], 3), (["--jobs", "1"], 1)):
+        model = tmp_path / "model.skd"
+        for words in (["fit", folder / "train.xyz", "-o", model, *SMALL],
+                      ["evaluate", model, folder / "test.xyz"]):
+            granted.clear()
+            run(capsys, *words, *jobs)
+            assert max(granted) == expected
+        assert load(model)["soap"].n_jobs == (1 if jobs else None)
 
 
 def test_evaluate(folder, capsys):

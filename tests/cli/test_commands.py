@@ -21,11 +21,11 @@ from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc._cli import main
 from skdesc._cli._arguments import MODEL_OPTIONS
 from skdesc._cli._commands import COMMANDS
-from skdesc.gaussian_process import _accumulation
+from skdesc.gaussian_process import _accumulation, _fitted
 from skdesc.io import load, read_quip_xml, save
 from skdesc.metrics import energy_rmse_per_atom, forces_mae, forces_rmse
 from skdesc.reading import read_structures
-from skdesc.utils import blas, threads
+from skdesc.utils import threads
 
 
 def test_options_have_the_defaults_of_the_estimators():
@@ -73,7 +73,7 @@ def test_all_cores_are_used_by_default(folder, capsys, monkeypatch, tmp_path):
         granted.append(grant(n_jobs))
         return granted[-1]
 
-    for module in (_accumulation, blas):
+    for module in (_accumulation, _fitted):
         monkeypatch.setattr(module, "effective_n_threads", note)
     for jobs, expected in (([], 3), (["--jobs", "1"], 1)):
         model = tmp_path / "model.skd"

@@ -146,7 +146,7 @@ class ZBLCalculator(_PairCalculator):
 
     See Also
     --------
-    RepulsionCalculator : Its ranges are those that data leave.
+    skdesc.repulsion.RepulsionCalculator : Repulsion below the shortest distances in data.
 
     References
     ----------

@@ -110,7 +110,9 @@ class HeldOut:
         for quantity, equations in self.test.items():
             right, square = equations.subtract_mean(n, training.mean)
             product = _times(equations, n, weights)
-            total = max(weights @ product - 2.0 * (weights @ right) + square, 0.0)
+            total = weights @ product - 2.0 * (weights @ right) + square
+            # less is rounding: the terms are as large as the squares of the targets
+            total = max(total, np.finfo(float).eps * equations.products[-1, -1])
             error = np.sqrt(total / equations.n_rows) + np.finfo(float).tiny
             slopes = np.array([change @ (product - right) for change in changes])
             result[quantity] = float(error), slopes / (equations.n_rows * error)

@@ -85,6 +85,36 @@ def test_errors_and_their_gradients(name, request):
             assert errors[quantity][1][k] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-8)
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.7, 1.0, 3.0, 1e4, 1e8])
+def test_errors_that_vanish(problem, factor):
+    """Targets that are their mean: errors are as small as rounding, their derivatives finite."""
+    parts = []
+    for part in problem.parts:
+        observations = Observations(40)
+        for quantity, triangle in part.triangles.items():
+            rows = triangle.compact().copy()
+            mean = rows[:, -2] if quantity == "few" else np.zeros(len(rows))
+            rows[:, -1] = factor * MEAN[0] * mean
+            ones = np.ones(len(rows))
+            observations.add(quantity, rows[:, :40], rows[:, 40:-1], rows[:, -1], ones)
+        parts.append(observations)
+    cells, mean = Cells(parts), factor * MEAN
+    training = Training(
+        cells.sizes(problem.prior), mean, cells.sum_equations(problem.prior, [1, 2, 3])
+    )
+    held_out = HeldOut(
+        training, cells.sum_equations(problem.prior, [0]), problem.scales, (None, None)
+    )
+    errors = held_out.errors_and_gradients(problem.noise, list(problem.noise))
+    for error, gradient in errors.values():
+        assert 0.0 < error <= 1e-7 * max(factor, 1e-300)
+        assert np.isfinite(np.log(error))
+        assert np.all(np.abs(gradient / error) <= 10.0)
+    bounds = dict.fromkeys(problem.noise, (1e-4, 10.0))
+    found = tune_noise([held_out], problem.noise, bounds, dict.fromkeys(problem.noise, 1.0))
+    assert all(0.99e-4 < value < 10.01 for value in found.values())
+
+
 def test_few_rows_take_few_coordinates(small_problem, problem):
     assert Cells(small_problem.parts).sizes(small_problem.prior) == [8, 15]
     assert Cells(problem.parts).sizes(problem.prior) == [25, 15]

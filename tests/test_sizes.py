@@ -19,19 +19,6 @@ MODULES = [
     if "auto_examples" not in path.parts
 ]
 COMPILED = [path for suffix in ("pyx", "pxd") for path in sorted(PACKAGE.rglob(f"*.{suffix}"))]
-# what is still too large
-PENDING = {
-    "skdesc/model_selection/_evaluation.py",
-    "skdesc/model_selection/_plan.py: _make_swarms",
-    "skdesc/model_selection/_search.py",
-    "skdesc/model_selection/_stages.py",
-    "skdesc/model_selection/_stages.py: _evaluate",
-    "skdesc/model_selection/_stages.py: _run_stage",
-    "skdesc/model_selection/_stages.py: _start",
-    "tests/benchmarks/bench_search.py: main",
-    "tests/benchmarks/bench_search.py: make_problem",
-    "tests/benchmarks/bench_search.py: table",
-}
 
 
 def name_of(path):
@@ -74,7 +61,7 @@ def test_modules_are_short():
              for path in MODULES + COMPILED}
     assert len(lines) > 200
     too_long = {name: n for name, n in lines.items() if n > MOST_LINES_OF_MODULE}
-    assert {name: n for name, n in too_long.items() if name not in PENDING} == {}
+    assert too_long == {}
 
 
 def test_functions_are_short():
@@ -83,7 +70,7 @@ def test_functions_are_short():
         for path in MODULES for function in functions(path)
         if length(function) > MOST_LINES_OF_FUNCTION
     }
-    assert {name: n for name, n in too_long.items() if name not in PENDING} == {}
+    assert too_long == {}
 
 
 def test_functions_are_simple():
@@ -92,7 +79,7 @@ def test_functions_are_simple():
         for path in MODULES
         for function, complexity in complex_functions(path.read_text(encoding="utf-8")).items()
     }
-    assert {name: n for name, n in too_complex.items() if name not in PENDING} == {}
+    assert too_complex == {}
 
 
 def test_what_is_measured():

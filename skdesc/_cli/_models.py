@@ -58,7 +58,7 @@ def load_for_predictions(args):
     model = load_model(args)
     first, last = model[0], model[-1]
     members = [step for _, step in first.transformer_list] if isinstance(
-        first, FeatureUnion) else [first]  # fmt: skip
+        first, FeatureUnion) else [first]
     for step in (*members, last):
         step.set_params(n_jobs=-1 if args.jobs is None else args.jobs)
     return model

@@ -112,7 +112,7 @@ class Accumulator:
             elements, points, covariances, None, Observations(len(points)),
             AtomEnergies(elements, regressor.e0),
             None if environments.features is None else ShortestDistances(),
-        )  # fmt: skip
+        )
 
     def empty(self):
         """Return an empty accumulator with the same sparse points and elements."""
@@ -359,7 +359,7 @@ def choose_points(environments, regressor, config_types):
         bytes_for_selecting(
             regressor.memory_limit, environments, regressor.sparse_method, regressor.n_sparse,
             linear,
-        )  # fmt: skip
+        )
     with one_thread:
         return select_points(
             environments,

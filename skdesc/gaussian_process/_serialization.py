@@ -163,7 +163,7 @@ def unpack(state):
         Prior(factors, points.points_of_terms(), state["jitter"]),
         state["energy_scales"], state["sigmas"], state["R"], state["weights"],
         state["log_marginal_likelihood"], state["n_rows"],
-    )  # fmt: skip
+    )
     model = Model(*known, posterior)
     return model, _unpack_training(state["seen"], model) if "seen" in state else None
 
@@ -197,7 +197,7 @@ def set_weights(regressor, elements, e0, blocks, zetas):
     block = np.repeat(np.arange(len(blocks)), counts)
     state = {"elements": elements, "e0": e0, "features": features, "species": species,
              "block": block, "columns": columns, "zetas": zetas, "weights": weights,
-             "energy_scales": scales}  # fmt: skip
+             "energy_scales": scales}
     regressor._model, regressor._training = unpack(state)
     regressor._baseline = None
     vars(regressor).update(attributes(regressor._model))
@@ -218,4 +218,4 @@ def _unpack_training(seen, model):
         model.elements, model.points, model.covariances, model.posterior.prior, observations,
         energies,
         None if distances is None else ShortestDistances.from_table(model.elements, distances),
-    )  # fmt: skip
+    )

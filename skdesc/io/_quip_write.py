@@ -100,7 +100,7 @@ def _check_pipeline(pipeline):
             f"are nearer than the data show, below {gap.baseline_.onsets} angstrom; "
             "add a repulsion in the other program, or fit with baseline=None",
             UserWarning, stacklevel=3,
-        )  # fmt: skip
+        )
     elif gap.baseline_ is not None:
         raise ValueError(
             f"baseline={type(gap._baseline).__name__} is no part of QUIP's format; fit without it, "

@@ -35,24 +35,24 @@ def errors_of_row(row):
     }
 
 
-def add_untuned(staged):
+def add_untuned(ledger):
     """Make a row of the estimator as it was given, after those of the candidates.
 
     Parameters
     ----------
-    staged : StagedSearch
-        A search that has run.
+    ledger : Ledger
+        Of a search that has run.
 
     Returns
     -------
     int or None
         Index of the row of the present parameters, None if they were not cross-validated.
     """
-    if staged.untuned is not None:
+    if ledger.untuned is not None:
         where = {"stage": 1, "cycle": 0, "iteration": 0, "particle": 0}
-        staged.rows.append({**staged.untuned, **where})
-        return len(staged.rows) - 1
-    return staged.present_row
+        ledger.rows.append({**ledger.untuned, **where})
+        return len(ledger.rows) - 1
+    return ledger.present_row
 
 
 def keep_from_worse(rows, present, scores):

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from traceback import format_exc
 from typing import Any
 
-import joblib
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
-from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from ..utils._sklearn_compat import num_samples, safe_indexing, scorers_of
-from ..utils.packing import pack
 from ._cross_validation import cross_validate
 from ._metadata import requested, routing_enabled, scorer_of_requested
 from ._objectives import UnsuitableEstimatorError, compute_objective
@@ -27,11 +23,11 @@ from ._steps import (
     count_stateless_steps,
     has_leading_steps,
     is_sampler,
-    leaves,
     step_of,
     unwrapped,
 )
 from ._subset import choose_samples, restrict_folds, restrict_metadata
+from ._workers import limited_threads
 
 # objectives that every candidate has besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
@@ -121,7 +117,7 @@ class Evaluator:
         evaluation = {"error": None, "n_models": 0, "n_features": 0}
         evaluation |= {"feature_time": 0.0, "model_time": 0.0}
         try:
-            with self._limited_threads():
+            with limited_threads(self.n_threads, self.main_process):
                 estimator = self._configured(params)
                 if objective == "one_pass":
                     folds = self._pass_once(estimator, params, evaluation, found_in, untuned)
@@ -371,16 +367,6 @@ class Evaluator:
         counts["n_features"] += 1
         return rest, Z, left
 
-    def _limited_threads(self):
-        if self.n_threads is None:
-            return nullcontext()
-        if os.getpid() != self.main_process:
-            return threadpool_limits(self.n_threads)
-        # OpenMP's limit is that of the calling thread. BLAS has one for the process, which in
-        # the main process is set around the whole batch: threads that set and reset it at
-        # their own pace would leave it at any value
-        return ThreadpoolController().select(user_api="openmp").limit(limits=self.n_threads)
-
 
 def _values(estimator, names):
     """Present values of parameters, as copies."""
@@ -390,41 +376,3 @@ def _values(estimator, names):
 
 def _without_step(params):
     return {name.partition("__")[2]: value for name, value in params.items()}
-
-
-def pack_samples(X, estimator):
-    """Put samples into a container that reaches workers fast.
-
-    Parameters
-    ----------
-    X : sequence
-        Samples.
-    estimator : estimator
-        Only of transformers that say whether they are stateless given their parameters is it known
-        that they take a container as well.
-
-    Returns
-    -------
-    object
-        `X` itself if there is none for such samples.
-    """
-    first = leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
-    known = all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first)
-    return pack(X) if known else X
-
-
-def inner_threads(n_jobs):
-    """Threads that each of several workers may use.
-
-    Parameters
-    ----------
-    n_jobs : int or None
-        Candidates evaluated at once.
-
-    Returns
-    -------
-    int or None
-        None does not limit a single one.
-    """
-    n_workers = joblib.effective_n_jobs(n_jobs)
-    return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)

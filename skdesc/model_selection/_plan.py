@@ -25,13 +25,13 @@ _SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
 # first candidates of a small default swarm: where errors have several valleys, its particles
 # would otherwise often begin, and stay, in the wrong ones
 _SCOUTS = 16
-# on the smallest part of many samples; then, from the whole of them backwards: how many of the best
-# go on, particles, and iterations
+# iterations on the smallest part of many samples; for each larger part, beginning with all of the
+# samples: how many of the best candidates go on to it, particles, and iterations
 _FEW_ITERATIONS = 4
-# settings of the second stage where the last step finds some of its parameters: of the others, and
-# of these
-_TRIALS_OF_OTHERS, _TRIALS_OF_NOISE = 8, 10
 _ON_LARGER_PARTS = ((2, 2, 2), (5, 3, 3))
+# candidates of the second stage where the last step finds some of its parameters: for the
+# parameters that it does not find, and then for those that it does
+_TRIALS_OF_OTHERS, _TRIALS_OF_NOISE = 8, 10
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def make_stages(search, metrics, X):
     start, present = present_values(search.estimator, spaces, X)
     plan, found_in = _make_plan(search, transformer, regressor, metrics)
     stages = _make_swarms(search, plan, found_in, metrics, num_samples(X))
-    if search.n_warm_up and len(plan) == 2 and plan[0][2] not in FEATURE_OBJECTIVES:
+    if _has_warm_up(search, plan):
         n_particles = _by_stage(search, "n_particles", _SIZES[2][0])[1]
         stages.insert(0, Stage(0, 0, regressor, plan[0][2], n_particles, search.n_warm_up))
     n_particles = _by_stage(search, "n_particles", _SIZES[len(plan)][0])
@@ -168,29 +168,50 @@ def _part(search, method, regressor):
 
 def _make_swarms(search, plan, found_in, metrics, n_samples):
     """Swarms of all stages and cycles."""
-    is_double = len(plan) == 2
-    n_particles = _by_stage(search, "n_particles", _SIZES[len(plan)][0])
-    n_iterations = _by_stage(search, "n_iterations", _SIZES[len(plan)][1])
-    n_scouts = _SCOUTS if is_double and search.n_particles is None else 0
     guided = is_guided(search, metrics)
     # by default, the second stage is a short search from where the first has led
-    is_staged = guided and is_double and _is_auto(search)
-    warmed = (search.n_warm_up and plan[0][2] not in FEATURE_OBJECTIVES) or found_in is not None
+    is_staged = guided and len(plan) == 2 and _is_auto(search)
+    movers = {1: "guided", 2: "compass" if is_staged else "guided"} if guided else {}
+    is_near = _has_warm_up(search, plan) or found_in is not None
     stages = [
-        Stage(
-            number, cycle, space, objective, n_particles[number - 1], n_iterations[number - 1],
-            _NARROWING ** (cycle + bool(is_double and warmed and number == 2)),
-            n_scouts if number == 1 and cycle == 0 else 0,
-            found_in if number == 1 else None,
-            "compass" if is_staged and number == 2 else "guided" if guided else "rules",
-        )
+        _follow(_make_swarm(search, cycle, entry, len(plan)), found_in, is_near, movers)
         for cycle in range(search.n_cycles)
-        for number, space, objective in plan
+        for entry in plan
     ]
-    if is_staged:
-        stages = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
-        stages = [part for stage in stages for part in _by_kinds(stage, found_in, search)]
-    return stages
+    return _divide(stages, found_in, search, n_samples) if is_staged else stages
+
+
+def _make_swarm(search, cycle, entry, n_stages):
+    """Swarm of one stage: where it searches, and how large it is."""
+    number, space, objective = entry
+    n_particles, n_iterations = (
+        _by_stage(search, name, default)[number - 1]
+        for name, default in zip(("n_particles", "n_iterations"), _SIZES[n_stages], strict=True)
+    )
+    is_scouted = n_stages == 2 and search.n_particles is None and number == 1 and cycle == 0
+    return Stage(
+        number, cycle, space, objective, n_particles, n_iterations, width=_NARROWING**cycle,
+        n_scouts=_SCOUTS if is_scouted else 0,
+    )
+
+
+def _follow(stage, found_in, is_near, movers):
+    """A first stage whose last step finds parameters; a second one near what is known already."""
+    stage = replace(stage, mover=movers.get(stage.number, "rules"))
+    if stage.number == 1:
+        return replace(stage, found_in=found_in)
+    return replace(stage, width=stage.width * _NARROWING) if is_near else stage
+
+
+def _divide(stages, found_in, search, n_samples):
+    """First stages in parts of the samples, second stages in kinds of parameters."""
+    rungs = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
+    return [part for rung in rungs for part in _by_kinds(rung, found_in, search)]
+
+
+def _has_warm_up(search, plan):
+    """Whether the regressor is tuned before the first stage; what looks at features needs none."""
+    return bool(search.n_warm_up) and len(plan) == 2 and plan[0][2] not in FEATURE_OBJECTIVES
 
 
 def _is_auto(search):
@@ -223,12 +244,12 @@ def _by_kinds(stage, found_in, search):
         return [stage]
     others = {n: v for n, v in search.regressor_space.items() if n not in found_in.names}
     noise = replace(stage, space=found_in, n_particles=_TRIALS_OF_NOISE, n_iterations=1,
-                    takes_pass=False)  # fmt: skip
+                    takes_pass=False)
     if not others:
         return [noise]
     space = SearchSpace(others, "regressor_space")
     first = replace(stage, space=space, found_in=found_in, n_particles=_TRIALS_OF_OTHERS,
-                    n_iterations=1, width=stage.width / _NARROWING)  # fmt: skip
+                    n_iterations=1, width=stage.width / _NARROWING)
     return [first, noise]
 
 

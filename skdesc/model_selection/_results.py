@@ -10,24 +10,24 @@ from ._evaluation import TIMES
 from ._pareto import is_non_dominated, knee_point
 
 
-def describe_failures(search):
+def describe_failures(ledger):
     """Say how many candidates failed, and how the first did.
 
     Parameters
     ----------
-    search : StagedSearch
-        A search that has run.
+    ledger : Ledger
+        Of a search that has run.
 
     Returns
     -------
     str
         Empty if none failed.
     """
-    if not search.errors:
+    if not ledger.errors:
         return ""
-    first = search.errors[0].strip()
+    first = ledger.errors[0].strip()
     return (
-        f"{len(search.errors)} of {search.n_evaluated} candidates failed, the first with "
+        f"{len(ledger.errors)} of {ledger.n_evaluated} candidates failed, the first with "
         f"{first.splitlines()[-1]}\n{first}"
     )
 
@@ -40,7 +40,7 @@ def warn_of_failures(search):
     search : StagedSearch
         A search that has run.
     """
-    failures = describe_failures(search)
+    failures = describe_failures(search.ledger)
     if failures:
         warn_user(failures, FitFailedWarning)
     for stage in search.stage_results:

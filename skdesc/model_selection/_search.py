@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import indexable
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from ..utils._sklearn_compat import BaseSearchCV
 from ..utils.atomic import atomic
 from ..utils.typing import PathName, PerStructure, RandomState, Samples, Scorer
 from ._checkpoint import changeable_fingerprint, open_checkpoint
 from ._comparison import add_untuned, set_comparison
-from ._evaluation import Evaluator, inner_threads, pack_samples
+from ._evaluation import Evaluator
+from ._fitted_search import FittedSearch
 from ._metadata import check_metadata, metadata_of_scorers, routing_enabled
 from ._plan import make_stages
 from ._results import describe_failures, make_results, select_best, warn_of_failures
 from ._stages import StagedSearch
 from ._steps import has_leading_steps
 from ._validation import check_samplers, check_settings, check_target, make_folds
+from ._workers import inner_threads, pack_samples
 
 
-def _base_offers(name):
-    """Available where the base class's method is, which depends on the estimator."""
-
-    def check(self):
-        getattr(super(TwoStagePSOSearchCV, self), name)
-        return True
-
-    return check
-
-
-class TwoStagePSOSearchCV(BaseSearchCV):
+class TwoStagePSOSearchCV(FittedSearch):
     """Particle swarm search over a pipeline: transformer first, regressor second.
 
     The first swarm searches the parameters of the transformers with the present parameters
@@ -369,114 +357,24 @@ class TwoStagePSOSearchCV(BaseSearchCV):
             self._refit(X, y, routed.estimator.fit)
         return self
 
-    @available_if(_base_offers("predict"))
-    def predict(self, X: Samples, **params: Any) -> Any:
-        """Predict with the best estimator.
-
-        Parameters
-        ----------
-        X : sequence
-            Samples.
-        **params : object
-            Further arguments of its ``predict``, such as ``return_std=True``.
-
-        Returns
-        -------
-        ndarray or tuple
-            What the best estimator returns.
-        """
-        if not params:
-            return super().predict(X)
-        check_is_fitted(self)
-        return self.best_estimator_.predict(X, **params)
-
-    def score(self, X: Samples, y: PerStructure | None = None, **params: Any) -> float:
-        """Score the best estimator.
-
-        Parameters
-        ----------
-        X : sequence
-            Samples.
-        y : array-like, default=None
-            Targets.
-        **params : object
-            Metadata for the scorer.
-
-        Returns
-        -------
-        float
-            By the metric of `refit`, or the first of several objectives.
-        """
-        if not (getattr(self, "multimetric_", False) and self._is_knee_chosen()):
-            return super().score(X, y, **params)
-        named = copy(self)
-        given = [key[10:] for key in self.cv_results_ if key.startswith("mean_test_")]
-        named.refit = next(name for name in [*self.objective, *given] if name in given)
-        return named.score(X, y, **params)
-
-    @available_if(_base_offers("set_callbacks"))
-    def set_callbacks(self, *callbacks):
-        """Refuse callbacks, which this search does not call.
-
-        Parameters
-        ----------
-        *callbacks : object
-            None at all is fine.
-
-        Returns
-        -------
-        TwoStagePSOSearchCV
-            The search itself.
-
-        Raises
-        ------
-        NotImplementedError
-            If there are any.
-        """
-        if callbacks:
-            raise NotImplementedError(
-                f"TwoStagePSOSearchCV got {len(callbacks)} callbacks, but calls none; set "
-                "verbose=1 for a progress bar"
-            )
-        return self
-
-    def _own_scorer(self):
-        """Metric that the last step names for its searches, where `scoring` names none."""
-        if self.scoring is not None:
-            return None
-        steps = getattr(self.estimator, "steps", [(None, self.estimator)])
-        search_scorer = getattr(steps[-1][1], "search_scorer", None)
-        return search_scorer and search_scorer()
-
-    def _get_scorers(self):
-        own = self._own_scorer()
-        return super()._get_scorers() if own is None else (own, "score")
-
-    def _is_knee_chosen(self):
-        return self.refit is True and isinstance(self.objective, (list, tuple))
-
-    def _check_refit_for_multimetric(self, scores):
-        # the knee of a front is a choice that needs no metric's name
-        if not self._is_knee_chosen():
-            super()._check_refit_for_multimetric(scores)
-
     def _collect(self, search, splits, scorers, metrics):
         """Set the attributes of a finished search."""
-        if all(row["error"] is not None for row in search.rows):
-            raise ValueError(f"No candidate could be cross-validated: {describe_failures(search)}")
+        ledger = search.ledger
+        if all(row["error"] is not None for row in ledger.rows):
+            raise ValueError(f"No candidate could be cross-validated: {describe_failures(ledger)}")
         self.n_splits_ = len(splits)
         # scikit-learn's wrapper of several scorers keeps them as a dict
         self.scorer_ = getattr(scorers, "_scorers", scorers)
         self.stage_results_ = search.stage_results
         self.history_ = search.history
-        self.n_models_trained_ = search.n_models
-        self.n_feature_evaluations_ = search.n_features
-        self.price_ = search.spent
-        present = add_untuned(search)
-        make_results(self, search.rows)
+        self.n_models_trained_ = ledger.n_models
+        self.n_feature_evaluations_ = ledger.n_features
+        self.price_ = ledger.spent
+        present = add_untuned(ledger)
+        make_results(self, ledger.rows)
         select_best(self, metrics, self._is_knee_chosen())
         keeps = self._own_scorer() is not None and not callable(self.refit)
-        set_comparison(self, search.rows, present, metrics, keeps)
+        set_comparison(self, ledger.rows, present, metrics, keeps)
         warn_of_failures(search)
 
     def _refit(self, X, y, fit_params):

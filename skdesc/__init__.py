@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for completion, and for checkers of types
     from .features import AtomicDescriptor as AtomicDescriptor
     from .features import AtomicFeatures as AtomicFeatures
     from .gaussian_process import GAPRegressor as GAPRegressor
+    from .least_squares import Covariance as Covariance
     from .model_selection import TwoStagePSOSearchCV as TwoStagePSOSearchCV
     from .reading import read_structures as read_structures
     from .structures import Structures as Structures
@@ -38,6 +39,7 @@ _PUBLIC = {
     "AtomicFeatures": "skdesc.features",
     "AutoPotential": "skdesc.auto",
     "CachedDescriptor": "skdesc.descriptors",
+    "Covariance": "skdesc.least_squares",
     "FeatureCache": "skdesc.descriptors",
     "GAPRegressor": "skdesc.gaussian_process",
     "SOAPTransformer": "skdesc.descriptors",

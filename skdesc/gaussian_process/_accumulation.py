@@ -9,10 +9,10 @@ import numpy as np
 
 from ..labels import warn_of_contradictions, warn_of_rounding
 from ..least_squares import (
-    Covariance,
     Observations,
     Posterior,
     Prior,
+    as_covariance,
     maximize_evidence,
     moment_scales,
 )
@@ -57,7 +57,7 @@ class Accumulator:
 
     elements: np.ndarray
     points: SparsePoints
-    covariances: list[Covariance]
+    covariances: list
     prior: Prior | None
     observations: Observations
     atom_energies: AtomEnergies
@@ -334,7 +334,7 @@ class Accumulator:
 def make_covariances(regressor, environments):
     """Covariance of each term, list of Covariance."""
     zetas = one_per_term("zeta", regressor.zeta, len(environments.blocks))
-    return [Covariance(float(zeta)) for zeta in zetas]
+    return [as_covariance(zeta) for zeta in zetas]
 
 
 def choose_points(environments, regressor, config_types):

@@ -1,7 +1,7 @@
 """Checks of parameters, and of a fit that arrives as plain data: shapes, types and ranges.
 
-What follows from other entries is compared with them, so that no array reaches compiled code or a
-solver with a shape, an order or a value that a fit could not have given it.
+What follows from other entries is compared with them, so that no array that a fit could not have
+given reaches compiled code or a solver.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from ..least_squares import CHUNK
+from ..least_squares import CHUNK, Covariance, as_covariance
 from ..neighbors import is_table
 from ..structures._target_checks import LARGEST
 from ..utils.threads import check_n_jobs
-from ..utils.validation import is_choice
+from ..utils.validation import check_reals, is_auto, is_choice, is_number
 from ._baseline import check_baseline, is_fitted_baseline
 from ._sparse_points import one_per_term
 from ._targets import QUANTITIES
@@ -39,42 +39,22 @@ def check_parameters(regressor):
     regressor : GAPRegressor
         The regressor.
     """
-    _check_real(regressor, "zeta", at_least=1.0, remedy=", or a list of these")
+    def check(name, rule, remedy, is_other=None):
+        check_reals(name, getattr(regressor, name), rule, (_SMALLEST, LARGEST), remedy, is_other)
+
+    check("zeta", "at least 1", ", a Covariance, or a list of these",
+          lambda value: isinstance(value, Covariance))
     for name in QUANTITIES:
-        _check_real(regressor, f"sigma_{name}", above=0.0, remedy="; to ignore it, leave it out")
-    _check_real(regressor, "energy_scale", above=0.0, remedy=", a list of these, or 'auto'")
-    _check_real(regressor, "jitter", at_least=0.0, remedy=", or 'auto'")
+        check(f"sigma_{name}", "above 0", "; to ignore it, leave it out")
+    check("energy_scale", "above 0", ", a list of these, or 'auto'", is_auto)
+    check("jitter", "at least 0", ", or 'auto'", is_auto)
     if not is_choice(regressor.optimize, None, "marginal_likelihood", "held_out"):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None, "
                          "'marginal_likelihood' or 'held_out'")
     check_baseline(regressor.baseline)
     check_n_jobs(regressor.n_jobs)
     if regressor.memory_limit is not None:
-        _check_real(regressor, "memory_limit", above=0.0, remedy=", or None")
-
-
-def _check_real(regressor, name, *, above=None, at_least=None, remedy=""):
-    value = getattr(regressor, name)
-    rule = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
-    several = isinstance(value, (list, tuple, np.ndarray)) and "list" in remedy
-    for number in value if several else (value,):
-        if "'auto'" in remedy and is_choice(number, "auto"):
-            continue
-        if not _is_number(number):
-            raise TypeError(f"{name} is {value!r}, but must be a number {rule}{remedy}")
-        good = number > above if at_least is None else number >= at_least
-        if not (good and np.isfinite(number)):
-            raise ValueError(f"{name} is {value!r}, but must be finite and {rule}{remedy}")
-        _check_magnitude(name, value, number)
-
-
-def _check_magnitude(name, value, number):
-    if number and not _SMALLEST <= number <= LARGEST:
-        raise ValueError(f"{name} is {value!r}, but must be between {_SMALLEST:g} and {LARGEST:g}")
-
-
-def _is_number(value, kind=Real):
-    return isinstance(value, kind) and not isinstance(value, bool)
+        check("memory_limit", "above 0", ", or None")
 
 
 def check_state(state):
@@ -112,7 +92,8 @@ def check_state(state):
           f"among the elements {state['elements'].tolist()}")
     state["e0"] = _array("e0", state["e0"], state["elements"].shape)
     state["weights"] = _array("weights", state["weights"], (n_points,))
-    state["zetas"] = [_real("zetas", zeta, 1.0) for zeta in _list("zetas", state["zetas"])]
+    state["zetas"] = [zeta if isinstance(zeta, Covariance) else _real("zetas", zeta, 1.0)
+                      for zeta in _list("zetas", state["zetas"])]
     _rule(len(state["zetas"]) == n_blocks, "zetas", state["zetas"], f"{n_blocks} numbers")
     scales = state["energy_scales"] = _array("energy_scales", state["energy_scales"], (n_blocks,))
     _rule((scales > 0).all(), "energy_scales", scales, "above 0")
@@ -166,10 +147,9 @@ def check_saved(regressor):
         If `zeta` or `baseline` was changed after the fit.
     """
     model = regressor._model
-    zetas = one_per_term("zeta", regressor.zeta, len(model.zetas))
-    _rule([float(zeta) for zeta in zetas] == list(model.zetas), "zeta", regressor.zeta,
+    used, zetas = regressor._baseline, one_per_term("zeta", regressor.zeta, len(model.zetas))
+    _rule(list(map(as_covariance, zetas)) == model.covariances, "zeta", regressor.zeta,
           f"{model.zetas}, with which it was fitted")
-    used = regressor._baseline
     _rule(is_fitted_baseline(regressor.baseline, used, regressor._training), "baseline",
           regressor.baseline, f"{used}, with which it was fitted")
 
@@ -258,7 +238,7 @@ def _check_columns(columns, n_features):
     bounds = [_list("columns", pair) for pair in _list("columns", columns)]
     flat = [bound for pair in bounds for bound in pair]
     good = bool(bounds) and all(len(pair) == 2 for pair in bounds)
-    good = good and all(_is_number(bound, Integral) for bound in flat)
+    good = good and all(is_number(bound, Integral) for bound in flat)
     good = good and flat[::2] == [0, *flat[1:-1:2]] and flat[-1] == n_features
     good = good and all(start < stop for start, stop in bounds)
     _rule(good, "columns", columns, f"ranges that follow one another from 0 to {n_features}")

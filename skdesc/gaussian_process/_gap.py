@@ -12,6 +12,7 @@ from ..labels import (
     warn_of_data,
     warn_of_more_data,
 )
+from ..least_squares import Covariance
 from ..metrics._search_hooks import SearchHooks
 from ..utils.atomic import atomic
 from ..utils.html import FittedCaption
@@ -54,9 +55,10 @@ class GAPRegressor(
 
     Parameters
     ----------
-    zeta : float or list of float, default=4
+    zeta : float, Covariance, or list of these, default=4
         Exponent of the covariance, at least 1; a list has that of each descriptor. With other
-        than integer exponents, negative dot products count as zero.
+        than integer exponents, negative dot products count as zero. A
+        :class:`~skdesc.Covariance` is a function of the dot product of your own.
     energy_scale : "auto", float, or list of these, default="auto"
         Scale :math:`\delta` of the energy of an environment, in eV; a list has that of each
         descriptor. "auto" takes the least scale, from `sigma_energy` upwards, at which the
@@ -187,7 +189,7 @@ class GAPRegressor(
     def __init__(
         self,
         *,
-        zeta: float | Sequence[float] = 4,
+        zeta: float | Covariance | Sequence[float | Covariance] = 4,
         energy_scale: float | Auto | Sequence[float | Auto] = "auto",
         n_sparse: Counts | Sequence[Counts] = 500,
         sparse_method: SparseMethod = "cur",

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..least_squares import CHUNK
+from ..least_squares import CHUNK, as_covariance
 from ..utils.subset_selection import (
     CANDIDATES_PER_POINT,
     LEAST_CANDIDATES,
@@ -224,7 +224,7 @@ def estimate_bytes(environments, regressor, forces, virials):
     derivatives = environments.features is not None and (forces or virials)
     n_kinds = 1 + derivatives * (bool(forces) + bool(virials))
     zetas = one_per_term("zeta", regressor.zeta, len(environments.blocks))
-    linear = [zeta == 1 for zeta in zetas]
+    linear = [as_covariance(zeta).is_linear for zeta in zetas]
     choice = environments, regressor.sparse_method, regressor.n_sparse, linear
     selecting = bytes_for_selecting(regressor.memory_limit, *choice)
     sizes = expected_counts(*choice)

@@ -3,9 +3,9 @@ r"""Predictions of a fit: energies, their derivatives, their uncertainty.
 Before any data, the variance of a force component with :math:`J_i = \partial p_i / \partial r` is
 
 .. math::
-    \delta^2 \sum_{ij} \left[\zeta D_{ij}^{\zeta - 1} J_i \cdot J_j
-    + \zeta (\zeta - 1) D_{ij}^{\zeta - 2} (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
-    D_{ij} = p_i \cdot p_j,
+    \delta^2 \sum_{ij} \left[k'(D_{ij}) J_i \cdot J_j
+    + k''(D_{ij}) (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
+    D_{ij} = p_i \cdot p_j, \quad k(D) = D^\zeta,
 
 over pairs of centers of the same species. It is the one place that needs derivatives of
 descriptors explicitly, which leave out zeros.
@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..least_squares import leave_one_out, leave_one_out_by_covariance
+from ..least_squares import PowerCovariance, leave_one_out, leave_one_out_by_covariance
 from ..utils.threads import ordered_map
 from ._memory import bytes_per_structure
 from ._rows import LocalEnergies, derivative_rows, energy_rows, split_by_cost
@@ -50,8 +50,11 @@ class Model:
 
     @property
     def zetas(self):
-        """Exponent of each term."""
-        return [covariance.zeta for covariance in self.covariances]
+        """Exponent of each term, or its covariance where that is no power."""
+        return [
+            covariance.zeta if type(covariance) is PowerCovariance else covariance
+            for covariance in self.covariances
+        ]
 
     @cached_property
     def local(self):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.data import chemical_symbols
 
-from ..least_squares import Covariance, Observations, Posterior, Prior, Triangle
+from ..least_squares import Observations, Posterior, Prior, Triangle, as_covariance
 from ..neighbors import ShortestDistances
 from ._accumulation import Accumulator
 from ._baseline import AtomEnergies
@@ -102,7 +102,7 @@ def pack(model, training):
         "species": points.species,
         "block": points.block,
         "columns": [[columns.start, columns.stop] for columns in points.columns],
-        "zetas": [float(zeta) for zeta in model.zetas],
+        "zetas": model.zetas,
         "weights": posterior.weights,
         "energy_scales": posterior.scales,
     }
@@ -153,7 +153,7 @@ def unpack(state):
     state = check_state(state)
     columns = tuple(slice(*bounds) for bounds in state["columns"])
     points = SparsePoints(state["features"], state["species"], state["block"], columns)
-    covariances = [Covariance(float(zeta)) for zeta in state["zetas"]]
+    covariances = [as_covariance(zeta) for zeta in state["zetas"]]
     known = state["elements"], state["e0"], points, covariances
     if "R" not in state:
         return Model(*known, Weights(state["weights"], state["energy_scales"])), None

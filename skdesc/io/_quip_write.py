@@ -94,6 +94,12 @@ def _check_pipeline(pipeline):
     if not isinstance(gap, GAPRegressor):
         raise ValueError(f"the last step is {type(gap).__name__}, but must be a GAPRegressor")
     check_is_fitted(gap, "weights_")
+    for zeta in gap._model.zetas:
+        if not isinstance(zeta, float):
+            raise ValueError(
+                f"zeta={zeta!r} is no exponent, and QUIP's format has no other covariance; fit "
+                "with a number"
+            )
     if isinstance(gap.baseline_, RepulsionCalculator) and is_choice(gap.baseline, "auto"):
         warnings.warn(
             "QUIP's format has no repulsion, so that the file lacks what keeps atoms apart that "

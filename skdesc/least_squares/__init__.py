@@ -19,7 +19,7 @@ prior into weights, their covariance and the evidence::
 
 from ._agreement import Agreement, Labels, compare, thin_out
 from ._cells import Cells
-from ._covariance import Covariance
+from ._covariance import Covariance, PowerCovariance, as_covariance
 from ._evidence import evidence_and_gradient, maximize_evidence
 from ._held_out import HeldOut, least_error, mean_errors, tune_noise
 from ._leave_one_out import leave_one_out, leave_one_out_by_covariance
@@ -32,8 +32,8 @@ from ._triangle import CHUNK, Triangle, stack
 
 __all__ = [
     "CHUNK", "LADDER", "Agreement", "Cells", "Covariance", "HeldOut", "Labels", "NormalEquations",
-    "Observations", "Posterior", "Prior", "Training", "Triangle", "compare",
-    "evidence_and_gradient", "factorize", "least_error", "leave_one_out",
-    "leave_one_out_by_covariance", "maximize_evidence", "mean_errors", "moment_scales",
-    "moment_scales_of_parts", "solve_weights", "stack", "thin_out", "tune_noise",
+    "Observations", "Posterior", "PowerCovariance", "Prior", "Training", "Triangle",
+    "as_covariance", "compare", "evidence_and_gradient", "factorize", "least_error",
+    "leave_one_out", "leave_one_out_by_covariance", "maximize_evidence", "mean_errors",
+    "moment_scales", "moment_scales_of_parts", "solve_weights", "stack", "thin_out", "tune_noise",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skdesc.gaussian_process._rows import _WeightedPoints
-from skdesc.least_squares import Covariance
+from skdesc.least_squares import PowerCovariance
 
 
 @pytest.mark.parametrize("zeta", [1.0, 2.0, 2.5, 3.0, 4.0])
@@ -13,7 +13,7 @@ def test_all_exponents(zeta, n_points):
     rng = np.random.default_rng(0)
     points, values = rng.random((n_points, 7)), rng.random((11, 7))
     weights = rng.normal(size=n_points)
-    covariance = Covariance(zeta)
+    covariance = PowerCovariance(zeta)
     group = _WeightedPoints(6, points, weights, covariance)
     assert (group.collapsed is not None) == (zeta == 1 or (zeta == 2 and n_points == 30))
 
@@ -22,11 +22,3 @@ def test_all_exponents(zeta, n_points):
     np.testing.assert_allclose(energies, value @ weights, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(slopes, (slope * weights) @ points, rtol=1e-11, atol=1e-12)
     np.testing.assert_array_equal(group.evaluate(values, False)[0], energies)  # to the bit
-
-
-def test_other_covariances_do_not_collapse():
-    class Other(Covariance):
-        def value(self, dot):
-            return np.exp(dot)
-
-    assert Other(1.0).collapse(np.ones((3, 2)), np.ones(3)) is None

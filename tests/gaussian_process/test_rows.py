@@ -14,7 +14,7 @@ from skdesc.gaussian_process._rows import (
     split_by_cost,
 )
 from skdesc.gaussian_process._sparse_points import select_points
-from skdesc.least_squares import Covariance
+from skdesc.least_squares import PowerCovariance
 
 STEPS = (4e-3, 2e-3, 1e-3)
 
@@ -37,15 +37,14 @@ def zeta(request):
 def rows_at(toy, points, zeta):
     def rows(structures):
         features = toy.transform(structures)
-        return energy_rows(
-            check_environments(features, GAPRegressor(), reset=True), points, [Covariance(zeta)]
-        )
+        environments = check_environments(features, GAPRegressor(), reset=True)
+        return energy_rows(environments, points, [PowerCovariance(zeta)])
 
     return rows
 
 
 def test_energy_rows_are_sums_of_covariances(environments, points, zeta):
-    rows = energy_rows(environments, points, [Covariance(zeta)])
+    rows = energy_rows(environments, points, [PowerCovariance(zeta)])
     for index in range(len(environments)):
         part = slice(environments.offsets[index], environments.offsets[index + 1])
         same = environments.species[part, None] == points.species
@@ -55,8 +54,8 @@ def test_energy_rows_are_sums_of_covariances(environments, points, zeta):
 
 def test_force_rows(toy, environments, points, zeta):
     structures = environments.features.structures
-    energies, forces, _ = derivative_rows(environments, points, [Covariance(zeta)])
-    expected = energy_rows(environments, points, [Covariance(zeta)])
+    energies, forces, _ = derivative_rows(environments, points, [PowerCovariance(zeta)])
+    expected = energy_rows(environments, points, [PowerCovariance(zeta)])
     np.testing.assert_allclose(energies, expected, rtol=1e-12)
     directions = np.random.RandomState(0).normal(size=structures.positions.shape)
     along = (forces * directions.reshape(-1, 1)).reshape(len(directions), 3, -1).sum(axis=1)
@@ -71,7 +70,7 @@ def test_force_rows(toy, environments, points, zeta):
 
 def test_virial_rows(toy, environments, points, zeta):
     structures = environments.features.structures
-    virials = derivative_rows(environments, points, [Covariance(zeta)])[2]
+    virials = derivative_rows(environments, points, [PowerCovariance(zeta)])[2]
     strain = np.random.RandomState(0).normal(size=(3, 3))
     strain += strain.T
     # off-diagonal components appear twice in the double contraction

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skdesc.least_squares._covariance import Covariance, power
+from skdesc.least_squares._covariance import PowerCovariance, power
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4, 7, 1.5, 2.7])
@@ -28,7 +28,7 @@ def test_negative_dot_products():
 @pytest.mark.parametrize("zeta", [1, 2, 4, 1.5, 2.5])
 def test_slope(zeta):
     x, h = np.linspace(0.1, 1.0, 20), 1e-6
-    covariance = Covariance(zeta)
+    covariance = PowerCovariance(zeta)
     value, slope = covariance.value_and_slope(x)
     np.testing.assert_array_equal(value, covariance.value(x))
     numeric = (covariance.value(x + h) - covariance.value(x - h)) / (2 * h)
@@ -40,14 +40,14 @@ def test_slope(zeta):
 
 def test_diagonal_and_matrix():
     X = np.random.RandomState(0).rand(5, 3)
-    covariance = Covariance(3.0)
+    covariance = PowerCovariance(3.0)
     np.testing.assert_allclose(covariance.diagonal(X), np.diag(covariance.matrix(X, X)))
     assert not covariance.is_linear
-    assert Covariance(1).is_linear
+    assert PowerCovariance(1).is_linear
 
 
 def test_integer_exponents_are_positive_definite():
     X = np.random.RandomState(0).normal(size=(12, 20))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     for zeta in (1, 2, 3, 4):
-        assert np.linalg.eigvalsh(Covariance(zeta).matrix(X, X)).min() > 0
+        assert np.linalg.eigvalsh(PowerCovariance(zeta).matrix(X, X)).min() > 0

@@ -15,7 +15,7 @@ from skdesc.features._search_objectives import alignment_with_forces
 from skdesc.gaussian_process._inputs import check_environments
 from skdesc.gaussian_process._rows import derivative_rows
 from skdesc.gaussian_process._sparse_points import select_points
-from skdesc.least_squares import Covariance
+from skdesc.least_squares import PowerCovariance
 from skdesc.model_selection._objectives import (
     compute_objective,
     kernel_target_alignment,
@@ -150,7 +150,7 @@ def test_alignment_with_forces_is_that_of_the_covariances_of_both(potential, unk
         points = {z: Z.values[Z.species == z] for z in SPECIES}
         environments = check_environments(Z, GAPRegressor(), reset=True)
         points = select_points(environments, points, 1, linear=[zeta == 1])
-        of_energies, of_forces, _ = derivative_rows(environments, points, [Covariance(zeta)])
+        of_energies, of_forces, _ = derivative_rows(environments, points, [PowerCovariance(zeta)])
         of_energies = of_energies[present] / counts[:, None]
         of_energies -= of_energies.mean(axis=0)
         rows = np.concatenate([of_energies, of_forces[known]]) * scale[:, None]

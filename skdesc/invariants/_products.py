@@ -33,11 +33,13 @@ def gather_products(o, a, b, w, n_out):
     Products
         The tables.
     """
-    keys, place = np.unique(np.stack([o, a, b]), axis=1, return_inverse=True)
-    total = np.zeros(keys.shape[1])
-    np.add.at(total, place.ravel(), w)
+    order = np.lexsort((b, a, o))
+    keys = np.stack([o, a, b])[:, order]
+    is_new = np.append(True, (np.diff(keys, axis=1) != 0).any(axis=0))[: len(order)]
+    total = np.zeros(np.count_nonzero(is_new))
+    np.add.at(total, np.cumsum(is_new) - 1, np.asarray(w)[order])
     used = total != 0
-    o, a, b = keys[:, used].astype(np.int32)
+    o, a, b = keys[:, is_new][:, used].astype(np.int32)
     start = np.searchsorted(o, np.arange(n_out + 1)).astype(np.int32)
     return Products(start, np.ascontiguousarray(a), np.ascontiguousarray(b), total[used])
 

@@ -19,6 +19,9 @@ from ._suspicious import (
     warn_of_wide_features,
 )
 
+# relative to total energies, smaller differences are none
+_ROUNDING = 1e-9
+
 
 def warn_of_data(
     regressor: Any, accumulator: Any, environments: Any, targets: Any,
@@ -60,8 +63,9 @@ def warn_of_data(
     energies = targets.energies - composition @ accumulator.atom_energies.solve()
     deviations = energies / environments.n_atoms
     spread = 1.4826 * np.nanmedian(np.abs(deviations - np.nanmedian(deviations)))
+    rounding = _ROUNDING * np.nanmax(np.abs(targets.energies / environments.n_atoms))
     warn_of_outliers(
-        regressor.loo_, expected, environments.n_atoms, config_types, spread,
+        regressor.loo_, expected, environments.n_atoms, config_types, max(spread, rounding),
         without,
     )
 

@@ -25,6 +25,8 @@ _COLUMNS = {
     "forces": ("atomic_forces", "forces"),
     "stress": ("cauchy_stress", "stress"),
 }
+# after the header of its first page, on little-endian machines
+_LMDB = b"\xde\xc0\xef\xbe"
 
 
 def require(name: str, package: str, path: Any) -> ModuleType:
@@ -96,23 +98,6 @@ def read_deepmd(folder: Path, elements: Sequence[str] | None) -> list[Atoms]:
     return [atoms for system in systems for atoms in system.to("ase/structure")]
 
 
-def read_cp2k(path: Path) -> list[Atoms]:
-    """Read an output of CP2K.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energies and forces.
-    """
-    dpdata = require("dpdata", "dpdata", path)
-    return dpdata.LabeledSystem(str(path), fmt="cp2k/output").to("ase/structure")
-
-
 def read_database(path: Path, selection: str) -> list[Atoms]:
     """Read rows of a database of ASE.
 
@@ -133,6 +118,9 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
     kind = "extract_from_name"
     if path.suffix == ".aselmdb":
         require("ase_db_backends", "ase-db-backends", path)
+        with path.open("rb") as file:
+            if file.read(20)[16:] != _LMDB:  # the backend itself would leave it open
+                raise ValueError("it is no LMDB file")
         kind = "aselmdb"
     frames = []
     with ase.db.connect(str(path), type=kind, use_lock_file=False) as database:

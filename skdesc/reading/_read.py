@@ -11,17 +11,19 @@ import ase.io
 from ase import Atoms
 from ase.io.formats import UnknownFileTypeError, filetype
 
+from ._cp2k import parse_cp2k
 from ._extended_xyz import parse_extended_xyz
 from ._folders import list_folder
-from ._libraries import read_cp2k, read_database, read_deepmd, read_table
+from ._libraries import read_database, read_deepmd, read_table
 from ._mtp import BEGIN, parse_mtp
 from ._paths import DATABASES, ending, select, split_index
 
 _XYZ = (".xyz", ".extxyz", ".exyz")
 _XML = "<modeling>"
+_CP2K = "CP2K| "
 # how outputs of programs begin and end
 _ENDS = {_XML: "</modeling>", "vasp.": "General timing", "Program PWSCF": "JOB DONE",
-         "CASTEP": "Total time"}
+         "CASTEP": "Total time", _CP2K: "PROGRAM ENDED AT"}
 _PICKLES = (".pkl", ".pickle", ".lmdb")
 
 
@@ -31,10 +33,10 @@ def read_structures(
     """Read structures, with their reference data, from files and folders.
 
     Extended xyz, all that ASE reads (with outputs of VASP, CASTEP and Quantum ESPRESSO),
-    compressed by gzip, bzip2 or xz or not, databases of ASE, configurations of MLIP (``.cfg``),
-    and, with libraries that have to be installed, folders of DeePMD and outputs of CP2K (dpdata)
-    and Parquet tables as those of ColabFit (pyarrow). Energies are in eV, lengths in angstrom,
-    stresses in eV/angstrom^3 with ASE's sign.
+    outputs of CP2K, databases of ASE and configurations of MLIP (``.cfg``), plain or compressed by
+    gzip, bzip2 or xz; and, with libraries that have to be installed, folders of DeePMD (dpdata),
+    databases in LMDB (ase-db-backends) and Parquet tables as those of ColabFit (pyarrow).
+    Energies are in eV, lengths in angstrom, stresses in eV/angstrom^3 with ASE's sign.
 
     Parameters
     ----------
@@ -133,11 +135,11 @@ def _read_file(path: Path, selection: str, elements: Sequence[str] | None) -> li
         return parse_extended_xyz(_text_of(path))
     if opener is not open:
         return _read_unpacked(path, selection, elements)
-    if b"CP2K| " in begin:
-        return read_cp2k(path)
     for beginning, end in _ENDS.items():
         if beginning.encode() in begin:
             _check_end(_text_of(path), beginning, end)
+    if _CP2K.encode() in begin:
+        return parse_cp2k(_text_of(path))
     return ase.io.read(str(path), ":", do_not_split_by_at_sign=True)
 
 

@@ -180,12 +180,58 @@ Calculation time    =     10.00 s
 Finalisation time   =      0.10 s
 Total time          =     11.10 s
 """
+CP2K = """ DBCSR| Multiplication driver                                               BLAS
+  **** **** ******  **  PROGRAM STARTED AT               2026-01-01 00:00:00.000
+ CP2K| version string:                                     CP2K version 2023.1
+ CP2K| is freely available from                            https://www.cp2k.org/
+
+ CELL| Volume [angstrom^3]:                                           46.656000
+ CELL| Vector a [angstrom]:       3.600     0.000     0.000   |a| =    3.600000
+ CELL| Vector b [angstrom]:       0.000     3.600     0.000   |b| =    3.600000
+ CELL| Vector c [angstrom]:       0.000     0.000     3.600   |c| =    3.600000
+
+ ATOMIC KIND INFORMATION
+
+  1. Atomic kind: Cu                                    Number of atoms:       2
+
+ MODULE QUICKSTEP: ATOMIC COORDINATES IN angstrom
+
+  Atom  Kind  Element       X           Y           Z          Z(eff)       Mass
+
+       1     1 Cu  29    0.000000    0.000000    0.000000     11.0000      63.5460
+       2     1 Cu  29    0.000000    1.900000    1.800000     11.0000      63.5460
+
+ SCF WAVEFUNCTION OPTIMIZATION
+
+  *** SCF run converged in    12 steps ***
+
+ ENERGY| Total FORCE_EVAL ( QS ) energy [a.u.]:              -96.250000000000000
+
+ ATOMIC FORCES in [a.u.]
+
+ # Atom   Kind   Element          X              Y              Z
+      1      1      Cu          0.00100000     0.00200000    -0.00300000
+      2      1      Cu         -0.00100000    -0.00200000     0.00300000
+ SUM OF ATOMIC FORCES           0.00000000     0.00000000     0.00000000
+
+ STRESS TENSOR [GPa]
+
+            X               Y               Z
+  X       1.60217700      0.00000000      0.00000000
+  Y       0.00000000      0.80108800      0.00000000
+  Z       0.00000000      0.00000000      0.40054400
+
+  1/3 Trace(stress tensor):   9.34603000E-01
+
+  **** **** ******  **  PROGRAM ENDED AT                 2026-01-01 00:00:10.000
+"""
 END = " General timing and accounting informations for this job:\n"
 OUTPUTS = {
     "OUTCAR": OUTCAR + 2 * STEP + END,
     "vasprun.xml": XML % (2 * CALC),
     "cu.pwo": PWO,
     "cu.castep": CASTEP,
+    "cp2k.out": CP2K,
 }
 """By the names of files."""
 MTP = """BEGIN_CFG

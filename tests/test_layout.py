@@ -30,7 +30,7 @@ ALLOWED["model_selection"] = {"model_selection", "utils"}
 # it knows distances between atoms, and the search, which has no physics, does not know it
 ALLOWED["auto"] = {
     "auto", "gaussian_process", "labels", "model_selection", "suggest", *ORDER, "exceptions",
-    "calculator",
+    "calculator", "plotting",
 }
 ALLOWED["suggest"] = {"suggest", "descriptors", "neighbors", "structures", "utils"}
 

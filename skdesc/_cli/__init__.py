@@ -56,7 +56,7 @@ def _parse(argv):
 
             read_config(path, sub)
     args = parser.parse_args(argv)
-    args.command_line = ["skdesc", *argv]
+    args.command_line, args.warnings = ["skdesc", *argv], []
     if args.save_config is not None:
         from ._config import save_config
 
@@ -90,7 +90,8 @@ def _run(args):
 
             def show(message, category, *where, **more):
                 if not issubclass(category, (DeprecationWarning, PendingDeprecationWarning)):
-                    tell(f"skdesc: warning: {_messages.in_flags(str(message), args)}")
+                    args.warnings.append(_messages.in_flags(str(message), args))
+                    tell(f"skdesc: warning: {args.warnings[-1]}")
 
             warnings.showwarning = show
 

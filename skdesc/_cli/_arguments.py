@@ -202,6 +202,7 @@ def add_training(sub):
                      help="as --test; tune compares candidates on these in place of folds")
     sub.add_argument("--plot", metavar="FILE",
                      help="picture of predictions over reference data (.png, .pdf or .svg)")
+    sub.add_argument("--report", metavar="FILE", help="HTML page on data, errors and uncertainty")
     group = sub.add_argument_group("descriptor (soap) and regressor (gap)")
     group.add_argument("--descriptor", choices=DESCRIPTORS, default="soap",
                        help="tensor-reduced for many elements; two-body+soap adds pairs "

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 
 import numpy as np
 from joblib import parallel_config
 
+from ..auto._data import LabeledStructures
+from ..auto._report_model import model_page
+from ..utils.files import replace_file
 from ._build import make_pipeline, sigmas_of_each
 from ._console import Progress
 from ._data import config_types, count, read_frames, read_more, read_targets
 from ._errors import check_picture, draw, error_table, format_table, predictions
-from ._models import check_output, save_model
+from ._models import check_folder, check_output, save_model
+
+# sets in a report, by the words that name their files
+_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def fit(args):
@@ -19,7 +26,7 @@ def fit(args):
     progress = Progress(args)
     pipeline = make_pipeline(args)
     check_output(args.output, pipeline)
-    check_picture(args.plot)
+    check_pages(args)
     frames, y, targets = read_training(args, progress)
     others = read_others(args)
     fit_and_save(pipeline, frames, y, targets, args, progress, others)
@@ -55,7 +62,14 @@ def make_metadata(frames, targets, args):
     return metadata
 
 
-def fit_and_save(pipeline, frames, y, targets, args, progress, others):
+def check_pages(args):
+    """Refuse pictures and reports that could not be written, before anything is computed."""
+    check_picture(args.plot)
+    if args.report is not None:
+        check_folder(args.report)
+
+
+def fit_and_save(pipeline, frames, y, targets, args, progress, others, search=None):
     metadata = make_metadata(frames, targets, args)
     # all cores by default, which no model that is stored remembers
     with nullcontext() if args.jobs is not None else parallel_config(n_jobs=-1):
@@ -69,10 +83,17 @@ def fit_and_save(pipeline, frames, y, targets, args, progress, others):
     )
     save_model(pipeline, args.output)
     progress.say(f"wrote {args.output}")
-    if not others and args.plot is None:
-        return
+    data = {"train": (frames, y, targets), **others}
+    if others or args.plot is not None:
+        _tell_errors(pipeline, data, args, progress)
+    if args.report is not None:
+        _report(pipeline, data, args, search)
+        progress.say(f"wrote {args.report}")
+
+
+def _tell_errors(pipeline, all_data, args, progress):
     sets = {}
-    for name, data in {"train": (frames, y, targets), **others}.items():
+    for name, data in all_data.items():
         sets[name] = (*data, predictions(pipeline, data[0], args))
         by = ("config_type", "element")
         table = error_table(sets[name][-1], *data, by=by)
@@ -80,3 +101,18 @@ def fit_and_save(pipeline, frames, y, targets, args, progress, others):
     if args.plot is not None:
         draw(args.plot, sets)
         progress.say(f"wrote {args.plot}")
+
+
+def _report(pipeline, all_data, args, search):
+    """Write the page of ``--report``."""
+    sets = {}
+    for name, (frames, y, targets) in all_data.items():
+        kinds = config_types(frames)
+        known = kinds if any("config_type" in atoms.info for atoms in frames) else None
+        sets[_NAMES[name]] = LabeledStructures(
+            list(frames), y, targets.get("forces"), targets.get("virials"), config_types=known
+        )
+    page = model_page(pipeline, sets, command=shlex.join(args.command_line),
+                      warnings=args.warnings, search=search)
+    with replace_file(args.report, "--report") as file:
+        file.write(page.encode("utf-8"))

@@ -14,8 +14,7 @@ from ..metrics import make_energy_scorer, make_forces_scorer
 from ..model_selection import TwoStagePSOSearchCV
 from ._build import make_pipeline, make_spaces
 from ._console import Progress
-from ._errors import check_picture
-from ._fit import fit_and_save, make_metadata, read_others, read_training
+from ._fit import check_pages, fit_and_save, make_metadata, read_others, read_training
 from ._models import check_output
 
 _WHY = {
@@ -33,7 +32,7 @@ def tune(args):
         raise ValueError(f"--every is {args.every}, but must be at least 1")
     pipeline = make_pipeline(args)
     check_output(args.output, pipeline)
-    check_picture(args.plot)
+    check_pages(args)
     frames, y, targets = read_training(args, progress)
     others = read_others(args)
     some = slice(None, None, args.every)
@@ -72,7 +71,7 @@ def tune(args):
         search.fit(data[0], data[1], **data[2])
     _tell(search, progress)
     pipeline.set_params(**search.best_params_)
-    fit_and_save(pipeline, frames, y, targets, args, progress, others)
+    fit_and_save(pipeline, frames, y, targets, args, progress, others, search)
     return 0
 
 

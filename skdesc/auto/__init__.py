@@ -16,7 +16,8 @@
     _labels      what is said of labels that look wrong
     _finish      the best learns what is left over, and labels are looked at
     _outcome     what a search has led to
-    _report      the HTML page
+    _report      the HTML page, of the pieces in _report_html, _report_sections
+    _report_model  the page on a potential of the commands fit and tune
 """
 
 from ._potential import AutoPotential

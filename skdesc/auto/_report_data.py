@@ -31,7 +31,7 @@ class Part:
     Attributes
     ----------
     name : str
-        "training", "held back" or "test".
+        "training", "held back", "validation" or "test".
     data : LabeledStructures
         The structures.
     index : ndarray
@@ -53,6 +53,8 @@ class Part:
 
     def energies_z(self) -> np.ndarray:
         """Errors of energies over their standard deviations."""
+        if "energy" not in self.residuals:
+            return np.empty(0)
         known = np.isfinite(self.data.y)
         errors = np.array([block[0] for block in self.residuals["energy"] if block.size])
         return errors * self.data.n_atoms[known] / self.std[known]

@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 _BLUE, _ORANGE, _GREEN, _GRAY = "#2166ac", "#d6604d", "#1a9850", "#888888"
-_COLORS = {"training": _GRAY, "held back": _BLUE, "test": _ORANGE}
+_COLORS = {"training": _GRAY, "held back": _BLUE, "validation": _GREEN, "test": _ORANGE}
 _UNITS = {"energy": "eV/atom", "forces": "eV/A", "virials": "eV/atom"}
 # more points than this make an image larger, not clearer
 _MOST_POINTS = 4000
@@ -65,7 +65,7 @@ def parity(parts, quantity: str):
     Parameters
     ----------
     parts : list of Part
-        Training, held back, test.
+        Training, held back, validation, test.
     quantity : {"energy", "forces", "virials"}
         What is drawn.
 

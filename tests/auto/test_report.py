@@ -1,44 +1,15 @@
 """The page: complete, closed in itself, and safe against names in the data."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from auto.conftest import crystals
+from helpers.html_pages import outline
 
 from skdesc import AutoPotential, extract_targets
 
-VOID = {"meta", "img", "br"}
 HOSTILE = '<script>alert("1")</script> & $x_'
-
-
-class Outline(HTMLParser):
-    """Checks that elements are closed, and collects text and attributes."""
-
-    def __init__(self):
-        super().__init__()
-        self.stack, self.text, self.tags, self.sources = [], [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset")]
-        if tag not in VOID:
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.stack.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def outline(path):
-    parser = Outline()
-    parser.feed(path.read_text(encoding="utf-8"))
-    parser.close()
-    assert parser.stack == []
-    return parser
 
 
 def test_page_is_complete(fitted, frames, tmp_path):

@@ -8,6 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 from helpers.command import SMALL, fail, run
+from helpers.html_pages import outline
 from helpers.outputs import MTP
 
 from skdesc import SOAPTransformer, TensorReducedTransformer, read_structures
@@ -38,6 +39,57 @@ def test_errors_of_test_structures(folder, capsys):
     is_gold = np.concatenate([atoms.numbers for atoms in frames]) == 79
     expected = np.sqrt(np.mean(difference[is_gold] ** 2))
     assert table["atoms of Au"]["forces"]["rmse"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_report_of_a_fit(folder, capsys):
+    report, test = folder / "fit.html", folder / "test.xyz"
+    run(capsys, "fit", folder / "train.xyz", "-o", folder / "r.skd", *SMALL, "--valid", test,
+        "--test", test, "--report", report, "--quiet")
+    page = outline(report)
+    text = " ".join(page.text)
+    for heading in ("Result", "Data", "Errors", "Uncertainty", "Largest errors", "Pairs of atoms",
+                    "How to repeat this"):
+        assert heading in page.text
+    assert "Search" not in page.text
+    # parity of three quantities, calibration, pairs
+    assert page.tags.count("img") == 5
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in page.sources)
+    out, _ = run(capsys, "evaluate", folder / "r.skd", test, "--json", "--by-config-type")
+    table = json.loads(out)
+    for errors in (table["all"], table["odd"]):
+        forces = errors["forces"]
+        assert text.count(f"{1000 * forces['mae']:.3g} / {1000 * forces['rmse']:.3g}") == 2
+    assert f"skdesc fit {folder / 'train.xyz'} -o" in text
+
+
+def test_report_without_test_structures(folder, capsys):
+    """Structures without energies, and warnings about the data."""
+    frames = read_structures(folder / "train.xyz")
+    for atoms in frames[::3]:
+        atoms.calc.results = {"forces": -3.0 * atoms.get_forces()}
+    for atoms in frames:
+        del atoms.info["config_type"]
+    ase.io.write(folder / "odd.xyz", frames, format="extxyz")
+    forces = [atoms.copy() for atoms in frames[::3]]
+    for copy, atoms in zip(forces, frames[::3], strict=True):
+        copy.calc = atoms.calc
+    ase.io.write(folder / "forces.xyz", forces, format="extxyz")
+    _, err = run(capsys, "fit", folder / "odd.xyz", "-o", folder / "o.skd", *SMALL,
+                 "--optional-energies", "--test", folder / "forces.xyz", "--report",
+                 folder / "odd.html")
+    text = " ".join(outline(folder / "odd.html").text)
+    warned = re.findall(r"warning: (.*)", err)
+    assert warned
+    assert all(line in text for line in warned)
+    assert "config_type" not in text.split("How to repeat")[0]
+
+
+def test_reports_that_cannot_be_written(folder, capsys):
+    for command in ("fit", "tune"):
+        err = fail(capsys, command, folder / "train.xyz", "-o", folder / "never.skd", *SMALL,
+                   "--report", folder / "nowhere" / "report.html")
+        assert "nowhere" in err
+        assert not (folder / "never.skd").exists()
 
 
 def test_a_file_of_options_repeats_a_run(folder, capsys):

@@ -1,10 +1,12 @@
 """``skdesc tune``: ranges, searches, few structures."""
 
+import re
 
 import ase.io
 import numpy as np
 import pytest
 from helpers.command import SMALL, fail, run
+from helpers.html_pages import outline
 
 from skdesc._cli._build import parse_range
 from skdesc.io import load
@@ -42,8 +44,13 @@ def test_tune(folder, capsys):
     assert model["gap"].n_sparse == 15
     assert len(model["gap"].loo_) == 8
     assert checkpoint.exists()
-    run(capsys, *words, "--objective", "loo", "--quiet")
+    run(capsys, *words, "--objective", "loo", "--quiet", "--report", folder / "tuned.html")
     np.testing.assert_array_equal(load(path)["gap"].weights_, model["gap"].weights_)
+    page = outline(folder / "tuned.html")
+    assert {"Search", "Parameters found", "soap__cutoff", "n_iterations"} <= set(page.text)
+    assert f"{model['soap'].cutoff:.4g}" in page.text
+    present = re.search(r"forces [\d.e-]+ eV/A, before the search ([\d.e-]+)", err)[1]
+    assert f"{1000 * float(present):.3g}" in page.text
     run(capsys, *[word for word in words if word not in ("--checkpoint", checkpoint)], "--quiet")
     assert load(path)["gap"].zeta in (2, 4)
     base = ["tune", folder / "train.xyz", "-o", path]

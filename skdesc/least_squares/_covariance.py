@@ -19,7 +19,7 @@ class Covariance:
     The function must be positive definite: its matrix for any set of features must have no
     negative eigenvalue. Power series of the dot product with coefficients that are not negative
     are, and so are sums and products of such functions. Objects are compared, copied and saved
-    with the models that they belong to; a frozen :func:`dataclasses.dataclass` does all of that.
+    with the models that they belong to; a frozen ``dataclass`` does all of that.
 
     Examples
     --------

@@ -45,6 +45,8 @@ class Targets:
         Noise of energy per atom, forces and virial of each structure, over the defaults.
     offsets : ndarray of shape (n_structures + 1,)
         Structure `s` owns the atoms ``offsets[s]`` to ``offsets[s + 1]``.
+    given : Targets or None
+        What they were before a baseline was subtracted; None where none was.
     """
 
     energies: np.ndarray
@@ -52,6 +54,12 @@ class Targets:
     virials: np.ndarray | None
     relative_noise: np.ndarray
     offsets: np.ndarray
+    given: Targets | None = None
+
+    @property
+    def labels(self):
+        """Targets as they were given, the baseline included."""
+        return self if self.given is None else self.given
 
     def take(self, index):
         """Targets of the structures of an index array."""
@@ -88,6 +96,7 @@ class Targets:
             energies=self.energies - energies,
             forces=None if self.forces is None else self.forces - forces,
             virials=None if self.virials is None else self.virials - virials[:, *VOIGT],
+            given=self,
         )
 
 

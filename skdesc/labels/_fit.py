@@ -53,10 +53,11 @@ def warn_of_data(
     warn_of_more_data(environments, targets)
     composition = environments.composition(accumulator.elements)
     warn_of_e0(accumulator.atom_energies, targets.energies, composition)
-    warn_of_energies_per_atom(targets.energies, composition)
-    if targets.has_derivatives().any():
+    labels = targets.labels
+    warn_of_energies_per_atom(labels.energies, composition)
+    if labels.has_derivatives().any():
         warn_of_placeholders(
-            environments, targets, accumulator.prior, np.ravel(regressor.energy_scale_), rows_of
+            environments, labels, accumulator.prior, np.ravel(regressor.energy_scale_), rows_of
         )
     if accumulator.prior.n_points < FEWEST_POINTS:  # too crude for single errors to tell
         return

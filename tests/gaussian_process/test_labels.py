@@ -156,6 +156,16 @@ class TestPlaceholders:
         with pytest.warns(SuspiciousTargetsWarning, match=r"virials of 10 structures \(10, 11"):
             gap().fit(X, y, virials=virials)
 
+    def test_labels_are_looked_at_and_not_what_a_baseline_leaves(self, copper):
+        X, y, targets = copper
+        # energies that the baseline lacks, so that the fit has something to learn
+        y, exact = y + 0.1 * np.cos(np.arange(len(y))), {"forces": targets["forces"]}
+        silent(gap(baseline=EMT()).fit, X, y, **exact)
+        zeros = [0 * block for block in targets["forces"]]
+        with pytest.warns(SuspiciousTargetsWarning, match="forces of 30 of 30 structures") as seen:
+            gap(baseline=EMT()).fit(X, y, forces=zeros)
+        assert seen
+
     def test_forces_that_are_zero_by_symmetry(self):
         """The equation of state of a crystal, an atom, and a repeated structure."""
         frames = [bulk("Cu", cubic=True, a=a) for a in np.linspace(3.4, 3.9, 12)]

@@ -70,7 +70,7 @@ def save(model: Any, path: PathName, *, trusted: Sequence[type] = ()) -> None:
         raise TypeError(f"model is the class {model.__name__}, but must be a fitted instance")
     encoder = Encoder(Classes(trusted))
     root = encoder.encode(model, "model")
-    if not isinstance(root, list) or root[0] != "object":
+    if not isinstance(root, list) or root[0] != "object" or not hasattr(model, "fit"):
         raise TypeError(f"model is of type {type(model).__name__}, but must be an estimator")
     versions = {"skdesc": __version__, "scikit-learn": sklearn.__version__,
                 "numpy": np.__version__}
@@ -114,7 +114,7 @@ def load(path: PathName, *, trusted: Sequence[type] = ()) -> Any:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
             decoder = Decoder(classes, content["objects"], arrays)
             model = decoder.decode(content["root"])
-        if isinstance(model, (partial, type, np.ndarray)) or not hasattr(model, "__dict__"):
+        if isinstance(model, (partial, type)) or not hasattr(model, "fit"):
             raise ValueError("it holds no estimator")
         return model
     except Exception as error:  # whatever a constructor says of what a file holds

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from helpers.stored_models import FOLDER, structures
 from sklearn.ensemble import BaggingRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
@@ -157,6 +159,20 @@ def test_companions_that_cannot_be_used(tmp_path):
     save(ridge, tmp_path / "model.skd")
     with pytest.raises(ValueError, match="Ridge cannot be used"):
         load(tmp_path / "model.skd")
+
+
+def test_a_part_of_a_model_is_no_model(tmp_path):
+    path, model = tmp_path / "model.skd", GaussianProcessRegressor(RBF() + WhiteKernel())
+    save(model.fit(np.eye(3), np.arange(3.0)), path)
+    content, arrays, versions = read_container(path)
+    for index, part in enumerate(content["objects"]):
+        if part["class"] != "sklearn.gaussian_process.GaussianProcessRegressor":
+            content["root"] = ["object", index]
+            write_container(path, content, arrays, versions)
+            with pytest.raises(ValueError, match="it holds no estimator"):
+                load(path)
+    with pytest.raises(TypeError, match="model is of type RBF, but must be an estimator"):
+        save(RBF(), path)
 
 
 def test_estimators_nested_without_end(tmp_path):

@@ -108,7 +108,8 @@ class GapFoldSession:
             The metrics that count; an attribute `quantity` says what each compares. The product
             of the errors of all quantities is to be small; where all metrics look at the same
             quantity, those of others count less. Energies do not become worse than those of a
-            fit without forces and virials, or of the composition alone.
+            fit without forces and virials, or of the composition alone; without metrics, no
+            quantity becomes worse than with the noise of the parameters.
 
         Returns
         -------
@@ -225,16 +226,18 @@ class GapFoldSession:
         return regressor
 
     def _ceilings(self, regressor, found, held_out, varied, strict):
-        """Limits of energy errors that forces and virials must not exceed."""
-        energy = QUANTITIES[0]
-        if not any(len(part.test) > 1 for part in held_out):
-            return {}
-        alone = found.held_out_of(energy, held_out)
-        if not alone:
-            return {}
-        noise = regressor._noise()[energy]
-        error, of_the_mean = least_error(alone, energy, noise, varied.get(energy))
-        return {energy: min(_ENERGIES_MAY_RISE[strict] * error, of_the_mean)}
+        """Limits of errors: of energies by a fit to them alone, of all by the present noise."""
+        energy, noise, ceilings = QUANTITIES[0], regressor._noise(), {}
+        if strict:
+            with one_thread:
+                ceilings |= mean_errors(held_out, noise) or {}
+        several = any(len(part.test) > 1 for part in held_out)
+        alone = found.held_out_of(energy, held_out) if several else None
+        if alone:
+            error, of_the_mean = least_error(alone, energy, noise[energy], varied.get(energy))
+            limit = min(_ENERGIES_MAY_RISE[strict] * error, of_the_mean)
+            ceilings[energy] = min(limit, ceilings.get(energy, np.inf))
+        return ceilings
 
     def _fit_part(self, regressor, index):
         X = self._X[index] if hasattr(self._X, "shape") else take(self._X, index)

@@ -133,7 +133,8 @@ def tune_noise(
     held_out : sequence of HeldOut
         Parts of the data.
     noise : dict of str to float
-        Noise of all quantities, where it does not vary.
+        Noise of all quantities. Where it varies, the search begins there, too, and returns to it
+        if it finds nothing better.
     bounds : dict of str to (float, float)
         Least and largest noise of the quantities that vary.
     weights : dict of str to float
@@ -165,13 +166,17 @@ def tune_noise(
         return objective
 
     with one_thread:
-        first = make_objective(held_out[:1])
+        first, all_parts = make_objective(held_out[:1]), make_objective(held_out)
         width = limits[:, 1] - limits[:, 0]
+        given = np.clip(np.log([noise[quantity] for quantity in varied]), *limits.T)
         starts = [limits[:, 0] + width * np.array(start[: len(varied)]) for start in _STARTS]
-        values = [first(x)[0] for x in starts]
-        x = _descend(first, starts[int(np.argmin(values))], limits, _TRIALS_OF_ONE)
+        values = [first(x)[0] for x in (given, *starts)]
+        start = (given, *starts)[int(np.argmin(values))]
+        x, value = _descend(first, start, limits, _TRIALS_OF_ONE)
         if len(held_out) > 1:
-            x = _descend(make_objective(held_out), x, limits, _TRIALS_OF_ALL)
+            x, value = _descend(all_parts, x, limits, _TRIALS_OF_ALL)
+        if all_parts(given)[0] <= value:
+            x = given
     return dict(zip(varied, np.exp(x).tolist(), strict=True))
 
 
@@ -241,7 +246,7 @@ def _combine(errors, weights, ceilings, n):
 
 
 def _descend(objective, start, limits, n_trials):
-    """Point of a box with a small value, after so many trials from a start."""
+    """Point of a box with a small value, and this value, after so many trials from a start."""
     best = {"x": start, "value": np.inf}
 
     def recorded(x):
@@ -252,7 +257,7 @@ def _descend(objective, start, limits, n_trials):
 
     minimize(recorded, start, jac=True, bounds=limits, method="L-BFGS-B",
              options={"maxfun": n_trials, "ftol": 1e-4, "gtol": 1e-3})
-    return best["x"]
+    return best["x"], best["value"]
 
 
 def _times(equations, n, x):

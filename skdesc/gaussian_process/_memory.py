@@ -332,9 +332,9 @@ def choosing_bytes(method, n_rows, n_features, count):
     side = min(n_rows, n_features, MAX_LEVERAGE_FEATURES)
     rank = min(side, count)
     candidates = min(n_rows, max(CANDIDATES_PER_POINT * count, LEAST_CANDIDATES))
-    # a matrix and its eigenvectors; then a few of these, for this round and the next, and
-    # vectors to pivot
-    return 8 * max(comparing, 3 * side**2, chunk + rank * (3 * side + candidates))
+    # a matrix, its eigenvectors and the workspace of LAPACK; then a few of these, for this round
+    # and the next, and vectors to pivot
+    return 8 * max(comparing, 5 * side**2, chunk + rank * (3 * side + candidates))
 
 
 def bytes_per_structure(environments, points, derivatives, virials):

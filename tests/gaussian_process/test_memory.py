@@ -107,7 +107,8 @@ def test_choosing_sparse_points(method):
         check_environments(X, GAPRegressor(), reset=True), method, 20, random_state=0
     ))
     estimate = gap.memory_estimate(X)
-    assert 0.7 < peak / estimate < 1.3
+    # NumPy before 2.5 does not count the workspace of eigenvectors
+    assert 0.6 < peak / estimate < 1.2
     with pytest.raises(ValueError, match=f"sparse_method='{method}' needs .* to choose sparse"):
         gap.set_params(memory_limit=estimate // 2).fit(X, y)
 

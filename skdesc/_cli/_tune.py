@@ -9,6 +9,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import KFold, PredefinedSplit
 
+from ..auto._report_model import why_stopped
 from ..exceptions import SuspiciousTargetsWarning, UntrustworthyFitWarning
 from ..metrics import make_energy_scorer, make_forces_scorer
 from ..model_selection import TwoStagePSOSearchCV
@@ -16,13 +17,6 @@ from ._build import make_pipeline, make_spaces
 from ._console import Progress
 from ._fit import check_pages, fit_and_save, make_metadata, read_others, read_training
 from ._models import check_output
-
-_WHY = {
-    "n_iterations": "all iterations were done",
-    "max_time": "the time was up (--max-time)",
-    "convergence": "the particles had converged",
-    "interrupt": "it was interrupted",
-}
 
 
 def tune(args):
@@ -78,8 +72,7 @@ def tune(args):
 def _tell(search, progress):
     """Say what the search has found, and why it stopped."""
     for number, stage in enumerate(search.stage_results_, 1):
-        why = _WHY.get(stage["stopped_by"], stage["stopped_by"])
-        progress.say(f"stage {number} of the search ended as {why}")
+        progress.say(f"stage {number} of the search ended as {why_stopped(stage)}")
     progress.say(f"{search.n_models_trained_} models trained; cross-validated RMSE of the best:")
     for quantity, unit in (("energy", "eV/atom"), ("forces", "eV/A"), ("virials", "eV/atom")):
         if quantity in search.comparison_:

@@ -25,7 +25,7 @@ section { background: #fff; border: 1px solid #dfe2e8; border-radius: 8px; paddi
 .card b { display: block; font-size: 1.3rem; } .card span { color: #5a6272; font-size: .85rem; }
 .plots { display: grid; gap: 16px;
          grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); }
-figure { margin: 12px 0 0; max-width: 460px; }
+figure { margin: 12px 0 0; max-width: 460px; } .across figure { max-width: 920px; }
 figure img { width: 100%; height: auto; display: block; }
 figcaption { color: #5a6272; font-size: .9rem; }
 .wide { overflow-x: auto; -webkit-overflow-scrolling: touch; }
@@ -125,12 +125,20 @@ def table(
 
 def figures(pictures: Iterable[tuple[Any, str]]) -> str:
     """Figures of Matplotlib with captions, side by side where there is room."""
-    content = "".join(
+    return f'<div class="plots">{_captioned(pictures)}</div>'
+
+
+def wide_figure(figure: Any, caption: str) -> str:
+    """A figure with several panels, and its caption."""
+    return f'<div class="across">{_captioned([(figure, caption)])}</div>'
+
+
+def _captioned(pictures: Iterable[tuple[Any, str]]) -> str:
+    return "".join(
         f"<figure>{image(figure, escape(caption))}<figcaption>{escape(caption)}"
         "</figcaption></figure>"
         for figure, caption in pictures
     )
-    return f'<div class="plots">{content}</div>'
 
 
 def warning(text: str) -> str:

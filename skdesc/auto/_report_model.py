@@ -12,7 +12,7 @@ from ..plotting import SearchDisplay
 from . import _report_plots as plots
 from ._data import LabeledStructures
 from ._report_data import Part, predicted_part
-from ._report_html import cards, digits, figures, page, table
+from ._report_html import cards, digits, page, table, wide_figure
 from ._report_sections import (
     data_section,
     error_cards,
@@ -24,6 +24,12 @@ from ._report_sections import (
 )
 
 _UNITS = {"energy": "meV/atom", "forces": "meV/A", "virials": "meV/atom"}
+_WHY = {
+    "n_iterations": "all iterations were done",
+    "max_time": "the time was up",
+    "convergence": "the particles had converged",
+    "interrupt": "it was interrupted",
+}
 
 
 def model_page(
@@ -68,6 +74,11 @@ def model_page(
     return page(f"Potential for {', '.join(data.elements)}", sections)
 
 
+def why_stopped(stage: Mapping) -> str:
+    """Why a stage of a search has ended, in words."""
+    return _WHY.get(stage["stopped_by"], stage["stopped_by"])
+
+
 def _result(gap, data: LabeledStructures, parts: list[Part]) -> str:
     loo = gap.loo_ / data.n_atoms
     shown = [(str(len(gap.weights_)), "sparse points")]
@@ -87,9 +98,9 @@ def _remark(parts: list[Part], sets: Mapping[str, LabeledStructures]) -> str:
 
 def _search(search: TwoStagePSOSearchCV) -> str:
     stages = table(
-        ["stage", "objective", "iterations", "models", "seconds", "stopped by"],
+        ["stage", "objective", "iterations", "models", "seconds", "ended as"],
         [(stage["stage"], stage["objective"], stage["n_iterations"], stage["n_models_trained"],
-          f"{stage['time']:.3g}", stage["stopped_by"]) for stage in search.stage_results_],
+          f"{stage['time']:.3g}", why_stopped(stage)) for stage in search.stage_results_],
         text=(0, 1, 5),
     )
     found = table(["parameter", "value"], [
@@ -105,4 +116,4 @@ def _search(search: TwoStagePSOSearchCV) -> str:
     figure, axes = plots.new_figure(4.4 * len(search.stage_results_))
     SearchDisplay.from_search(search, ax=axes)
     return (f"{stages}<h3>Parameters found</h3>{found}<h3>Errors</h3>{errors}"
-            + figures([(figure, "Scores of the candidates, the higher the better")]))
+            + wide_figure(figure, "Scores of the candidates, the higher the better"))

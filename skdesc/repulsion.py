@@ -36,7 +36,10 @@ _ONSET_RANGE = (0.85, 0.94)
 
 
 class _PairCalculator(Calculator):
-    """Base class of sums over pairs; subclasses have `_reach` and `_pair_energies`."""
+    """Base class of sums over pairs that are nearer than an onset, which few are, if any.
+
+    Subclasses have `_onsets`, of pairs of atomic numbers that broadcast, and `_pair_energies`.
+    """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
 
@@ -108,25 +111,29 @@ class _PairCalculator(Calculator):
         strain_gradient : ndarray of shape (n_atoms, 3, 3)
             Derivatives of the energies by the strain, in eV.
         """
-        n_atoms = len(structures.numbers)
+        numbers, n_atoms = structures.numbers, len(structures.numbers)
         every = np.arange(n_atoms)
-        pairs = find_pairs(
-            structures, self._reach(structures.numbers), every, np.zeros(n_atoms, dtype=np.intp)
-        )
+        elements = np.flatnonzero(np.bincount(numbers))
+        reach = self._onsets(elements[:, np.newaxis], elements).max()
+        pairs = find_pairs(structures, reach, every, np.zeros(n_atoms, dtype=np.intp))
         center = np.repeat(every, np.diff(pairs.offsets))
+        onset = self._onsets(numbers[center], numbers[pairs.neighbor])
+        near = np.flatnonzero(pairs.distance < onset)
+        gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
+        if not len(near):
+            return np.zeros(n_atoms), gradient, strain
+        center, r, displacement = center[near], pairs.distance[near], pairs.displacement[near]
         value, slope = self._pair_energies(
-            pairs.distance, structures.numbers[center], structures.numbers[pairs.neighbor]
+            r, numbers[center], numbers[pairs.neighbor[near]], onset[near]
         )
         # every pair appears twice
         local = 0.5 * np.bincount(center, value, n_atoms)
-        along = (slope / pairs.distance)[:, np.newaxis] * pairs.displacement
-        gradient = np.stack(
-            [-np.bincount(center, along[:, axis], n_atoms) for axis in range(3)], axis=1
-        )
-        strain = np.zeros((n_atoms, 3, 3))
-        for i, j in np.ndindex(3, 3):
-            products = along[:, i] * pairs.displacement[:, j]
-            strain[:, i, j] = 0.5 * np.bincount(center, products, n_atoms)
+        along = (slope / r)[:, np.newaxis] * displacement
+        for i in range(3):
+            gradient[:, i] = -np.bincount(center, along[:, i], n_atoms)
+            for j in range(3):
+                products = along[:, i] * displacement[:, j]
+                strain[:, i, j] = 0.5 * np.bincount(center, products, n_atoms)
         return local, gradient, strain
 
 
@@ -170,13 +177,11 @@ class ZBLCalculator(_PairCalculator):
             raise ValueError(f"scale is {scale!r}, but must be a positive number")
         self.scale = float(scale)
 
-    def _reach(self, numbers):
-        return 2.0 * self.scale * covalent_radii[numbers].max()
+    def _onsets(self, z_a, z_b):
+        return self.scale * covalent_radii[z_a] + self.scale * covalent_radii[z_b]
 
-    def _pair_energies(self, r, z_a, z_b):
-        radii = self.scale * covalent_radii
-        reach = radii[z_a] + radii[z_b]
-        return _product(_screened_repulsion(r, z_a, z_b), _switch(r, 0.5 * reach, reach))
+    def _pair_energies(self, r, z_a, z_b, onset):
+        return _product(_screened_repulsion(r, z_a, z_b), _switch(r, 0.5 * onset, onset))
 
 
 class RepulsionCalculator(_PairCalculator):
@@ -222,19 +227,13 @@ class RepulsionCalculator(_PairCalculator):
             a, b = pair_numbers(pair)
             self._table[a, b] = self._table[b, a] = onset
 
-    def _reach(self, numbers):
-        elements = np.unique(numbers)
-        return self._table[np.ix_(elements, elements)].max()
+    def _onsets(self, z_a, z_b):
+        return self._table[z_a, z_b]
 
-    def _pair_energies(self, r, z_a, z_b):
-        value, slope = np.zeros_like(r), np.zeros_like(r)
-        near = np.flatnonzero(r < self._table[z_a, z_b])
-        r, z_a, z_b = r[near], z_a[near], z_b[near]
-        onset = self._table[z_a, z_b]
+    def _pair_energies(self, r, z_a, z_b, onset):
         nuclei = _product(_screened_repulsion(r, z_a, z_b), _switch(r, _WHOLE * onset, onset))
         wall = _wall(r, onset)
-        value[near], slope[near] = nuclei[0] + wall[0], nuclei[1] + wall[1]
-        return value, slope
+        return nuclei[0] + wall[0], nuclei[1] + wall[1]
 
 
 def find_onsets(distances: ShortestDistances) -> dict[str, float]:

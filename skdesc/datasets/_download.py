@@ -7,10 +7,10 @@ of a data set, holds for every compression and layout of the file, and covers th
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import lzma
-import urllib.request
+import tempfile
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -21,8 +21,9 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ..structures import extract_targets
 from ..utils.files import replace_file
 
-_URL = "https://raw.githubusercontent.com/{repository}/{commit}/{source}"
+_URL = "https://raw.githubusercontent.com/{repository}/{commit}/"
 _TIMEOUT = 60  # seconds without an answer
+_RETRIES = 2
 
 # files are written with 8 decimals, and a stress may differ in its last digit by its computation
 _RESOLUTION = 1e-6
@@ -79,17 +80,14 @@ def download(file, data_set, path):
     """
     frames = []
     for source in file.sources:
-        url = _URL.format(
-            repository=data_set.repository, commit=data_set.commit, source=source
-        )
-        content = _get(url, path)
+        content = _get(data_set, source, path)
         try:
             frames += normalized(parse_extxyz(content.decode("utf-8")), file.forces_key)
         # ASE's reader meets malformed text with exceptions of many kinds
         except Exception as error:
             raise OSError(
-                f"{url} is no extended xyz with the expected data ({error}); the download is "
-                f"discarded, place the file as {path}"
+                f"{source} of {data_set.source} is no extended xyz with the expected data "
+                f"({error}); the download is discarded, place the file as {path}"
             ) from error
     text = io.StringIO()
     ase.io.write(text, frames, format="extxyz")
@@ -140,12 +138,22 @@ def normalized(frames, forces_key):
     return copies
 
 
-def _get(url, path):
+def _get(data_set, source, path):
+    """Content of a published file. Bad connections are tried again."""
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
-            return response.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise OSError(
-            f"{url} cannot be downloaded ({error}); connect to the network, or place the file "
-            f"as {path}"
-        ) from error
+        import pooch
+    except ImportError as error:
+        raise ImportError(f"{path} is missing, and pooch, which downloads it, is not installed; "
+                          "pip install pooch, or place the file there") from error
+    base = _URL.format(repository=data_set.repository, commit=data_set.commit)
+    with tempfile.TemporaryDirectory() as folder:
+        # without checksums of bytes: what is verified is the content
+        files = pooch.create(folder, base, registry={source: None}, retry_if_failed=_RETRIES)
+        downloader = pooch.HTTPDownloader(timeout=_TIMEOUT)
+        try:
+            return Path(files.fetch(source, downloader=downloader)).read_bytes()
+        except OSError as error:
+            raise OSError(
+                f"{base}{source} cannot be downloaded ({error}); connect to the network, or place "
+                f"the file as {path}"
+            ) from error

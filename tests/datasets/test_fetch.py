@@ -3,8 +3,11 @@
 import io
 import lzma
 import os
-import urllib.error
+import sys
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import ase.io
 import numpy as np
@@ -151,21 +154,29 @@ def test_missing_file(name, tmp_path):
 
 @pytest.mark.parametrize("name", DOWNLOADED)
 def test_missing_network(name, monkeypatch, tmp_path):
+    requests = pytest.importorskip("requests")
+    pytest.importorskip("pooch")
     asked = []
 
-    def refuse(url, timeout):
+    def refuse(url, **options):
         asked.append(url)
-        raise urllib.error.URLError("Name or service not known")
+        raise requests.ConnectionError("Name or service not known")
 
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr("requests.get", refuse)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(OSError, match=r"cannot be downloaded .* connect to the network") as caught:
         fetch(name, data_home=tmp_path / "home")
     entry = REGISTRY[name]
-    assert asked[0].startswith(
-        f"https://raw.githubusercontent.com/{entry.repository}/{entry.commit}/"
-    )
+    base = f"https://raw.githubusercontent.com/{entry.repository}/{entry.commit}/"
+    assert asked == [base + entry.files[0].sources[0]] * 3
     assert str(tmp_path / "home" / entry.files[0].name) in str(caught.value)
     assert not (tmp_path / "home").exists()
+
+
+def test_absent_pooch_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"xz is missing, and pooch.* pip install pooch, or pla"):
+        fetch(DOWNLOADED[0], data_home=tmp_path)
 
 
 def test_unknown_element():
@@ -212,9 +223,15 @@ O        0.00000000       0.00000000       1.12800000       0.00000000       0.0
 """
 
 
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Nothing on the screen."""
+
+
 @pytest.fixture
 def published(monkeypatch, tmp_path):
-    """A folder that stands for the repository of a registered set of two sources."""
+    """A folder that is served as the repository of a registered set of two sources."""
+    pytest.importorskip("pooch")
     folder = tmp_path / "published"
     folder.mkdir()
     (folder / "crystals.xyz").write_text(CRYSTALS)
@@ -228,8 +245,13 @@ def published(monkeypatch, tmp_path):
         forces_key="force",
     )
     monkeypatch.setitem(REGISTRY, "toy", DataSet("Toy", "owner/toy", "0123abc", "MIT", (file,)))
-    monkeypatch.setattr(_download, "_URL", folder.as_uri() + "/{source}")
-    return folder
+    handler = partial(SilentHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(_download, "_URL", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield folder
+        server.shutdown()
 
 
 def _reread(frames):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Sequence
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from ..utils.atomic import atomic
 from ..utils.files import replace_file
 from ..utils.html import FittedCaption
 from ..utils.threads import check_n_jobs
-from ..utils.typing import typed_predict
+from ..utils.typing import Noise, PathName, PerStructure, Samples, typed_predict
 from ..utils.user_warnings import warn_user
 from ._cost import Clock
 from ._data import LabeledStructures, collect
@@ -140,13 +138,13 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     @atomic
     def fit(
         self,
-        X: Sequence,
-        y: Sequence[float] | None = None,
+        X: Samples,
+        y: PerStructure | None = None,
         *,
-        forces: Sequence | None = None,
-        virials: Sequence | None = None,
-        sigmas: Sequence | dict | None = None,
-        config_types: Sequence[str] | None = None,
+        forces: PerStructure | None = None,
+        virials: PerStructure | None = None,
+        sigmas: Noise | None = None,
+        config_types: PerStructure | None = None,
     ) -> AutoPotential:
         """Search for a potential and fit it.
 
@@ -235,7 +233,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     @typed_predict
     def predict(
         self,
-        X: Sequence,
+        X: Samples,
         return_std: bool = False,
         return_forces: bool = False,
         return_virials: bool = False,
@@ -266,9 +264,9 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
 
     def score(
         self,
-        X: Sequence,
-        y: Sequence[float] | None = None,
-        sample_weight: Sequence[float] | None = None,
+        X: Samples,
+        y: PerStructure | None = None,
+        sample_weight: PerStructure | None = None,
     ) -> float:
         """Coefficient of determination of the total energies.
 
@@ -297,11 +295,11 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
 
     def errors(
         self,
-        X: Sequence,
-        y: Sequence[float] | None = None,
+        X: Samples,
+        y: PerStructure | None = None,
         *,
-        forces: Sequence | None = None,
-        virials: Sequence | None = None,
+        forces: PerStructure | None = None,
+        virials: PerStructure | None = None,
     ) -> dict[str, float]:
         """Errors on structures with known targets.
 
@@ -341,7 +339,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         return SkdescCalculator(self.pipeline_, **kwargs)
 
     def report(
-        self, path: str | PathLike, *, test: Sequence | tuple | None = None,
+        self, path: PathName, *,
+        test: Samples | tuple[Samples, PerStructure, dict[str, Any]] | None = None,
         command: str | None = None,
     ) -> None:
         """Write a page on data, candidates, errors and uncertainty.

@@ -18,7 +18,7 @@ from skdesc import GAPRegressor, SOAPTransformer, extract_targets
 from skdesc.calculator import SkdescCalculator, ZBLCalculator
 from skdesc.gaussian_process._checks import check_loaded
 from skdesc.io import load, read_quip_xml, save, write_quip_xml
-from skdesc.neighbors import ShortestDistances, pair_numbers
+from skdesc.neighbors import ShortestDistances, find_pairs, pair_numbers
 from skdesc.repulsion import RepulsionCalculator, find_onsets, onset_of_unseen
 from skdesc.structures import check_structures
 
@@ -77,6 +77,45 @@ def test_derivatives(frames):
         values.append(energies(calculator, [moved])[0])
     slope = (values[0] - values[1]) / 4e-5 / atoms.get_volume()
     assert atoms.get_stress()[5] == pytest.approx(slope, rel=1e-5)
+
+
+def naive_sums(calculator, structures):
+    """Energies, derivatives by position and by strain of atoms, pair after pair."""
+    n_atoms = len(structures.numbers)
+    energy, gradient, strain = np.zeros(n_atoms), np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
+    pairs = find_pairs(structures, 4.0, np.arange(n_atoms), np.zeros(n_atoms, dtype=np.intp))
+    center = np.repeat(np.arange(n_atoms), np.diff(pairs.offsets))
+    for i, j, r, d in zip(
+        center, pairs.neighbor, pairs.distance, pairs.displacement, strict=True
+    ):
+        z_i, z_j = structures.numbers[[i]], structures.numbers[[j]]
+        onset = calculator._onsets(z_i, z_j)
+        if r >= onset:
+            continue
+        value, slope = calculator._pair_energies(np.array([r]), z_i, z_j, onset)
+        energy[i] += value[0] / 2
+        gradient[i] -= slope[0] / r * d
+        strain[i] += slope[0] / (2 * r) * np.outer(d, d)
+    return energy, gradient, strain
+
+
+@pytest.mark.parametrize(
+    "calculator", [RepulsionCalculator({"Cu-Cu": 2.5, "Au-Cu": 2.6}), ZBLCalculator()]
+)
+def test_sums_over_pairs(frames, calculator):
+    far = Atoms("CuAu", [[0, 0, 0], [0, 0, 9.0]])
+    # near ones, with an atom that is alone between them, and at the end
+    mixed = Atoms("CuHCu2Au", [[0, 0, 0], [9, 0, 0], [0, 0, 1.9], [0, 1.4, 1.2], [0, 9, 9]])
+    dense = bulk("Cu", cubic=True)
+    dense.rattle(0.2, seed=1)
+    structures = check_structures([far, mixed, *frames[:2], dense, far])
+    expected = naive_sums(calculator, structures)
+    assert (expected[0] > 0).any()
+    assert (expected[0] == 0).any()
+    for value, other in zip(calculator.evaluate_atoms(structures), expected, strict=True):
+        np.testing.assert_allclose(value, other, rtol=1e-12, atol=1e-12)
+    for value in calculator.evaluate_atoms(check_structures([far])):
+        assert not value.any()
 
 
 def test_two_derivatives_are_continuous():

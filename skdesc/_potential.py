@@ -1,4 +1,4 @@
-"""A fitted pipeline as a potential of one structure at a time, step after step.
+"""A fitted pipeline as a potential, for one structure at a time as in simulations.
 
 Simulations ask for one structure hundreds of thousands of times. What `Pipeline.predict` checks
 and looks up in every call is done once here, each neighbor search and density expansion serves
@@ -34,7 +34,7 @@ _SIMPLE = (SOAPTransformer, TensorReducedTransformer, TwoBodyTransformer)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a potential gives for one structure.
+    """Results of a potential for one structure.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Potential:
         return tuple(dict.fromkeys(name for part in names for name in part))
 
     def evaluate(self, atoms) -> Evaluation:
-        """Energy, forces, virial, and where it costs nothing those of each atom.
+        """Energy, forces and virial; also those of each atom where they come at no cost.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class Potential:
         return self.pipeline[:-1].transform([atoms])
 
     def _by_pipeline(self, atoms) -> Evaluation:
-        """For descriptors of which no more is known than what they return."""
+        """Evaluate descriptors of other types, by the methods of the pipeline."""
         energies, forces, virials = self.gap.predict(
             self._features(atoms), return_forces=True, return_virials=True
         )
@@ -233,7 +233,7 @@ class Potential:
         return structures, energies, gradient, -0.5 * (strain + strain.swapaxes(1, 2))
 
     def _energies_of_single_atoms(self, structures, atoms) -> np.ndarray:
-        """A new array; elements that the fit has not seen are refused."""
+        """Energies of single atoms, as a new array; unknown elements are an error."""
         model, numbers, energies = self._known
         if model is not self.model or not np.array_equal(numbers, structures.numbers):
             model, numbers = self.model, structures.numbers
@@ -245,7 +245,7 @@ class Potential:
 
 
 def _simple_descriptors(pipeline: Pipeline) -> list | None:
-    """Transformers of a pipeline whose values and derivatives can be had in one go, or None."""
+    """Transformers whose values and derivatives can be computed in one pass, or None."""
     steps = [step for _, step in pipeline.steps[:-1] if step not in (None, "passthrough")]
     if len(steps) != 1 or type(pipeline.steps[-1][1]) is not GAPRegressor:
         return None

@@ -1,4 +1,4 @@
-"""Fits to data sets that no single machine holds, partition by partition, on dask.
+"""Fits to data sets too large for one machine, partition by partition, with dask.
 
 All that a Gaussian process with given sparse points needs to know of its data are triangles,
 one per kind of target, whose size does not depend on the number of structures. Each partition
@@ -121,7 +121,7 @@ def fit(
 
 
 def _run(pipeline, parts, n_sample, rng, dask):
-    """Descriptor, regressor, sparse points, and what all partitions together have to say."""
+    """Fit descriptors, choose sparse points, and merge the triangles of all partitions."""
     task = dask.delayed(pure=False)
 
     surveys = dask.compute(*[task(_survey)(part, index) for index, part in enumerate(parts)])
@@ -193,7 +193,7 @@ def _current_client():
 
 
 def _scheduler(dask):
-    """One task after another, unless there is a cluster or the user has chosen otherwise.
+    """Scheduler: synchronous, unless there is a cluster or the user has chosen one.
 
     Once several threads of a process have called OpenBLAS at the same time, its number of
     threads can no longer be limited, and every later fit in that process is far slower.
@@ -244,7 +244,8 @@ def _as_delayed(partitions, dask):
         for part in partitions
     ]
     if not parts:
-        raise ValueError("there are 0 partitions, but a minimum of 1 is required")
+        raise ValueError("there are 0 partitions, but at least one is required; pass (X, y) or "
+                         "(X, y, metadata) for each")
     return parts
 
 
@@ -342,7 +343,7 @@ def _see(template, partition, index):
 
 
 def _merge(first, second):
-    """Triangles of two sets of triangles, which stay as they are: a task may be repeated."""
+    """Merge two sets of triangles without changing them, as a task may be repeated."""
     merged = tuple(part.copy() for part in first)
     for part, other in zip(merged, second, strict=True):
         part.merge(other)

@@ -40,4 +40,4 @@ class UncertainStructureError(RuntimeError):
 
 
 class TimeBudgetWarning(UserWarning):
-    """There was not enough time for all that a search should do."""
+    """The time was too short for a complete search."""

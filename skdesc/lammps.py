@@ -189,7 +189,7 @@ class LammpsPotential:
         return self._now[np.argsort(self._tag, kind="stable")]
 
     def detach(self) -> None:
-        """Take the potential away; LAMMPS goes on without it."""
+        """Remove the potential; LAMMPS continues without it."""
         if self._lmp.has_id("fix", self._fix_id):
             self._lmp.command(f"unfix {self._fix_id}")
         self._lmp.callback.pop(self._fix_id, None)
@@ -228,7 +228,7 @@ class LammpsPotential:
             lmp.lib.lammps_force_timeout(lmp.lmp)  # ends the run after this step
 
     def _take(self, n_atoms, tag, x):
-        """Copy what LAMMPS has now."""
+        """Copy the current state of LAMMPS."""
         low, high, xy, yz, xz, periodic, _ = self._lmp.extract_box()
         length = np.subtract(high, low)
         if len(self._now) != n_atoms:
@@ -283,7 +283,7 @@ class LammpsPotential:
 
 
 class _RaisesFailures:
-    """A command of a LAMMPS instance that raises what went wrong in a step."""
+    """A command of a LAMMPS instance that re-raises errors of its steps."""
 
     def __init__(self, owner, command):
         self.owner, self._command = owner, command

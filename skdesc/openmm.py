@@ -31,7 +31,7 @@ _ANGSTROM = 0.1  # in nm
 def make_force(
     pipeline: Pipeline, elements: Sequence[str | int] | Any, *, periodic: bool = True
 ) -> Any:
-    """Make an ``openmm.PythonForce`` of a fitted pipeline.
+    """Make an ``openmm.PythonForce`` from a fitted pipeline.
 
     Parameters
     ----------

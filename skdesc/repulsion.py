@@ -1,4 +1,4 @@
-"""Repulsion of atoms that come nearer to one another than data show: ASE calculators."""
+"""Repulsion at distances shorter than those in the data, as ASE calculators."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def find_onsets(distances: ShortestDistances) -> dict[str, float]:
 
 
 def onset_of_unseen(z_a, z_b):
-    """Onset of a pair that no structure shows, in angstrom."""
+    """Onset of a pair that occurs in no structure, in angstrom."""
     return max(_ONSET_OF_UNSEEN * (covalent_radii[z_a] + covalent_radii[z_b]),
                _LEAST_ONSET_OF_UNSEEN)
 

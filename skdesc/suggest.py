@@ -1,4 +1,4 @@
-"""``suggest_space``: which hyper-parameters to search, and where, judged by the structures."""
+"""``suggest_space``: search spaces of hyperparameters, from the structures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Choice:
     plain: list | None = None
 
     def words(self):
-        """Choices that any tool can store."""
+        """Choices that every tool can store."""
         return self.values if self.plain is None else self.plain
 
 

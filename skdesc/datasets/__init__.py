@@ -1,4 +1,4 @@
-"""Data sets to learn from: small ones that come along, larger ones found in a data home."""
+"""Data sets: small ones in the package, larger ones in a data home."""
 
 from ._bundled import (
     load_carbon_dimer,

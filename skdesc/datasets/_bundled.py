@@ -1,4 +1,4 @@
-"""Data sets that come with the package; ``docs/make_datasets.py`` computes them."""
+"""Data sets in the package, computed by ``docs/make_datasets.py``."""
 
 from __future__ import annotations
 

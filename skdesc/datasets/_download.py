@@ -1,4 +1,4 @@
-"""Download of published files, their conversion, and the checksum of what comes out.
+"""Download of published files, their conversion, and a checksum of their content.
 
 The checksum is one of the structures and results, not of bytes: it can be computed from any copy
 of a data set, holds for every compression and layout of the file, and covers the conversion.
@@ -67,7 +67,7 @@ def content_digest(frames):
 
 
 def download(file, data_set, path):
-    """Make a file of the data home: download, convert, verify, and only then give it its name.
+    """Create a file of the data home: download, convert, verify, then rename.
 
     Parameters
     ----------

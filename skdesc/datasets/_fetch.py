@@ -1,4 +1,4 @@
-"""Public data sets, found in a data home; what is known of each is in ``_registry``."""
+"""Public data sets in a data home; ``_registry`` lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fetchers know about each public data set: the only place to edit to add one.
+"""Registry of public data sets; to add one, edit this file only.
 
 A file has ``sources`` and a ``content_sha256`` only where it can be made of what is published and
 checked afterwards. All others have to be placed in the data home by hand, as extended xyz.

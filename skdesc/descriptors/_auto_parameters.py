@@ -1,4 +1,4 @@
-"""Descriptor parameters "auto": lengths that follow the distances between atoms.
+"""Descriptor lengths that are "auto": chosen from the distances between atoms.
 
 All lengths are multiples of the typical distance of nearest neighbors, which is a median over
 atoms, so that isolated atoms, dimers and compressed cells among the structures hardly matter.
@@ -159,7 +159,7 @@ def resolve(parameters, structures, species):
 
 
 def resolved_attributes(parameters):
-    """Attributes of a fitted descriptor that tell what it uses in place of "auto"."""
+    """Fitted attributes that show the values used in place of "auto"."""
     return {f"{name}_": parameters[name] for name in AUTO_PARAMETERS}
 
 

@@ -1,4 +1,4 @@
-"""What all descriptors of structures have in common as scikit-learn transformers."""
+"""Base class of descriptors of structures: a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def is_pooled(transformer):
 
 
 class TableIfPooled(TransformerMixin):
-    """Transformers whose output is a table where they have names for its columns."""
+    """Mixin: `set_output` is offered only where the output columns have names."""
 
     @atomic
     def set_output(
         self, *, transform: Literal["default", "pandas", "polars"] | None = None
     ) -> Self:
-        """Choose the container of pooled features; atomic features stay what they are.
+        """Choose the container of pooled features; atomic features are not affected.
 
         Parameters
         ----------
@@ -53,7 +53,7 @@ class StructureTransformer(FittedCaption, TableIfPooled, BaseEstimator):
 
     @atomic
     def fit(self, X: Samples, y: Any = None) -> Self:
-        """Learn which elements there are, and build the tables.
+        """Learn the elements and build the tables.
 
         Parameters
         ----------

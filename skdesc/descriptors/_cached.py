@@ -1,4 +1,4 @@
-"""Features of structures that have been described before are not computed again."""
+"""Cache of features: structures that were described before are not computed again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _IRRELEVANT = ("n_jobs",)
 
 
 class FeatureCache:
-    """Room for features, shared by all estimators that are given the same cache.
+    """Cache of features, shared by all estimators that receive it.
 
     Copies of an estimator, by :func:`sklearn.base.clone` too, share its cache. Another process
     has one of its own, empty at first, which it keeps until it ends.
@@ -81,7 +81,7 @@ class FeatureCache:
             self._n_bytes = 0
 
     def get(self, key: Hashable) -> Any:
-        """Find what was kept under a key.
+        """Return the features stored under a key.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class FeatureCache:
             return entry
 
     def put(self, key: Hashable, entry: Any) -> None:
-        """Keep the features of a structure, if there is room.
+        """Store the features of a structure if they fit.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ def _arrive(name, max_bytes):
 
 
 class CachedDescriptor(TableIfPooled, BaseEstimator):
-    """A transformer of structures that describes each structure only once.
+    """Transformer that computes the features of each structure only once.
 
     Cross-validation and searches describe the same structures for every fold again. With a
     cache, every structure is described once per set of parameters: what is kept is looked up by
@@ -209,7 +209,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         self._descriptor = None
 
     def _check_loaded(self):
-        """Check what a file says, and make the rest again."""
+        """Check the stored values and rebuild all others."""
         check_cached(self.transformer, self.cache)
         if "transformer_" not in vars(self):
             return
@@ -226,7 +226,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
                              "which was fitted; fit again before saving")
 
     def transform(self, X: Samples) -> Any:
-        """Describe structures, those that are not in the cache.
+        """Compute features of structures, except for those in the cache.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
         return getattr(self.transformer, "_extra_arrays", ())
 
     def _describe(self, structures):
-        """Copies of what belongs to each structure, so that none keeps all others in memory."""
+        """Features of each structure, copied so that one does not keep the others in memory."""
         features = self.transformer_.transform(structures)
         if not isinstance(features, AtomicFeatures):
             return [(row.copy(),) for row in np.asarray(features)]
@@ -309,7 +309,7 @@ class CachedDescriptor(TableIfPooled, BaseEstimator):
 
 
 def check_cached(transformer, cache):
-    """Refuse a transformer whose features can't be kept, and what is no cache.
+    """Check that the features of the transformer can be cached, and the type of the cache.
 
     Parameters
     ----------
@@ -323,8 +323,8 @@ def check_cached(transformer, cache):
                         "FeatureCache; one for all estimators: FeatureCache()")
     if not getattr(transformer, "_stateless_given_parameters", False):
         raise TypeError(
-            f"the features of {type(transformer).__name__} may depend on what it was "
-            "fitted to, and so cannot be kept; use a descriptor such as SOAPTransformer"
+            f"the features of {type(transformer).__name__} may depend on the data it was "
+            "fitted to, and cannot be cached; use a descriptor such as SOAPTransformer"
         )
     if kind_of(getattr(transformer, "centers", None)) == "indices":
         raise TypeError(
@@ -335,7 +335,7 @@ def check_cached(transformer, cache):
 
 
 def _fingerprint(transformer):
-    """Digest of all that features depend on, beside the structure: random weights, for example."""
+    """Digest of what features depend on besides the structure, such as random weights."""
     params = transformer.get_params()
     for name in _IRRELEVANT:
         params.pop(name, None)
@@ -345,7 +345,7 @@ def _fingerprint(transformer):
 
 
 def _digests(structures):
-    """One digest per structure, of all that makes it up."""
+    """One digest per structure, of its complete content."""
     arrays = [structures.positions, structures.numbers, *structures.arrays.values()]
     arrays = [np.ascontiguousarray(array) for array in arrays]
     names = repr(sorted(structures.arrays)).encode()

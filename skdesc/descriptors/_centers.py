@@ -1,4 +1,4 @@
-"""Which atoms are described."""
+"""The parameter `centers`: which atoms are described."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULE = (
 
 
 def check_centers(centers):
-    """Refuse what cannot name centers in any structures.
+    """Check the parameter, as far as that is possible without structures.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What descriptors of densities have in common: they describe centers, or pool them."""
+"""Base class of descriptors of neighbor densities: per center, or pooled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._pooling import pool, pull_back_pooled
 
 
 class DensityTransformer(StructureTransformer):
-    """Base class of descriptors that are made of density coefficients.
+    """Base class of descriptors computed from density coefficients.
 
     Subclasses have the parameters that :func:`check_density_parameters` checks, and `centers`,
     `normalize`, `pooling`, `handle_unknown`, `dtype` and `n_jobs`; they make the descriptor, and
@@ -41,7 +41,7 @@ class DensityTransformer(StructureTransformer):
             self._take_from_descriptor()  # pickles of older versions lack what follows from it
 
     def _check_loaded(self):
-        """Check what a file says, and only then build the tables."""
+        """Check the stored values, then build the tables."""
         arguments = arguments_of_part(self, "_descriptor", self._descriptor_type)
         if arguments is None:
             self._check_parameters()
@@ -68,13 +68,13 @@ class DensityTransformer(StructureTransformer):
         return species, used
 
     def _take_from_descriptor(self):
-        """Set the attributes that follow from the tables."""
+        """Set the attributes that the tables determine."""
         self.species_ = self._descriptor.species
         self.n_features_out_ = self._descriptor.layout.n_features
         vars(self).update(resolved_attributes(self._descriptor.parameters))
 
     def _fit(self, X):
-        """Learn which elements there are, and build the tables."""
+        """Learn the elements and build the tables."""
         parameters = self._check_parameters()
         structures = check_structures(X, extra_arrays=self._extra_arrays)
         self._learn_species(structures)
@@ -146,7 +146,7 @@ class DensityTransformer(StructureTransformer):
         return pull_back_pooled(self.pooling, descriptor, structures, centers, offsets, g)
 
     def memory_estimate(self, X: Samples) -> int:
-        """Estimate the peak memory of :meth:`transform`, beside `X`, without computing anything.
+        """Estimate the peak memory of :meth:`transform`, in addition to `X`, without computing.
 
         Parameters
         ----------

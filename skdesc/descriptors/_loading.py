@@ -1,4 +1,4 @@
-"""Descriptors that come from a file: nothing is built before their parameters have been checked."""
+"""Loading of descriptors: parameters are checked before anything is built from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HIGHEST_NUMBER = 118
 
 
 def arguments_of_part(transformer, name, kind):
-    """Take what a file says of a fitted part, before that part is made.
+    """Read the arguments of a fitted part, before the part is built.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Parameters that say how elements and radial functions are mixed."""
+"""Parameters of the mixing of elements and radial functions."""
 
 from numbers import Integral
 
@@ -109,7 +109,7 @@ def check_reduce(reduce):
 
 
 def check_weights(weights, reduce, handle_unknown):
-    """Check that the weights go with what is mixed, and with elements that fit has not seen.
+    """Check that the weights are compatible with `reduce` and `handle_unknown`.
 
     Parameters
     ----------

@@ -250,7 +250,7 @@ class TensorReducedTransformer(DensityTransformer):
         *,
         forces: PerStructure | None = None,
     ) -> Self:
-        """Learn which elements there are, draw or learn the weights, and build the tables.
+        """Learn the elements, draw or learn the weights, and build the tables.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class TensorReducedTransformer(DensityTransformer):
         checked["mixing_weights"] = np.ascontiguousarray(weights, dtype=np.float64)
         if not isinstance(self.weights, str):
             if not same(_random_weights.check(self.weights, species, shape), weights):
-                raise ValueError("weights are others than mixing_weights_, with which "
+                raise ValueError("weights differ from mixing_weights_, with which "
                                  "TensorReducedTransformer was fitted; fit it again")
         else:
             self._check_drawn(species)
@@ -347,8 +347,8 @@ class TensorReducedTransformer(DensityTransformer):
         seed = vars(self).get("seed_")
         given = self.random_state if isinstance(self.random_state, Integral) else seed
         if not isinstance(seed, Integral) or not 0 <= seed < 2**63 or seed != given:
-            raise ValueError(f"seed_ is {seed!r}, but must be the integer from 0 of which the "
-                             "weights were drawn; fit again, with random_state=an integer")
+            raise ValueError(f"seed_ is {seed!r}, but must be the non-negative seed of the "
+                             "weights; fit again, with an integer as random_state")
         if self.weights != "learned":
             return
         self.element_embedding_ = check_numbers(

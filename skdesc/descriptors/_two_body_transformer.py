@@ -100,7 +100,7 @@ class TwoBodyTransformer(StructureTransformer):
         self.n_jobs = n_jobs
 
     def _fit(self, X):
-        """Learn which elements there are, and place the Gaussians."""
+        """Learn the elements and place the Gaussians."""
         self._check_parameters()
         structures = check_structures(X)
         self._learn_species(structures)
@@ -120,7 +120,7 @@ class TwoBodyTransformer(StructureTransformer):
         )
 
     def _take_from_descriptor(self):
-        """Set the attributes that follow from the descriptor."""
+        """Set the attributes that the descriptor determines."""
         descriptor = self._descriptor
         self.species_, self.n_features_out_ = descriptor.species, descriptor.n_features
         self.cutoff_, self.cutoff_width_ = descriptor.cutoff, descriptor.cutoff_width
@@ -131,7 +131,7 @@ class TwoBodyTransformer(StructureTransformer):
             self._take_from_descriptor()  # pickles of older versions lack what follows from it
 
     def _check_loaded(self):
-        """Check what a file says, and make the descriptor again."""
+        """Check the stored values and rebuild the descriptor."""
         fitted = arguments_of_part(self, "_descriptor", TwoBodyDescriptor)
         if fitted is None:
             self._check_parameters()

@@ -1,4 +1,4 @@
-"""What a descriptor hands to a regressor."""
+"""Atomic features, which descriptors pass to regressors."""
 
 from ._atomic_features import AtomicFeatures
 from ._jacobian import Blocks, Jacobian

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Blocks:
-    """Derivatives with respect to atoms of one kind, which all change the same features.
+    """Derivatives with respect to atoms of one element, which all change the same features.
 
     Attributes
     ----------

@@ -156,7 +156,7 @@ _MEMBERS = ("cutoff", "jacobian", "vjp", "gradient_rows", "workspace_bytes")
 
 
 class _Completed(AtomicDescriptor):
-    """An object with part of the protocol, completed by the defaults."""
+    """A descriptor whose missing methods are those of the base class."""
 
     def __init__(self, descriptor):
         self.cutoff = None

@@ -1,4 +1,4 @@
-"""Warnings about data of fits: labels that look wrong, energies of atoms, blind descriptors.
+"""Warnings about training data: labels that look wrong, energies of atoms, descriptors.
 
 They are made after a fit, from what it has computed anyway::
 

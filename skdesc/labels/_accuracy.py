@@ -1,4 +1,4 @@
-"""Warnings about fits that rounding errors or huge forces spoil."""
+"""Warnings about fits spoiled by rounding errors or huge forces."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def warn_of_rounding(posterior):
 
 
 def warn_of_forces(forces, offsets):
-    """Warn of forces so large that the fit follows them alone.
+    """Warn about forces so large that they dominate the fit.
 
     Parameters
     ----------

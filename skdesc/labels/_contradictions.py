@@ -1,4 +1,4 @@
-"""Labels that contradict each other: of another sign, unit or method, or placeholders."""
+"""Labels that contradict each other: another sign, unit or method, or placeholders."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _labels(
 def describe_contradiction(
     agreements: dict[str, Agreement], labels: dict[str, Labels], atoms_per_energy: float
 ) -> str:
-    """Describe the worst contradiction, if there is one beyond doubt.
+    """Describe the worst contradiction, if there is a clear one.
 
     Parameters
     ----------

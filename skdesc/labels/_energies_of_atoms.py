@@ -1,4 +1,4 @@
-"""Where the energies of single atoms came from, and what they leave open."""
+"""Energies of single atoms: their source, and compositions they do not determine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def undetermined_compositions(atom_energies: Any) -> np.ndarray:
 def warn_of_e0(
     atom_energies: Any, energies: np.ndarray, composition: np.ndarray
 ) -> None:
-    """Warn of energies of single atoms that cannot be those of atoms in these structures.
+    """Warn about energies of single atoms that do not fit the structures.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _warn_of_totals(binding: np.ndarray) -> None:
 def warn_of_compositions(
     regressor: Any, environments: Any
 ) -> None:
-    """Warn of predictions for compositions that the training data tell nothing of.
+    """Warn about predictions for compositions that the training data do not determine.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""All that a fit says about its data."""
+"""Warnings of a fit about its data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def warn_of_data(
     regressor: Any, accumulator: Any, environments: Any, targets: Any,
     config_types: Sequence | None, expected: np.ndarray, rows_of: Callable, without: Callable,
 ) -> None:
-    """Warn of data that look wrong, after a fit to them.
+    """Warn about data that look wrong, after a fit to them.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def warn_of_data(
     accumulator : Accumulator
         What the fit has seen.
     environments : Environments
-        The structures; nothing is said of plain arrays.
+        The structures; there are no warnings about plain arrays.
     targets : Targets
         Their labels.
     config_types : sequence or None
@@ -72,12 +72,12 @@ def warn_of_data(
 
 
 def warn_of_more_data(environments: Any, targets: Any) -> None:
-    """Warn of what can be said of some of the data.
+    """Run the checks that need no complete data set, as for batches of `partial_fit`.
 
     Parameters
     ----------
     environments : Environments
-        The structures; nothing is said of plain arrays.
+        The structures; there are no warnings about plain arrays.
     targets : Targets
         Their labels.
     """

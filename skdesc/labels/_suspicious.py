@@ -52,7 +52,7 @@ def warn_of_missing_energies(y: np.ndarray) -> None:
 def warn_of_energies_per_atom(
     energies: np.ndarray, composition: np.ndarray
 ) -> None:
-    """Warn of energies that do not grow with the number of atoms.
+    """Warn about energies that do not grow with the number of atoms.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def warn_of_energies_per_atom(
 def warn_of_placeholders(
     environments: Any, targets: Any, prior: Prior, scales: np.ndarray, rows_of: Callable
 ) -> None:
-    """Warn of forces and virials that are zero, or constant, and cannot be.
+    """Warn about forces and virials that are zero or constant without a physical reason.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _suspicious_virials(
 
 
 def _vary(energies: np.ndarray) -> bool:
-    """Whether energies per atom differ, in eV."""
+    """Whether energies per atom differ by more than a threshold in eV."""
     known = energies[np.isfinite(energies)]
     return len(known) > 1 and bool(np.ptp(known) > 1e-6)
 
@@ -196,7 +196,7 @@ def warn_of_outliers(
     errors: np.ndarray, expected: np.ndarray, n_atoms: np.ndarray, config_types: Sequence | None,
     spread: float, without: Callable,
 ) -> None:
-    """Warn of single energies that are far off what all others imply.
+    """Warn about single energies that contradict all others.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def warn_of_outliers(
 
 
 def _ratios(errors: np.ndarray, expected: np.ndarray, n_atoms: np.ndarray) -> np.ndarray:
-    """Errors over typical ones, both per atom and as expected: whatever is less."""
+    """Errors relative to typical ones, per atom or per expected error, whichever is smaller."""
     ratios = np.full(len(errors), np.inf)
     for divisor in (expected, n_atoms):
         relative = np.abs(errors) / divisor
@@ -278,7 +278,7 @@ def warn_of_steps(environments: Any) -> None:
 
 
 def warn_of_wide_features(environments: Any) -> None:
-    """Warn of far more features than there are atoms to learn from.
+    """Warn if there are far more features than atoms to learn from.
 
     Parameters
     ----------

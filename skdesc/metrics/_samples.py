@@ -1,4 +1,4 @@
-"""Structures, forces and numbers of atoms that scorers find in samples of any kind."""
+"""Structures, forces and numbers of atoms from samples of any type."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def attached_forces(X):
             reason = error
     if forces is None:
         raise ValueError(
-            "the scorer of forces has got none; pass them to fit of a search as gap__forces=forces "
-            "(forces=forces if metadata routing is enabled), and to cross_validate as "
-            "params={'forces': forces} after sklearn.set_config(enable_metadata_routing=True); or "
+            "the scorer of forces received none; pass them to fit of a search as "
+            "gap__forces=forces (forces=forces if metadata routing is enabled), and to "
+            "cross_validate as params={'forces': forces} after "
+            "sklearn.set_config(enable_metadata_routing=True); or "
             "score on Atoms with forces attached, which no step has turned into features"
         ) from reason
     return forces

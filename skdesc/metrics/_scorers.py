@@ -1,4 +1,4 @@
-"""Errors of potentials as scorers, which go where scikit-learn takes ``scoring=``.
+"""Errors of potentials as scorers, for ``scoring=`` of scikit-learn.
 
 scikit-learn has no public way to add names to its own list of scorers, so they have names in the
 dict `SCORERS`: ``scoring=SCORERS["neg_forces_rmse"]`` for one, ``scoring=SCORERS`` for all of them.
@@ -96,7 +96,7 @@ def make_potential_scorer() -> Callable[..., float]:
 
 
 def default_scorer():
-    """Scorer of searches that name none: of all quantities, R2 where there are energies alone."""
+    """Default scorer of searches: all quantities together, or R2 for energies alone."""
     return _PotentialScorer(is_default=True)
 
 
@@ -137,7 +137,7 @@ class _EnergyScorer(_Scorer):
     kind = "energy"
 
     def read_metadata(self, estimator, X, y, given):
-        """Numbers of atoms, as pooled features no longer know them."""
+        """Numbers of atoms, which pooled features no longer contain."""
         try:
             return {} if "n_atoms" in given else {"n_atoms": np.asarray(count_atoms(X))}
         except TypeError:  # samples that the first step converts to structures
@@ -191,7 +191,7 @@ class _PotentialScorer(_Scorer):
         return "make_potential_scorer()"
 
     def read_metadata(self, estimator, X, y, given):
-        """Scales of all targets, so that each fold is measured by the same."""
+        """Scales of all targets, the same for every fold."""
         structures = structures_of(X)
         if "scales" in given or structures is None or y is None:
             return {}
@@ -220,7 +220,7 @@ class _PotentialScorer(_Scorer):
 
 
 def _takes(function, argument):
-    """Whether a function takes an argument, as far as its signature tells."""
+    """Whether the signature of a function has an argument."""
     try:
         parameters = signature(function).parameters.values()
     except (TypeError, ValueError):

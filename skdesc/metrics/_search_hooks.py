@@ -1,4 +1,4 @@
-"""Methods that a search may call on the regressor besides its fold session."""
+"""Methods of a regressor that a search may call, besides its fold session."""
 
 from __future__ import annotations
 

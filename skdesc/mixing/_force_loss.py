@@ -84,7 +84,7 @@ class ForceTerm:
         self.is_displaced[self.train.atoms] = True
 
     def set_weights(self, columns, rows):
-        """Go on to other weights.
+        """Change the weights.
 
         Parameters
         ----------

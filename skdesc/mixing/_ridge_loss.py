@@ -75,7 +75,7 @@ def pack_coefficients(descriptor, structures, n_copies=1):
 
 
 class LinearModel(NamedTuple):
-    """What a ridge regression for given weights needs."""
+    """Features and normal equations of a ridge regression for given weights."""
 
     columns: np.ndarray
     """Weights as the expansion takes them."""
@@ -208,7 +208,7 @@ class MixingProblem:
         return left, of_forces, (*errors, *more)
 
     def validation_error(self, errors):
-        """One number for all errors of the validation structures, for early stopping."""
+        """Combined error of the validation structures, for early stopping."""
         if self.force_term is None:
             return errors[1]
         return np.sqrt(errors[1] ** 2 + self.forces_weight * errors[3] ** 2)

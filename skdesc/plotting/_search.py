@@ -248,7 +248,7 @@ class SearchDisplay:
         panel.legend()
 
     def _score(self, metric):
-        """What colors candidates, and its name."""
+        """Values that color the candidates, and their name."""
         name = self._metrics(metric, 1)[0]
         return self.scores[name], name
 

@@ -206,7 +206,7 @@ def test_threads():
 
 def test_what_cannot_be_cached_is_refused():
     frames, _ = molecules()
-    with pytest.raises(TypeError, match="features of PCA may depend on what it was fitted to"):
+    with pytest.raises(TypeError, match="features of PCA may depend on the data it was fitted to"):
         CachedDescriptor(PCA(), FeatureCache()).fit(frames)
     with pytest.raises(TypeError, match="cache is of type dict, but must be a FeatureCache"):
         CachedDescriptor(soap(), {}).fit(frames)

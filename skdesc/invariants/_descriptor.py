@@ -21,6 +21,9 @@ from ._tensor_reduced import TensorReduced
 MOST_FEATURES = 2**25
 """More columns than this fit no memory: a row would take 256 MB."""
 
+WIDEST_BY_JACOBIAN = 0.8
+"""Features of a species, as a part of its coefficients, from which on the latter make less work."""
+
 
 def check_cotangent(g, shape, features, owner, *, finite=True):
     """Check derivatives with respect to features and return them in double precision.
@@ -60,8 +63,8 @@ class _Parameters(dict):
 class DensityDescriptor(AtomicDescriptor):
     """Features of the density around atoms, for one set of parameters; base class.
 
-    Subclasses make ``layout``, ``expansion`` and ``invariant`` in ``_build``, and name in
-    ``contraction`` how derivatives of many linear functions are formed.
+    Subclasses make ``layout``, ``expansion`` and ``invariant`` in ``_build``, and may name in
+    ``contraction`` another way to form derivatives of many linear functions.
 
     Parameters
     ----------
@@ -160,8 +163,6 @@ class DensityDescriptor(AtomicDescriptor):
 class PowerSpectrumDescriptor(DensityDescriptor):
     """The SOAP power spectrum."""
 
-    contraction = Factorized
-
     def _build(self):
         p = self.parameters
         self.layout = PowerSpectrum(self.species, p["n_max"], p["l_max"], p["compression"])
@@ -173,6 +174,10 @@ class PowerSpectrumDescriptor(DensityDescriptor):
             )
         self.expansion = self.density_expansion
         self.invariant = self.layout.invariant(self.expansion, p["normalize"])
+        n_coefficients = self.expansion.n_lm * self.expansion.n_max
+        widest = max(map(len, self.invariant.columns))
+        if widest > WIDEST_BY_JACOBIAN * n_coefficients:
+            self.contraction = Factorized
 
 
 class TensorReducedDescriptor(DensityDescriptor):

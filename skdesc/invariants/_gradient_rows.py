@@ -4,7 +4,8 @@ For the power spectrum and a sparse point q, :math:`\partial (p \cdot q) / \part
 with a symmetric matrix :math:`Q_l` of the channels that does not depend on the environment. So all
 sparse points share two matrix products per environment: coefficients times :math:`Q`, and
 derivatives of the coefficients by the neighbors' positions times the result. The derivative of
-the spectrum itself is never formed. Other invariants have few features; there it is.
+the spectrum itself is never formed. It is where a species has fewer features than coefficients,
+as in the spectrum of a single species, and for all other invariants.
 """
 
 from __future__ import annotations
@@ -175,9 +176,10 @@ class ByJacobian:
 
     def __init__(self, descriptor, Q):
         self.descriptor, self.Q = descriptor, Q
-        if Q is not None:
-            self.columns = [np.ascontiguousarray(Q[:, columns].T)
-                            for columns in descriptor.invariant.columns]
+        features = descriptor.invariant.columns
+        # without Q, the features themselves
+        self.columns = ([None] * len(features) if Q is None else
+                        [np.ascontiguousarray(Q[:, columns].T) for columns in features])
 
     @staticmethod
     def bytes_per_pair(descriptor, n_rows):
@@ -203,20 +205,33 @@ class ByJacobian:
                 np.zeros((n_centers, 3, invariant.n_features)), np.zeros((n_centers, 3)),
                 np.zeros((0, 3, 3, 0)), np.zeros((0, 3, 3)),
             )
-            result = self._contract(arena)
+            dots = None
             if invariant.normalize:
                 dots = values[chunk] if self.Q is None else values[chunk] @ self.Q.T
-                center = np.repeat(np.arange(n_centers), np.diff(part.offsets))
-                result -= along[:, :, None] * dots[center, None, :]
-            for k in range(n_centers):
-                if part.offsets[k + 1] > part.offsets[k]:
-                    yield chunk.start + k, result[part.offsets[k] : part.offsets[k + 1]]
+            for k, result in self._contract(arena, part.offsets.tolist()):
+                if dots is not None:
+                    own = along[part.offsets[k] : part.offsets[k + 1]]
+                    # in place: BLAS works on the transpose
+                    blas.dger(-1.0, dots[k], own.ravel(), a=result.reshape(-1, dots.shape[1]).T,
+                              overwrite_a=True)
+                yield chunk.start + k, result
 
-    def _contract(self, arena):
-        """Derivatives of the linear functions, (n_pairs, 3, n_rows)."""
-        if self.Q is None and len(self.descriptor.invariant.columns) == 1:
-            return arena.values(0)
-        result = np.empty((len(arena.place), 3, len(self.Q)))
-        for g, (_, mine) in enumerate(arena.groups()):
-            result[mine] = arena.values(g) @ self.columns[g]
-        return result
+    def _contract(self, arena, offsets):
+        """Yield centers that have pairs, and derivatives of the linear functions by these."""
+        whole = None
+        if len(self.columns) > 1:
+            whole = np.empty((len(arena.place), 3, len(self.Q)))
+            for g, (_, mine) in enumerate(arena.groups()):
+                whole[mine] = _product(arena.values(g), self.columns[g])
+        elif self.Q is None:
+            whole = arena.values(0)
+        for k, (start, stop) in enumerate(pairwise(offsets)):
+            if stop > start and whole is not None:
+                yield k, whole[start:stop]
+            elif stop > start:  # while they are in the cache
+                yield k, _product(arena.values(0)[start:stop], self.columns[0])
+
+
+def _product(rows, columns):
+    """Derivatives (n, 3, n_features) times a matrix, as one product of matrices."""
+    return (rows.reshape(-1, len(columns)) @ columns).reshape(len(rows), 3, columns.shape[1])

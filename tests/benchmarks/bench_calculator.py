@@ -25,7 +25,7 @@ from skdesc.calculator import SkdescCalculator
 SIZES = {4: (1, 1, 1), 32: (2, 2, 2), 108: (3, 3, 3), 256: (4, 4, 4)}
 
 
-def potential(n_sparse, **changes):
+def potential(n_sparse, radial_basis="gto", **changes):
     """A pipeline for copper; `changes` are parameters of the regressor."""
     rng = np.random.RandomState(0)
     frames = []
@@ -37,7 +37,8 @@ def potential(n_sparse, **changes):
         atoms.get_forces()
         frames.append(atoms)
     y, targets = extract_targets(frames, virials=False)
-    soap = SOAPTransformer(cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5, n_jobs=1)
+    soap = SOAPTransformer(cutoff=5.0, cutoff_width=0.5, n_max=8, l_max=6, atom_sigma=0.5,
+                           radial_basis=radial_basis, n_jobs=1)
     gap = GAPRegressor(n_sparse=n_sparse, sigma_forces=0.02, **changes)
     return make_pipeline(soap, gap).fit(frames, y, gapregressor__forces=targets["forces"])
 

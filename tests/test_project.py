@@ -97,3 +97,35 @@ def test_files_that_the_walk_names_exist():
             assert list(ROOT.joinpath("skdesc").rglob(name)), f"{name}, in {folder}?"
         checked += 1
     assert checked > 40
+
+
+def lowest_versions(requirements):
+    """Lower bounds by the names of packages; those of conda-forge are PyPI's."""
+    pattern = re.compile(r"([\w.-]+)\s*>=\s*([\d.]+)")
+    found = (pattern.match(text.strip()) for text in requirements)
+    return {match[1].lower().removesuffix("-base"): match[2] for match in found if match}
+
+
+def test_oldest_packages_are_those_of_the_metadata():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    bounds = lowest_versions([*project["dependencies"], *project["optional-dependencies"]["test"]])
+    pins = re.findall(r"^([\w-]+)==([\d.]+)$", read(".ci/oldest.txt"), flags=re.MULTILINE)
+    compared = [(name, pin, bounds[name]) for name, pin in pins if name in bounds]
+    assert len(compared) > 7
+    for name, pin, bound in compared:
+        assert f"{pin}.".startswith(f"{bound}."), name
+
+
+@needs_sources
+def test_conda_recipe_has_the_same_requirements():
+    project = tomllib.loads(read("pyproject.toml"))
+    recipe = read("packaging/conda/meta.yaml")
+    assert f'version = "{skdesc.__version__}"' in recipe
+    host, run = re.search(r"  host:\n(.*?)  run:\n(.*?)\n\n", recipe, flags=re.DOTALL).groups()
+    lines = {name: [line.strip("- ") for line in text.splitlines()]
+             for name, text in (("host", host), ("run", run))}
+    expected = lowest_versions(project["project"]["dependencies"])
+    expected["python"] = project["project"]["requires-python"].removeprefix(">=")
+    assert lowest_versions(lines["run"]) == expected
+    built_with = lowest_versions(project["build-system"]["requires"])
+    assert lowest_versions(lines["host"]) == built_with

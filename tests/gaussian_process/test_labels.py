@@ -42,6 +42,8 @@ def gap(**params):
 def silent(fit, *args, **kwargs):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # ASE 3.29 with NumPy 2.5
+        warnings.filterwarnings("ignore", "Setting the shape on a NumPy", DeprecationWarning)
         return fit(*args, **kwargs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +26,9 @@ _COLUMNS = {
     "forces": ("atomic_forces", "forces"),
     "stress": ("cauchy_stress", "stress"),
 }
-# after the header of its first page, on little-endian machines
-_LMDB = b"\xde\xc0\xef\xbe"
+# meta page of LMDB on little-endian machines: magic number, page size, last page, transaction
+_LMDB_META = struct.Struct("<16x4s20xI92xQQ")
+_LMDB_MAGIC = b"\xde\xc0\xef\xbe"
 
 
 def require(name: str, package: str, path: Any) -> ModuleType:
@@ -118,9 +120,7 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
     kind = "extract_from_name"
     if path.suffix == ".aselmdb":
         require("ase_db_backends", "ase-db-backends", path)
-        with path.open("rb") as file:
-            if file.read(20)[16:] != _LMDB:  # the backend itself would leave it open
-                raise ValueError("it is no LMDB file")
+        _check_lmdb(path)
         kind = "aselmdb"
     frames = []
     with ase.db.connect(str(path), type=kind, use_lock_file=False) as database:
@@ -132,6 +132,26 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
                 (atoms.arrays if is_force else atoms.info).setdefault(name, value)
             frames.append(atoms)
     return frames
+
+
+def _check_lmdb(path: Path) -> None:
+    """Refuse what LMDB, which maps the file into memory, would crash on or leave open."""
+    size, pages = path.stat().st_size, []
+    with path.open("rb") as file:
+        begin = file.read(_LMDB_META.size)
+        if len(begin) < _LMDB_META.size or _LMDB_META.unpack(begin)[0] != _LMDB_MAGIC:
+            raise ValueError("it is no LMDB file")
+        pages.append(_LMDB_META.unpack(begin))
+        page_size = pages[0][1]
+        file.seek(page_size)
+        begin = file.read(_LMDB_META.size)
+        if len(begin) == _LMDB_META.size:
+            pages.append(_LMDB_META.unpack(begin))
+    *_, last, _ = max(pages, key=lambda meta: meta[3])
+    needed = page_size * (last + 1)
+    if size < needed:
+        raise ValueError(f"it has {size} bytes, but must have {needed}: it is cut off; copy it "
+                         "again, or by mdb_copy -c from where it is whole")
 
 
 def read_table(path: Path) -> list[Atoms]:

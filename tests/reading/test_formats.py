@@ -254,6 +254,42 @@ def test_folders_of_deepmd(tmp_path):
         read_structures(tmp_path / "system")
 
 
+@pytest.mark.parametrize("layout", ["deepmd/raw", "deepmd/npy/mixed"])
+def test_other_layouts_of_deepmd(tmp_path, layout):
+    dpdata = pytest.importorskip("dpdata")
+    frames = crystals(3)
+    systems = dpdata.MultiSystems()
+    for atoms in frames:
+        systems.append(dpdata.LabeledSystem(atoms, fmt="ase/structure"))
+    systems.to(layout, str(tmp_path / "data"))
+    again = read_structures(tmp_path / "data")
+    y, targets = extract_targets(frames)
+    got, got_targets = extract_targets(again)
+    order = [np.flatnonzero(np.isclose(y, energy, rtol=1e-9))[0] for energy in got]
+    assert sorted(order) == [0, 1, 2]
+    for index, atoms, forces in zip(order, again, got_targets["forces"], strict=True):
+        assert atoms.get_chemical_formula() == frames[index].get_chemical_formula()
+        assert np.abs(forces).sum() == pytest.approx(np.abs(targets["forces"][index]).sum())
+        shown = extract_targets([atoms])[1]["virials"]
+        np.testing.assert_allclose(shown[0], targets["virials"][index], atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["db", "aselmdb"])
+def test_databases_that_are_cut_off(tmp_path, ending):
+    if ending == "aselmdb":
+        pytest.importorskip("ase_db_backends")
+    path = tmp_path / f"some.{ending}"
+    with ase.db.connect(path) as database:
+        for atoms in crystals(40):
+            database.write(atoms)
+    content = path.read_bytes()
+    for part in (0.2, 0.5, 0.9):
+        cut = tmp_path / f"cut{part}.{ending}"
+        cut.write_bytes(content[: int(part * len(content))])
+        with pytest.raises(ValueError, match=r"cut.* cannot be read"):
+            read_structures(cut)
+
+
 def test_types_of_deepmd_need_elements(tmp_path):
     pytest.importorskip("dpdata")
     frames = crystals(2)

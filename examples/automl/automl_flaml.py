@@ -4,9 +4,9 @@ FLAML: pipelines as learners of its own, or its tuner alone
 
 FLAML's ``AutoML`` compares learners on tables of numbers. A pipeline of this package becomes such a
 learner in a few lines. What FLAML needs is a table: an object array of shape (n, 1), made by
-:func:`skdesc.as_column`. A list, or ``Structures``, it refuses.
+:func:`skdesc.as_column`. It refuses lists and ``Structures``.
 
-``flaml.tune.run`` knows nothing of tables; it tunes any function.
+``flaml.tune.run`` tunes any function, and needs no table.
 """
 
 import warnings

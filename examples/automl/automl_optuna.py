@@ -4,7 +4,7 @@ Optuna: a search over the whole pipeline, and trials that are given up early
 
 A pipeline of this package is an estimator like any other, so Optuna can tune it in both of its
 ways: :class:`OptunaSearchCV <optuna_integration.sklearn.OptunaSearchCV>` in place of
-scikit-learn's searches, or a study with an objective of one's own. There, ``partial_fit`` lets a
+scikit-learn's searches, or a study with an objective that you write. There, ``partial_fit`` lets a
 trial learn from more and more structures, and Optuna prunes it as soon as it falls behind.
 
 The search space is suggested from the structures, as Optuna's own distributions.

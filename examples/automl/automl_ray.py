@@ -2,10 +2,10 @@
 Ray Tune: any objective, in worker processes
 ============================================
 
-Ray Tune runs trials in processes of its own, on one machine or many. It knows nothing of tables:
-an objective of one's own describes, fits and scores as it likes, and reports a number. Structures
-go to the workers through Ray's store, as :class:`skdesc.Structures`, which takes a fraction of the
-time of a list. The space is suggested from the structures, as Ray's domains.
+Ray Tune runs trials in processes of its own, on one machine or many. It needs no tables: the
+objective is a function that computes features, fits, scores and reports a number. Structures go to
+the workers through Ray's store, as :class:`skdesc.Structures`, which takes a fraction of the time
+of a list. The space is suggested from the structures, as Ray's domains.
 """
 
 import os

@@ -5,8 +5,8 @@ TPOT: genetic programming over descriptors and regressors
 TPOT puts pipelines together from a space of steps. Here the descriptor is one node, and the
 regressor another; the space of each is suggested from the structures, as a ConfigSpace.
 
-TPOT wants a table: :func:`skdesc.as_column` or a one-column data frame; lists, Series and
-``Structures`` it refuses. It runs candidates in processes of its own, so that a script needs the
+TPOT needs a table, :func:`skdesc.as_column` or a one-column data frame, and refuses lists, Series
+and ``Structures``. It runs candidates in processes of its own, so that a script needs the
 guard at its end.
 """
 

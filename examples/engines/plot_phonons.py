@@ -2,8 +2,8 @@
 Phonons that are right, and what training data they need
 =========================================================
 
-Phonons are what people check first, and they are the most demanding check: frequencies are second
-derivatives of the energy, at a place where all forces vanish. A potential with small errors of
+Phonons are often the first check of a potential, and the most demanding one: frequencies are second
+derivatives of the energy at a point where all forces vanish. A potential with small errors of
 forces can still have imaginary modes. Here ASE's effective medium theory (EMT) stands for an
 expensive calculation, so that the true phonons of copper are known.
 

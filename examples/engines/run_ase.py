@@ -2,8 +2,8 @@
 ASE: relaxation, barrier, vibrations, dynamics
 ==============================================
 
-:class:`skdesc.calculator.SkdescCalculator` is a calculator like any other, so whatever ASE does
-with calculators, it does with a fitted pipeline.
+:class:`skdesc.calculator.SkdescCalculator` is a calculator like any other, so a fitted pipeline
+can be used for everything that ASE does with calculators.
 """
 
 import numpy as np

@@ -2,8 +2,8 @@
 LAMMPS: dynamics under pressure, minimization, uncertainty
 ==========================================================
 
-:func:`skdesc.lammps.attach` makes a fitted pipeline the potential of a LAMMPS instance. All of
-LAMMPS works with it that needs energy, forces and the virial, on one MPI rank.
+:func:`skdesc.lammps.attach` makes a fitted pipeline the potential of a LAMMPS instance. All
+commands of LAMMPS that need energy, forces and virial work with it, on one MPI rank.
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 phonopy and phono3py: harmonic and anharmonic force constants
 =============================================================
 
-Both displace atoms of supercells and take forces from wherever they come. Phonons are the most
+Both displace atoms of supercells and take the forces from any calculator. Phonons are the most
 sensitive test of a potential, see the guide, :doc:`/guide/run`.
 """
 

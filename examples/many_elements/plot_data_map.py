@@ -4,7 +4,7 @@ A map of a data set
 
 What is in a data set of many elements? Descriptors of structures, pooled over their atoms, are
 points in a space that two dimensions can show. The length of a tensor-reduced descriptor does not
-depend on the elements, so that 56 of them are no more work than two.
+depend on the elements, so 56 elements take no more work than two.
 """
 
 # %%

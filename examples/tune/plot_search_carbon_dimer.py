@@ -4,7 +4,7 @@ Carbon dimer: a curve, tuned
 
 The binding curve of two carbon atoms is the smallest system that a potential can be tuned on: 47
 points of energies and forces to learn from, 16 in between to test (GFN2-xTB, part of the
-package). :func:`~skdesc.suggest_space` says what to search, judging by the structures;
+package). :func:`~skdesc.suggest_space` derives the search spaces from the structures;
 :class:`~skdesc.TwoStagePSOSearchCV` tunes the descriptor first and the regressor second.
 """
 

@@ -3,8 +3,8 @@ Iron: accuracy against prediction time
 ======================================
 
 Strained cells, hcp and surfaces of iron (PBE, from the Fe-GAP22 set, downloaded on first use). The
-larger a descriptor, the slower the potential. A search by two objectives finds what can be had at
-which price: the front of trade-offs, and its knee.
+larger a descriptor, the slower the potential. A search with two objectives finds the best
+trade-offs between error and time, and the knee of their front.
 """
 
 # %%
@@ -36,7 +36,7 @@ def load(n_train=120, n_test=200):
     """Return training and test structures, or None if the data are out of reach."""
     try:
         data = fetch_iron_gap22()
-    except OSError as error:
+    except (ImportError, OSError) as error:  # no pooch, or no network
         print(f"The iron set is neither in the data home nor can it be downloaded: {error}")
         return None
     n_atoms = np.array([len(atoms) for atoms in data.frames])

@@ -67,6 +67,21 @@ def measure_rows():
     return result
 
 
+def measure_fit():
+    """A fit of 1000 points to energies and forces of one species, descriptors included."""
+    from sklearn.pipeline import make_pipeline
+
+    from skdesc import GAPRegressor
+
+    frames, rng = [crystal(2, seed) for seed in range(20)], np.random.default_rng(0)
+    forces = [rng.normal(size=(len(atoms), 3)) for atoms in frames]
+    gap = GAPRegressor(n_sparse=1000, zeta=4, sigma_energy=0.01, sigma_forces=0.1,
+                       sparse_method="random", random_state=0, baseline=None, n_jobs=1)
+    pipeline = make_pipeline(soap(frames), gap)
+    return {"20 structures of 64 atoms, s": processor_time(
+        lambda: pipeline.fit(frames, np.zeros(20), gapregressor__forces=forces), 1)}
+
+
 def measure_threads():
     """Wall time, quiet and beside a process that has a core."""
     from skdesc import check_structures

@@ -109,7 +109,8 @@ class GapFoldSession:
             of the errors of all quantities is to be small; where all metrics look at the same
             quantity, those of others count less. Energies do not become worse than those of a
             fit without forces and virials, or of the composition alone; without metrics, no
-            quantity becomes worse than with the noise of the parameters.
+            quantity becomes worse than with the noise of the parameters, which stays unless the
+            folds agree that another is better.
 
         Returns
         -------
@@ -125,7 +126,9 @@ class GapFoldSession:
         single = len(wanted) == 1 and wanted <= set(present)
         weights = {q: _WEIGHT_OF_UNSCORED if single and q not in wanted else 1.0 for q in present}
         ceilings = self._ceilings(regressor, found, held_out, varied, not wanted)
-        noise = tune_noise(held_out, regressor._noise(), varied, weights, ceilings)
+        noise = tune_noise(
+            held_out, regressor._noise(), varied, weights, ceilings, cautious=not wanted
+        )
         return {f"sigma_{quantity}": value for quantity, value in noise.items()}
 
     def errors(self, params: Mapping[str, Any] | None = None) -> dict[str, float]:

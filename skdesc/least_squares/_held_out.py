@@ -26,6 +26,8 @@ _STARTS = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), (0.25, 0.75, 0.75), (0.75, 0.25,
 # trials by the first part alone, and by all parts
 _TRIALS_OF_ONE, _TRIALS_OF_ALL = 7, 5
 _FAILED = 1e3
+# what is clearly better, and how far a ceiling may be exceeded
+_STANDARD_ERRORS, _SLACK = 1.5, 1.02
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ def tune_noise(
     bounds: Mapping[str, tuple[float, float]],
     weights: Mapping[str, float],
     ceilings: Mapping[str, float] | None = None,
+    *,
+    cautious: bool = False,
 ) -> dict[str, float]:
     """Choose noise by held-out errors.
 
@@ -142,6 +146,9 @@ def tune_noise(
         the power of its weight.
     ceilings : dict of str to float, default=None
         Mean errors of quantities that are not to be exceeded.
+    cautious : bool, default=False
+        Whether to keep the given noise unless it exceeds the ceilings, or another is better by
+        more than 1.5 standard errors of the mean over the parts.
 
     Returns
     -------
@@ -165,19 +172,29 @@ def tune_noise(
 
         return objective
 
+    given = np.clip(np.log([noise[quantity] for quantity in varied]), *limits.T)
     with one_thread:
-        first, all_parts = make_objective(held_out[:1]), make_objective(held_out)
-        width = limits[:, 1] - limits[:, 0]
-        given = np.clip(np.log([noise[quantity] for quantity in varied]), *limits.T)
-        starts = [limits[:, 0] + width * np.array(start[: len(varied)]) for start in _STARTS]
-        values = [first(x)[0] for x in (given, *starts)]
-        start = (given, *starts)[int(np.argmin(values))]
-        x, value = _descend(first, start, limits, _TRIALS_OF_ONE)
-        if len(held_out) > 1:
-            x, value = _descend(all_parts, x, limits, _TRIALS_OF_ALL)
-        if all_parts(given)[0] <= value:
-            x = given
-    return dict(zip(varied, np.exp(x).tolist(), strict=True))
+        x = _minimize(make_objective, held_out, given, limits)
+        kept, found = (dict(zip(varied, np.exp(at).tolist(), strict=True)) for at in (given, x))
+        # to the last digit, where it is within the bounds
+        kept |= {q: noise[q] for q in varied if bounds[q][0] <= noise[q] <= bounds[q][1]}
+        if cautious and not _is_clearly_better(
+            held_out, {**noise, **kept}, {**noise, **found}, weights, ceilings or {}
+        ):
+            return kept
+    return found
+
+
+def _minimize(make_objective, held_out, given, limits):
+    """Logarithms of noise: by the first part from several starts, then by all parts."""
+    first, all_parts = make_objective(held_out[:1]), make_objective(held_out)
+    width, n = limits[:, 1] - limits[:, 0], len(given)
+    starts = [given, *(limits[:, 0] + width * np.array(start[:n]) for start in _STARTS)]
+    start = starts[int(np.argmin([first(x)[0] for x in starts]))]
+    x, value = _descend(first, start, limits, _TRIALS_OF_ONE)
+    if len(held_out) > 1:
+        x, value = _descend(all_parts, x, limits, _TRIALS_OF_ALL)
+    return given if all_parts(given)[0] <= value else x
 
 
 def mean_errors(
@@ -224,6 +241,20 @@ def least_error(
     error = np.inf if errors is None else errors[quantity]
     of_the_mean = np.mean([part.errors_of_the_mean()[quantity] for part in held_out])
     return error, float(of_the_mean)
+
+
+def _is_clearly_better(held_out, given, found, weights, ceilings):
+    """Whether the parts agree that noise that was found is better than the given one."""
+    means = mean_errors(held_out, given)
+    # given noise may be too little for double precision
+    if means is None or any(means[q] > _SLACK * ceilings[q] for q in means.keys() & ceilings):
+        return True
+    gains = []
+    for part in held_out:
+        before, after = part.errors(given), part.errors(found)
+        gains.append(sum(weights[q] * np.log(before[q] / after[q]) for q in before))
+    of_mean = np.std(gains, ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
+    return bool(np.mean(gains) > _STANDARD_ERRORS * of_mean)
 
 
 def _combine(errors, weights, ceilings, n):

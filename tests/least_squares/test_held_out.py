@@ -154,6 +154,21 @@ def test_given_noise_is_kept_where_nothing_better_is_found(problem):
         assert badness(tune_noise(held_out, given, bounds, weights)) <= badness(given) + 1e-9
 
 
+def test_cautious_where_parts_disagree(problem):
+    """Noise that is far off is left, noise that is nearly right stays."""
+    held_out, weights = held_out_of(problem), dict.fromkeys(problem.noise, 1.0)
+    bounds = dict.fromkeys(problem.noise, (1e-4, 10.0))
+    tuned = tune_noise(held_out, problem.noise, bounds, weights)
+    near = {quantity: 1.02 * value for quantity, value in tuned.items()}
+    far = {quantity: 100.0 * value for quantity, value in tuned.items()}
+    assert tune_noise(held_out[:1], near, bounds, weights, cautious=True) == near
+    found = tune_noise(held_out, far, bounds, weights, cautious=True)
+    assert all(found[quantity] < 0.5 * far[quantity] for quantity in far)
+    # what exceeds a ceiling cannot stay
+    ceilings = {q: 0.5 * error for q, error in mean_errors(held_out, near).items()}
+    assert tune_noise(held_out, near, bounds, weights, ceilings, cautious=True) != near
+
+
 def test_ceilings(problem):
     held_out = held_out_of(problem)
     bounds = dict.fromkeys(problem.noise, (1e-4, 10.0))

@@ -15,6 +15,7 @@ from numbers import Integral, Real
 import numpy as np
 from ase import Atoms
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from ..utils._sklearn_compat import validate_parameters
 
@@ -34,10 +35,10 @@ _WORDS = {
     "transformer_list": ("drop", "passthrough"),
     "transformers": ("drop", "passthrough"),
 }
-# attributes that hold what a wrapper has fitted
+# attributes that every fitted wrapper has
 _FITTED = {
     "BaggingRegressor": ("estimators_", "estimators_features_"),
-    "StackingRegressor": ("estimators_", "final_estimator_"),
+    "StackingRegressor": ("estimators_", "final_estimator_", "stack_method_"),
     "TransformedTargetRegressor": ("regressor_", "_training_dim"),
     "VotingRegressor": ("estimators_",),
 }
@@ -72,14 +73,14 @@ def check_companion(estimator, *, in_use=True):
         _check_named(estimator, name, getattr(estimator, _NAMED[name]))
         _check_weights(vars(estimator).get("transformer_weights"), name)
     state = vars(estimator)
-    fitted = _FITTED.get(name, ())
-    if any(attribute in state for attribute in fitted):
-        _check_wrapper(state, name, fitted)
+    if name in _FITTED and _is_fitted(state):
+        _check_wrapper(state, name)
     if name == "DummyRegressor" and "constant_" in state:
         size = np.size(state["constant_"])
         _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
               state.get("n_outputs_"), f"an integer from 1 to {size}")
-    n_features = state.get("n_features_in_")
+    # wrappers have it as a property, of what they wrap
+    n_features = getattr(estimator, "n_features_in_", None)
     if n_features is None:
         _check_without_features(estimator, name, in_use)
         return
@@ -99,10 +100,13 @@ def _check_n_jobs(n_jobs, name):
               n_jobs, f"None or an integer from {-_MOST_JOBS} to {_MOST_JOBS}, but not 0")
 
 
+def _is_fitted(state):
+    return any(attribute.endswith("_") for attribute in state)
+
+
 def _check_without_features(estimator, name, in_use):
     """Check an estimator that is not fitted, or does not count features."""
-    is_fitted = any(key.endswith("_") for key in vars(estimator))
-    _rule(not is_fitted or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
+    _rule(not _is_fitted(vars(estimator)) or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
           "n_features_in_", "missing", "there after a fit")
     if in_use and name in ("FeatureUnion", "Pipeline"):
         _try_on_an_atom(estimator, name)
@@ -140,13 +144,17 @@ def _check_weights(weights, name):
     _rule(good, name, "transformer_weights", weights, "None or finite numbers by names")
 
 
-def _check_wrapper(state, name, fitted):
+def _check_wrapper(state, name):
+    fitted = _FITTED[name]
     missing = [attribute for attribute in fitted if attribute not in state]
     _rule(not missing, name, "state", f"without {missing}", "complete")
     for attribute in fitted:
         value = state[attribute]
         if attribute == "_training_dim":
             _rule(_is_integer(value, 1, 2), name, attribute, value, "1 or 2")
+        elif attribute == "stack_method_":
+            expected = ["predict"] * np.size(state["estimators_"])
+            _rule(value == expected, name, attribute, value, f"{expected}")
         elif attribute != "estimators_features_":
             parts = value if attribute == "estimators_" else [value]
             good = isinstance(parts, (list, tuple, np.ndarray))
@@ -239,6 +247,8 @@ def _try(estimator, name, n_features):
                     estimator.inverse_transform(result)
             if name in ("ARDRegression", "BayesianRidge", "GaussianProcessRegressor"):
                 estimator.predict(X, return_std=True)
+    except NotFittedError:
+        return  # steps of which some are fitted; use says so
     except Exception as error:
         raise _unusable(name, error) from error
 

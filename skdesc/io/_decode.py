@@ -15,6 +15,13 @@ from ._encode import ARRAY_KINDS
 
 # more than any ensemble has
 _MOST_ESTIMATORS = 20_000
+# methods that estimators have or lack, and that scikit-learn looks for by name
+_METHOD_NAMES = (
+    "decision_function", "fit", "fit_predict", "fit_transform", "get_feature_names_out",
+    "get_metadata_routing", "get_params", "inverse_transform", "partial_fit", "predict",
+    "predict_log_proba", "predict_proba", "sample_y", "score", "score_samples", "set_output",
+    "set_params", "transform",
+)
 # parts of a wrapper that is tried as a whole, not only its parts each by itself
 _MOST_TRIED = 200
 
@@ -204,7 +211,8 @@ def _check_names(cls, state):
     """No attribute may stand in the way of a method or property."""
     for name in state:
         shadowed = getattr(cls, name, None)
-        if callable(shadowed) or isinstance(shadowed, property) or name.startswith("__"):
+        hides = callable(shadowed) or isinstance(shadowed, property) or name in _METHOD_NAMES
+        if hides or name.startswith("__"):
             raise ValueError(f"it has an attribute {name!r} of {cls.__name__}, which is none")
 
 

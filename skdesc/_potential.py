@@ -27,6 +27,7 @@ from .gaussian_process._baseline import evaluate_baseline
 from .gaussian_process._inputs import check_environments
 from .structures import check_structures
 from .utils.blas import threads
+from .utils.validation import check_reals
 
 # what these describe follows from `_locate` and `differentiate_energies`
 _SIMPLE = (SOAPTransformer, TensorReducedTransformer, TwoBodyTransformer)
@@ -66,6 +67,8 @@ class Potential:
     ----------
     pipeline : Pipeline
         The pipeline.
+    tolerance : float, default=0.0
+        Error of an atom's energy, in eV, that may be traded for speed.
 
     Raises
     ------
@@ -75,7 +78,7 @@ class Potential:
         If it has no descriptor, or is not fitted.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, tolerance: float = 0.0) -> None:
         if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[-1], GAPRegressor):
             raise TypeError(
                 f"pipeline is of type {type(pipeline).__name__}, but must be a Pipeline that ends "
@@ -86,6 +89,9 @@ class Potential:
                              "of atoms; pass one that starts with what computes them")
         check_is_fitted(pipeline[-1])
         self.pipeline = pipeline
+        check_reals("tolerance", tolerance, "at least 0", (0.0, 1.0), "; try 1e-4")
+        self.tolerance = tolerance
+        self._approximation = None, None
         # energies of single atoms of the structure before, which mostly has the same elements
         self._known = None, np.empty(0, dtype=np.intp), np.empty(0)
 
@@ -208,7 +214,7 @@ class Potential:
 
     def _without_baseline(self, descriptors, atoms):
         """Structures, energies of atoms, derivatives by positions, virials of atoms."""
-        model, energies = self.model, None
+        local, energies = self._local(), None
         for block, transformer in enumerate(descriptors):
             structures, descriptor, centers, offsets = transformer._locate([atoms])
             if energies is None:
@@ -221,7 +227,7 @@ class Potential:
                 if dtype != "float64":  # features are rounded in predictions, too
                     values = values.astype(dtype)
                 result = np.zeros(values.shape)
-                model.local.add(block, values, species[rows], learned[rows], result)
+                local.add(block, values, species[rows], learned[rows], result)
                 return result
 
             by_position, by_strain = descriptor.differentiate_energies(
@@ -231,6 +237,15 @@ class Potential:
             energies[centers] += learned
             strain[centers] += by_strain
         return structures, energies, gradient, -0.5 * (strain + strain.swapaxes(1, 2))
+
+    def _local(self):
+        """Energies of environments as functions of their features."""
+        model = self.model
+        if self.tolerance == 0:
+            return model.local
+        if self._approximation[0] is not model:
+            self._approximation = model, model.local_within(self.tolerance)
+        return self._approximation[1]
 
     def _energies_of_single_atoms(self, structures, atoms) -> np.ndarray:
         """Energies of single atoms, as a new array; unknown elements are an error."""

@@ -30,11 +30,20 @@ class SkdescCalculator(Calculator):
     ----------
     pipeline : Pipeline
         Fitted; a descriptor with ``pooling=None``, then a `GAPRegressor`.
+    tolerance : float, default=0.0
+        Error of an atom's energy, in eV, that may be traded for speed. With 0, results are those
+        of the pipeline to all digits; 1e-4 is faster where sparse points have many features.
     **kwargs : dict
         Passed on to :class:`ase.calculators.calculator.Calculator`.
 
     Notes
     -----
+    A `tolerance` leads to sparse points with fewer features, projections on their leading
+    singular vectors, and to products in single precision where that suffices. Energies of the
+    sparse points keep within it, and those of other atoms do as far as they resemble the training
+    data. Forces are derivatives of the approximate energies, so that simulations conserve energy.
+    Standard deviations, and pipelines with descriptors of other packages, are not approximated.
+
     The stress of an atom (``stresses``) is the derivative of its energy (``energies``) by the
     strain, divided by the volume of the whole structure, so that those of all atoms add up to
     the stress. It has the energies of the neighbors as bonds see them from this atom, and differs
@@ -53,8 +62,11 @@ class SkdescCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses",
                               "energy_std", "energies_std", "forces_std"]
 
-    def __init__(self, pipeline: Pipeline, **kwargs: object) -> None:
+    def __init__(
+        self, pipeline: Pipeline, *, tolerance: float = 0.0, **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
+        self._tolerance = tolerance
         self.pipeline = pipeline
 
     @property
@@ -64,7 +76,7 @@ class SkdescCalculator(Calculator):
 
     @pipeline.setter
     def pipeline(self, pipeline: Pipeline) -> None:
-        self._potential = Potential(pipeline)
+        self._potential = Potential(pipeline, self._tolerance)
         self._evaluated = None
         self.reset()
 

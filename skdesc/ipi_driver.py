@@ -43,18 +43,23 @@ class SkdescDriver(Dummy_driver):
         File with a structure that ASE reads: elements, and periodic directions.
     model : str
         File that :func:`skdesc.io.save` has written.
+    tolerance : float, default=0.0
+        Error of an atom's energy, in eV, that may be traded for speed; see
+        :class:`~skdesc.SkdescCalculator`.
     **kwargs : object
         Passed on to the base class of i-PI's drivers.
     """
 
-    def __init__(self, template: str, model: str, **kwargs: object) -> None:
-        self.template, self.model = template, model
+    def __init__(
+        self, template: str, model: str, tolerance: float = 0.0, **kwargs: object
+    ) -> None:
+        self.template, self.model, self.tolerance = template, model, tolerance
         super().__init__(**kwargs)
 
     def check_parameters(self) -> None:
         """Read the structure and the model."""
         self._atoms = read(self.template)
-        self._potential = Potential(load(self.model))
+        self._potential = Potential(load(self.model), self.tolerance)
 
     def compute_structure(
         self, cell: np.ndarray, pos: np.ndarray

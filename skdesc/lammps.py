@@ -73,6 +73,7 @@ def attach(
     fix_id: str = "skdesc",
     std_every: int = 0,
     max_std: float | None = None,
+    tolerance: float = 0.0,
 ) -> LammpsPotential:
     """Make a fitted pipeline the potential of a LAMMPS instance.
 
@@ -98,6 +99,9 @@ def attach(
     max_std : float, default=None
         Stop when the standard deviation of the energy of any atom exceeds this, in eV; needs
         `std_every`.
+    tolerance : float, default=0.0
+        Error of an atom's energy, in eV, that may be traded for speed; see
+        :class:`~skdesc.SkdescCalculator`.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def attach(
         lmp.command("fix integrate all npt temp 300 300 0.1 tri 0 0 1")
         lmp.command("run 1000")
     """
-    potential = Potential(pipeline)
+    potential = Potential(pipeline, tolerance)
     _check_instance(lmp)
     numbers = _check_elements(lmp, elements, potential)
     _check_options(potential, fix_id, std_every, max_std)

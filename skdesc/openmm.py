@@ -29,7 +29,11 @@ _ANGSTROM = 0.1  # in nm
 
 
 def make_force(
-    pipeline: Pipeline, elements: Sequence[str | int] | Any, *, periodic: bool = True
+    pipeline: Pipeline,
+    elements: Sequence[str | int] | Any,
+    *,
+    periodic: bool = True,
+    tolerance: float = 0.0,
 ) -> Any:
     """Make an ``openmm.PythonForce`` from a fitted pipeline.
 
@@ -42,6 +46,9 @@ def make_force(
     periodic : bool, default=True
         Whether the box of the simulation is repeated in all directions; otherwise, atoms are
         those of a molecule.
+    tolerance : float, default=0.0
+        Error of an atom's energy, in eV, that may be traded for speed; see
+        :class:`~skdesc.SkdescCalculator`.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def make_force(
 
         system.addForce(make_force(pipeline, ["Cu"] * system.getNumParticles()))
     """
-    potential = Potential(pipeline)
+    potential = Potential(pipeline, tolerance)
     numbers = _check_elements(elements, potential)
     if potential.extra_arrays:
         raise ValueError(
@@ -74,7 +81,7 @@ def make_force(
     except ImportError as error:
         raise ModuleNotFoundError("forces in Python need OpenMM with openmm.PythonForce; "
                                   "pip install -U openmm") from error
-    force = PythonForce(_Computation(pipeline, numbers, bool(periodic)))
+    force = PythonForce(_Computation(potential, numbers, bool(periodic)))
     force.setUsesPeriodicBoundaryConditions(bool(periodic))
     return force
 
@@ -82,13 +89,12 @@ def make_force(
 class _Computation:
     """Energy and forces of a state, in the units of OpenMM."""
 
-    def __init__(self, pipeline, numbers, periodic):
-        self.pipeline, self.numbers, self.periodic = pipeline, numbers, periodic
-        self._potential = Potential(pipeline)
+    def __init__(self, potential, numbers, periodic):
+        self._potential, self.numbers, self.periodic = potential, numbers, periodic
         self._atoms = Atoms(numbers, np.zeros((len(numbers), 3)), pbc=periodic)
 
     def __reduce__(self):
-        return type(self), (self.pipeline, self.numbers, self.periodic)
+        return type(self), (self._potential, self.numbers, self.periodic)
 
     def __call__(self, state):
         positions = _in_nanometers(state.getPositions(asNumpy=True))

@@ -117,6 +117,33 @@ def test_energies_of_atoms_add_up():
     np.testing.assert_allclose(local[hydrogen], atoms.get_potential_energies()[hydrogen] - 1.0)
 
 
+def test_tolerance_trades_accuracy_for_speed():
+    frames = []
+    for seed in range(10):
+        atoms = bulk("Cu", cubic=True) * 2
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        atoms.get_forces()
+        frames.append(atoms)
+    y, targets = extract_targets(frames, virials=False)
+    pipeline = make_pipeline(SOAPTransformer(cutoff=4.5), GAPRegressor(n_sparse=200))
+    pipeline.fit(frames, y, gapregressor__forces=targets["forces"])
+    tolerance, atoms = 1e-4, frames[0].copy()
+    exact, fast = SkdescCalculator(pipeline), SkdescCalculator(pipeline, tolerance=tolerance)
+    difference = fast.get_potential_energy(atoms) - exact.get_potential_energy(atoms)
+    assert 0 < abs(difference) < len(atoms) * tolerance
+    forces = fast.get_forces(atoms)
+    np.testing.assert_allclose(forces, exact.get_forces(atoms), atol=100 * tolerance)
+    atoms.calc = fast
+    numeric = calculate_numerical_forces(atoms, eps=1e-3, iatoms=[0])
+    np.testing.assert_allclose(forces[:1], numeric, atol=1e-4)
+
+    pipeline[-1].partial_fit(pipeline[:-1].transform(frames), y)  # another model
+    assert abs(fast.get_potential_energy(atoms) - pipeline.predict([atoms])[0]) < 0.01
+    with pytest.raises(ValueError, match="tolerance is -1, but must be finite and at least 0"):
+        SkdescCalculator(pipeline, tolerance=-1)
+
+
 def test_molecules_have_no_stress(pipeline):
     atoms = molecule("H2O")
     atoms.calc = SkdescCalculator(pipeline)

@@ -59,7 +59,22 @@ class Model:
     @cached_property
     def local(self):
         """Energies of environments as functions of their features."""
-        return LocalEnergies(self.points, self.posterior.weights, self.covariances)
+        return self.local_within(0.0)
+
+    def local_within(self, tolerance):
+        """Energies of environments, approximated for speed.
+
+        Parameters
+        ----------
+        tolerance : float
+            Error of each that is allowed, in eV.
+
+        Returns
+        -------
+        LocalEnergies
+            As functions of their features.
+        """
+        return LocalEnergies(self.points, self.posterior.weights, self.covariances, tolerance)
 
     def energies(self, environments, *, gradient=False, n_threads=1):
         """Energies of structures, and their derivatives by the descriptors.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from scipy import sparse
 
@@ -10,6 +12,9 @@ from ..utils.threads import ordered_map
 
 BATCH_ROWS = 128
 """Environments whose covariances are computed at a time, so that these stay in the cache."""
+
+# of the products with all features, for which fewer features are worth two more products
+_LARGEST_SHARE = 0.75
 
 # xx, yy, zz, yz, xz, xy: six components of a symmetric virial
 VOIGT = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
@@ -134,25 +139,55 @@ def split_by_cost(costs, limit):
 class _WeightedPoints:
     """Sparse points of one species and one term with their weights, prepared for predictions."""
 
-    def __init__(self, species, points, weights, covariance):
+    def __init__(self, species, points, weights, covariance, tolerance):
         self.species, self.points, self.weights = species, points, weights
-        self.covariance = covariance
+        self.covariance, self.basis = covariance, None
         self.collapsed = covariance.collapse(points, weights)
-        if self.collapsed is None:
-            self.weighted = weights[:, np.newaxis] * points
+        if self.collapsed is not None:
+            return
+        if tolerance > 0:
+            self._approximate(tolerance)
+        self.weighted = self.weights[:, np.newaxis] * self.points
+
+    def _approximate(self, tolerance):
+        """Take fewer features and single precision where energies keep within a tolerance."""
+        U, singular_values, Vt = np.linalg.svd(self.points, full_matrices=False)
+        coordinates = U * singular_values
+        exact = self.covariance.value(coordinates @ coordinates.T) @ self.weights
+
+        def is_good(coordinates, weights=self.weights):
+            energies = self.covariance.value(coordinates @ coordinates.T) @ weights
+            return np.abs(energies - exact).max() <= tolerance
+
+        ranks = range(len(singular_values))
+        rank = bisect_left(ranks, True, key=lambda rank: is_good(coordinates[:, :rank]))
+        n_points, n_features = self.points.shape
+        if rank * (n_points + n_features) < _LARGEST_SHARE * n_points * n_features:
+            self.basis = np.ascontiguousarray(Vt[:rank].T)
+            self.points = np.ascontiguousarray(coordinates[:, :rank])
+        single = self.points.astype(np.float32), self.weights.astype(np.float32)
+        if is_good(*single):
+            self.points, self.weights = single
+            if self.basis is not None:
+                self.basis = self.basis.astype(np.float32)
 
     def evaluate(self, values, derivatives):
         """Energies of environments, and derivatives by the features if asked for, else None."""
         if self.collapsed is None:
-            dot = values @ self.points.T
-            if not derivatives:
-                return self.covariance.value(dot) @ self.weights, None
-            value, slope = self.covariance.value_and_slope(dot)
-            return value @ self.weights, slope @ self.weighted
+            return self._evaluate_points(values, derivatives)
         product = values @ self.collapsed
         if self.collapsed.ndim == 1:
             return product, np.broadcast_to(self.collapsed, values.shape)
         return np.einsum("ij,ij->i", product, values), 2.0 * product if derivatives else None
+
+    def _evaluate_points(self, values, derivatives):
+        values = values.astype(self.points.dtype, copy=False)
+        dot = (values if self.basis is None else values @ self.basis) @ self.points.T
+        if not derivatives:
+            return self.covariance.value(dot) @ self.weights, None
+        value, slope = self.covariance.value_and_slope(dot)
+        slopes = slope @ self.weighted
+        return value @ self.weights, slopes if self.basis is None else slopes @ self.basis.T
 
 
 class LocalEnergies:
@@ -166,14 +201,17 @@ class LocalEnergies:
         Their weights, for energy scales of 1.
     covariances : sequence of Covariance
         That of each term.
+    tolerance : float, default=0.0
+        Error of an environment's energy, in eV, that may be traded for speed; judged at the
+        sparse points.
     """
 
-    def __init__(self, points, weights, covariances):
+    def __init__(self, points, weights, covariances, tolerance=0.0):
         self._groups = [[] for _ in covariances]
         for group in points.groups():
             self._groups[group.term].append(_WeightedPoints(
                 group.species, points.features_of(group), weights[group.points],
-                covariances[group.term],
+                covariances[group.term], tolerance / len(covariances),
             ))
 
     def add(self, block, values, species, energies, slopes=None, n_threads=1):
@@ -212,6 +250,7 @@ class LocalEnergies:
 
             for _ in ordered_map(add_batch, range(0, len(rows), BATCH_ROWS), n_threads):
                 pass
+
 
 def add_rows(observations, rows):
     """Add rows of several quantities to observations."""

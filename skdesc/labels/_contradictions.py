@@ -25,6 +25,9 @@ _FACTOR = 3.5
 #   published data, the interval is between 0.8 and 1.3 there.
 _CLEAR_FACTOR, _CLEARLY_EXPLAINED, _CLEARLY_CERTAIN, _CLEARLY_SIGNIFICANT = 1.4, 0.98, 15.0, 15.0
 _CLEARLY_KNOWN = 50
+# - correlation of energies, where a descriptor represents all labels and implied energies are
+#   beyond doubt: on published data, it is between 0.965 and 1 there.
+_CLEAR_CORRELATION = 0.92
 _RANK = 1e-10
 
 _NOUNS = {"energy": "energies", "forces": "forces", "virials": "virials"}
@@ -143,7 +146,10 @@ def describe_contradiction(
             constant = "do not vary with the positions" if name == "energy" else "are all zero"
             return (f"the {_NOUNS[name]} {constant}, although {_others(name, agreements)} imply "
                     f"that they are not: are they placeholders? {_remedy(name)}")
-    return _describe_wrong_factor(agreements, atoms_per_energy)
+    return (
+        _describe_wrong_factor(agreements, atoms_per_energy)
+        or _describe_low_correlation(agreements)
+    )
 
 
 def _describe_wrong_factor(agreements: dict[str, Agreement], atoms_per_energy: float) -> str:
@@ -159,6 +165,21 @@ def _describe_wrong_factor(agreements: dict[str, Agreement], atoms_per_energy: f
         if reason or name != "energy":
             return _describe_factor(other, agreement, agreements, reason)
     return ""
+
+
+def _describe_low_correlation(agreements: dict[str, Agreement]) -> str:
+    if any(agreement.explained < _CLEARLY_EXPLAINED for agreement in agreements.values()):
+        return ""
+    energies = agreements["energy"]
+    is_clear = energies.certainty > _CLEARLY_CERTAIN and energies.n_known >= _CLEARLY_KNOWN
+    if not is_clear or energies.cosine > _CLEAR_CORRELATION:
+        return ""
+    others = _others("energy", agreements)
+    return (
+        f"the energies correlate by only {energies.cosine:.2f} with those that {others} imply, "
+        f"although the descriptors can represent them all: are energies and {others} of the same "
+        "structures, method and settings? Take both from the same calculations"
+    )
 
 
 def _are_explained(agreements: dict[str, Agreement], labels: dict[str, Labels]) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.morse import MorsePotential
 from sklearn.pipeline import make_pipeline
 
 from skdesc import GAPRegressor, SOAPTransformer, extract_targets
@@ -18,11 +19,10 @@ from skdesc.least_squares import Labels, compare, thin_out
 SOAP = {"cutoff": 4.0, "n_max": 4, "l_max": 3, "cutoff_width": 1.0}
 
 
-@pytest.fixture(scope="module")
-def copper():
-    """Strained and rattled copper, of two sizes, with energies, forces and virials."""
+def make_copper(n_frames):
+    """Strained and rattled copper, of two sizes."""
     frames = []
-    for k in range(30):
+    for k in range(n_frames):
         rng = np.random.default_rng(k)
         atoms = bulk("Cu", cubic=True) * ((2, 1, 1) if k % 3 else (1, 1, 1))
         strain = np.eye(3) + 0.03 * rng.normal(size=(3, 3))
@@ -31,6 +31,13 @@ def copper():
         atoms.calc = EMT()
         atoms.get_stress()
         frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def copper():
+    """Descriptors of 30 structures, with energies, forces and virials."""
+    frames = make_copper(30)
     features = SOAPTransformer(**SOAP).fit_transform(frames)
     return features, *extract_targets(frames)
 
@@ -132,6 +139,21 @@ def test_forces_of_another_method(copper):
     forces = other.predict(X, return_forces=True)[1]
     with pytest.warns(SuspiciousTargetsWarning, match=r"forces are about .* imply"):
         gap().fit(X, y, forces=forces, virials=targets["virials"])
+
+
+def test_forces_that_correlate_little():
+    """The other method is a pair potential on top, whose forces have about the same size."""
+    frames = make_copper(70)
+    y, targets = extract_targets(frames, virials=False)
+    X = SOAPTransformer(**SOAP).fit_transform(frames)
+    silent(gap().fit, X, y, forces=targets["forces"])
+    pairs = MorsePotential(epsilon=2.0, r0=2.0, rho0=6.0, rcut1=1.9, rcut2=2.0)
+    forces = [
+        block + pairs.get_forces(atoms)
+        for block, atoms in zip(targets["forces"], frames, strict=True)
+    ]
+    with pytest.warns(SuspiciousTargetsWarning, match="energies correlate by only 0.6.* forces"):
+        gap().fit(X, y, forces=forces)
 
 
 class TestPlaceholders:

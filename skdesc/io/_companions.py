@@ -154,7 +154,8 @@ def _check_wrapper(state, name):
             _rule(_is_integer(value, 1, 2), name, attribute, value, "1 or 2")
         elif attribute == "stack_method_":
             expected = ["predict"] * np.size(state["estimators_"])
-            _rule(value == expected, name, attribute, value, f"{expected}")
+            good = isinstance(value, list) and value == expected
+            _rule(good, name, attribute, value, f"{expected}")
         elif attribute != "estimators_features_":
             parts = value if attribute == "estimators_" else [value]
             good = isinstance(parts, (list, tuple, np.ndarray))

@@ -45,7 +45,7 @@ class SkdescDriver(Dummy_driver):
         File that :func:`skdesc.io.save` has written.
     tolerance : float, default=0.0
         Error of an atom's energy, in eV, that may be traded for speed; see
-        :class:`~skdesc.SkdescCalculator`.
+        :class:`~skdesc.calculator.SkdescCalculator`.
     **kwargs : object
         Passed on to the base class of i-PI's drivers.
     """

@@ -101,7 +101,7 @@ def attach(
         `std_every`.
     tolerance : float, default=0.0
         Error of an atom's energy, in eV, that may be traded for speed; see
-        :class:`~skdesc.SkdescCalculator`.
+        :class:`~skdesc.calculator.SkdescCalculator`.
 
     Returns
     -------

@@ -48,7 +48,7 @@ def make_force(
         those of a molecule.
     tolerance : float, default=0.0
         Error of an atom's energy, in eV, that may be traded for speed; see
-        :class:`~skdesc.SkdescCalculator`.
+        :class:`~skdesc.calculator.SkdescCalculator`.
 
     Returns
     -------

@@ -168,7 +168,13 @@ def _atom_energies(parameters):
     data = parameters.find("GAP_data")
     if data is None:
         return lambda z: 0.0
-    table = {integer(e.attrib["Z"]): number(e.attrib["value"]) for e in data.findall("e0")}
+    table = {}
+    for element in data.findall("e0"):
+        z = integer(element.attrib["Z"])
+        if not 0 < z < len(chemical_symbols) or z in table:
+            raise ValueError(f"it has an element e0 of Z={z}, but atomic numbers from 1 to "
+                             f"{len(chemical_symbols) - 1} are needed, each once")
+        table[z] = number(element.attrib["value"])
     if "e0" in data.attrib:
         common = number(data.get("e0"))
         return lambda z: table.get(z, common)
@@ -190,9 +196,12 @@ def _read_block(element, folder, version):
     zeta, scale = number(zeta), number(element.attrib["signal_variance"])
     if not 1 <= zeta <= _LARGEST_ZETA:
         raise ValueError(f"{label} has zeta={zeta:g}, but it must be from 1 to {_LARGEST_ZETA:g}")
-    if not 0 < scale <= LARGEST:
-        raise ValueError(f"{label} has signal_variance={scale:g}, but it must be above 0 and at "
-                         f"most {LARGEST:g}")
+    if not 1 / LARGEST <= scale <= LARGEST:
+        raise ValueError(f"{label} has signal_variance={scale:g}, but it must be from "
+                         f"{1 / LARGEST:g} to {LARGEST:g}")
+    mean = number(element.get("signal_mean", "0"))
+    if mean != 0.0:
+        raise ValueError(f"{label} has signal_mean={mean:g}, but only 0 is supported")
     keys = parse_descriptor(element.findtext("descriptor") or "", label)
     soap, order, centers = interpret(keys, label, version)
     soap_keys = dict(soap)
@@ -216,10 +225,12 @@ def _read_points(element, folder, label, size):
     if len(entries) != count or count == 0:
         raise ValueError(f"{label} has {len(entries)} elements sparseX, but n_sparseX={count}")
     entries.sort(key=lambda entry: integer(entry.attrib["i"]))
-    weights = np.array([
-        number(entry.attrib["alpha"]) * number(entry.get("sparseCutoff", "1"))
-        for entry in entries
-    ])
+    if [integer(entry.attrib["i"]) for entry in entries] != list(range(1, count + 1)):
+        raise ValueError(f"{label} has elements sparseX whose i are not 1 to {count}, each once")
+    factors = np.array([number(entry.get("sparseCutoff", "1")) for entry in entries])
+    if (factors < 0).any():
+        raise ValueError(f"{label} has sparseCutoff={factors.min():g}, but it must not be negative")
+    weights = np.array([number(entry.attrib["alpha"]) for entry in entries]) * factors
     name = element.get("sparseX_filename")
     if name is not None:
         values = _read_beside(

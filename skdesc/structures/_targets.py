@@ -18,6 +18,9 @@ from ._structures import Structures
 from ._target_checks import LARGEST
 from ._validation import _as_list, _check_content
 
+# a stress and a virial of one structure may differ by this part of the virial, or of so many eV per
+# atom if that is more: files round stresses
+_SAME_TENSOR, _SMALL_VIRIAL = 0.1, 0.1
 _DEFAULT_KEYS = {"energy": "energy", "forces": "forces", "virial": "virial", "stress": "stress"}
 
 
@@ -110,8 +113,9 @@ def extract_targets(
     Warns
     -----
     SuspiciousTargetsWarning
-        If structures were changed after their calculator ran, or if they lack something but
-        have data that look like it under another name.
+        If structures were changed after their calculator ran, if they lack something but have
+        data that look like it under another name, or if virial and stress of a structure
+        contradict each other.
 
     Examples
     --------
@@ -175,6 +179,9 @@ def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list 
         raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
     if wanted is False:
         return None
+    if wanted is True and not quantity.label:
+        raise ValueError(f"{name} is True, but {next(iter(quantity.keys))}_key is None; name where "
+                         f"structures have them, or pass {name}='auto'")
     stored = StoredResults()
     values, used = _read_all(frames, quantity, stored)
     lacking = [index for index, value in enumerate(values) if value is None]
@@ -184,7 +191,8 @@ def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list 
     if wanted is True and lacking:
         _refuse(frames, quantity, lacking, reason or hints)
     _check_named_keys(frames, quantity, used, reason)
-    for text in filter(None, (reason, hints)):
+    differing = _compare_tensors(frames, quantity, values) if name == "virials" else ""
+    for text in filter(None, (reason, hints, differing)):
         warnings.warn(f"{name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
     return values if len(lacking) < len(frames) else None
 
@@ -201,9 +209,34 @@ def _read_all(
             if value is not None:
                 used.add(stem)
                 value = quantity.parse(value, atoms, stem, f"frames[{index}]")
+            if value is not None:
                 break
         values.append(value)
     return values, used
+
+
+def _compare_tensors(frames: list[Atoms], quantity: _Quantity, virials: list) -> str:
+    """Say which structures have a stress that is not that of their virial."""
+    stored, differing, factors = StoredResults(), [], []
+    for index, (atoms, virial) in enumerate(zip(frames, virials, strict=True)):
+        stress = stored.get(atoms, index, quantity.keys["stress"], quantity.store)
+        if virial is None or stress is None or atoms.cell.rank < 3:
+            continue
+        other = _virial(stress, atoms, "stress", f"frames[{index}]")
+        if other is None or np.isnan(virial).any():
+            continue
+        size = np.linalg.norm(virial)
+        if np.linalg.norm(virial - other) > _SAME_TENSOR * max(size, len(atoms) * _SMALL_VIRIAL):
+            differing.append(index)
+            factors.append(np.sum(virial * other) / max(size**2, np.finfo(float).tiny))
+    if not differing:
+        return ""
+    return (
+        f"{len(differing)} of {len(frames)} structures have a virial and a stress that contradict "
+        f"each other (-volume * stress is {np.median(factors):.3g} times the virial; "
+        f"frames[{join_first(differing)}]); the virial is taken: check sign and unit of both, or "
+        "choose one by stress_key=None or virial_key=None"
+    )
 
 
 def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:
@@ -262,8 +295,8 @@ def _check_named_keys(
                for index, atoms in enumerate(frames)):
             continue
         raise ValueError(
-            f"{stem}_key is {key!r}, but no structure has a {quantity.noun} under it (frames[0] "
-            f"has {_names(frames[0])}); "
+            f"{stem}_key is {key!r}, but no structure has data under this name (frames[0] has "
+            f"{_names(frames[0])}); "
             + (reason or f"correct the name, or leave it out by {quantity.name}=False")
         )
 
@@ -277,15 +310,15 @@ def _names(atoms: Atoms) -> list[str]:
 def _as_numbers(value: Any, where: str, noun: str) -> np.ndarray | None:
     """Array of finite numbers or NaN; None if all of it is NaN."""
     try:
-        if np.iscomplexobj(value):
-            raise ValueError("it is complex")
+        if np.iscomplexobj(value) or np.asarray(value).dtype == bool:
+            raise ValueError(f"it is {np.asarray(value).dtype}")
         value = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where} has {noun} {_shown(value)}, but numbers are needed ({error}); "
                          "mend or remove it") from error
     if (np.abs(value) > LARGEST).any():
-        raise ValueError(f"{where} has infinite or absurd {noun} {_shown(value)}, but finite "
-                         "numbers are needed; mend it, or use NaN for what is missing")
+        raise ValueError(f"{where} has {noun} {_shown(value)}, but finite numbers of at most "
+                         f"{LARGEST:g} are needed; mend it, or use NaN for what is missing")
     return None if value.size and np.isnan(value).all() else value
 
 

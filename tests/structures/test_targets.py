@@ -98,7 +98,7 @@ class TestSwitchedOff:
         frames[1].info["forces"] = frames[1].arrays["other"] = np.zeros((3, 3))
         frames[2].arrays["forces"] = np.full((3, 2), np.inf)
         assert extract_targets(frames, forces=False, forces_key="nowhere")[1] == {}
-        with pytest.raises(ValueError, match=r"frames\[2\] has infinite or absurd forces"):
+        with pytest.raises(ValueError, match=r"frames\[2\] has forces .* but finite numbers"):
             extract_targets(frames)
 
     def test_energies(self):
@@ -144,9 +144,13 @@ class TestNames:
     def test_both_names_of_tensors_may_be_given(self):
         frames = [labelled(), labelled()]
         for atoms in frames:
-            atoms.info.update(v=np.ones(6), s=np.ones(6))
+            atoms.info.update(v=np.ones(6), s=-np.ones(6) / atoms.get_volume())
         targets = extract_targets(frames, virial_key="v", stress_key="s")[1]
         assert (targets["virials"][0, 0, 0]) == 1.0
+
+    def test_energies_without_a_name(self):
+        with pytest.raises(ValueError, match="energies is True, but energy_key is None"):
+            extract_targets([labelled()], energy_key=None)
 
     def test_names_are_names(self):
         with pytest.raises(TypeError, match="forces_key is 3, but must be a name or None"):
@@ -268,6 +272,7 @@ def test_forces_without_energies():
     ("where", "name", "value"),
     [
         ("info", "energy", "-3.5 eV"), ("info", "energy", [1.0, 2.0]), ("info", "energy", 1j),
+        ("info", "energy", True),
         ("info", "energy", np.inf), ("arrays", "forces", np.full((3, 3), "x")),
         ("arrays", "forces", np.ones((3, 3), complex)), ("arrays", "forces", np.ones(3)),
         ("arrays", "forces", [[0, 0, -np.inf]] * 3), ("info", "virial", np.full(6, np.inf)),
@@ -290,6 +295,32 @@ def test_nan_is_missing():
     assert blocks[1] is None
     with pytest.raises(ValueError, match="2 of 3 structures lack them"):
         extract_targets(frames, forces=True)
+
+
+class TestVirialAndStress:
+    @pytest.mark.parametrize(("factor", "shown"), [(-1.0, "-1"), (160.2, "160"), (0.0, "0")])
+    def test_contradictory_ones_are_named(self, factor, shown):
+        frames = [labelled(), labelled(), labelled()]
+        for atoms in frames:
+            atoms.info["virial"] = -atoms.get_volume() * atoms.get_stress(voigt=False)
+        frames[1].calc.results["stress"] = factor * frames[1].calc.results["stress"]
+        with pytest.warns(SuspiciousTargetsWarning, match=rf"1 of 3 .* is {shown} times.*\[1\]"):
+            targets = extract_targets(frames)[1]
+        np.testing.assert_array_equal(targets["virials"][1], frames[1].info["virial"])
+
+    def test_equal_ones_are_not(self):
+        atoms = labelled()
+        volume, stress = atoms.get_volume(), atoms.get_stress(voigt=False)
+        atoms.info["virial"] = np.round(-volume * stress, 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            extract_targets([atoms])
+
+    def test_a_stress_stands_in_for_a_virial_that_is_nan(self):
+        atoms = labelled()
+        atoms.info["virial"] = np.full((3, 3), np.nan)
+        virials = extract_targets([atoms])[1]["virials"]
+        np.testing.assert_allclose(virials[0, 0, 0], -atoms.get_volume())
 
 
 def test_single_atoms():

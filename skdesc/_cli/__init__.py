@@ -8,6 +8,7 @@ command, see ``_commands``.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -57,11 +58,41 @@ def _parse(argv):
             read_config(path, sub)
     args = parser.parse_args(argv)
     args.command_line, args.warnings = ["skdesc", *argv], []
+    _check_names(args)
     if args.save_config is not None:
         from ._config import save_config
 
         save_config(args.save_config, args, command_parsers(make_parser())[args.command])
     return args
+
+
+def _check_names(args):
+    """Refuse a file to be written that is also read, or written twice."""
+    from ..reading._paths import source_of
+
+    taken = {
+        os.path.realpath(source_of(name)): flag
+        for flag, names in _named(args, {"FILES": "files", "MODEL": "model", "--valid": "valid",
+                                         "--test": "test", "--config": "config"})
+        for name in names
+    }
+    for flag, (name,) in _named(args, {
+        "--output": "output", "--report": "report", "--plot": "plot", "--log": "log",
+        "--save-config": "save_config", "--checkpoint": "checkpoint",
+    }):
+        path = os.path.realpath(name)
+        if path in taken:
+            raise ValueError(f"{flag} is {name!r}, which is also a file of {taken[path]} and would "
+                             "be overwritten; give another name")
+        taken[path] = flag
+
+
+def _named(args, flags):
+    """Flags that are given, each with a list of names of files."""
+    for flag, argument in flags.items():
+        names = getattr(args, argument, None)
+        if names is not None:
+            yield flag, [names] if isinstance(names, str) else names
 
 
 def _open_log(args):

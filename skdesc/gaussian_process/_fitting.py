@@ -46,8 +46,12 @@ class Fitting:
         return expected
 
     def _leave_one_out_without(self, index, accumulator, environments, targets):
-        """Leave-one-out errors, and what is expected of them, without some energies."""
-        energies = targets.energies.copy()
+        """Errors of energies, and what is expected of them, in a fit without some of them.
+
+        Of energies that are part of the fit, these are leave-one-out errors.
+        """
+        known, relative_noise = targets.energies, targets.relative_noise
+        energies = known.copy()
         energies[index] = np.nan
         targets = replace(targets, energies=energies)
         other = accumulator.with_energies(environments, targets, self.memory_limit)
@@ -57,8 +61,13 @@ class Fitting:
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
         )
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
+        left_out = environments.take(index)
+        own_noise = noise[QUANTITIES[0]] * relative_noise[index, 0] * np.sqrt(left_out.n_atoms)
         with one_thread:
-            return leave_one_out_energies(model, other, environments, targets, limit)
+            errors, expected = leave_one_out_energies(model, other, environments, targets, limit)
+            errors[index] = known[index] - model.energies(left_out)[0]
+            expected[index] = np.hypot(model.std(left_out), own_noise)
+        return errors, expected
 
     def _solve(self, accumulator, *, check_labels=True, noise=None):
         """Adopt the model of an accumulator, with noise that is given or refined."""

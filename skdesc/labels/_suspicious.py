@@ -17,8 +17,8 @@ from ..utils.user_warnings import warn_user
 _FITTED, _BETTER = 0.1, 2.0
 # Leave-one-out errors, in eV per atom and over the standard deviation that the model expects, are
 # suspected if they are so many times the typical one. A wrong energy spoils the errors of others,
-# so that what counts is the ratio without the suspects. Rare structures have large errors, too, as
-# dimers on the repulsive wall: errors must not be small compared with the spread of energies.
+# so that what counts is the error of a fit without the suspects. Rare structures have large errors,
+# too, as dimers on the repulsive wall: errors must not be small beside the spread of energies.
 _SUSPECTED, _OUTLYING, _OF_SPREAD = 6.0, 40.0, 0.5
 _FEWEST_STRUCTURES, FEWEST_POINTS = 12, 10
 # forces (per angstrom) or virials that are exactly zero are placeholders if the prior lets them
@@ -211,7 +211,8 @@ def warn_of_outliers(
     spread : float
         Of energies per atom, but for `e0`, in eV.
     without : callable
-        Gives both arrays for a fit without the energies of some structures.
+        Gives both arrays for a fit without the energies of some structures, whose errors are
+        those of that fit.
     """
     known = np.flatnonzero(np.isfinite(errors) & (expected > 0))
     if len(known) < _FEWEST_STRUCTURES:
@@ -223,11 +224,10 @@ def warn_of_outliers(
         return
     others, their_expected = without(suspects)
     rest = np.setdiff1d(known, suspects)
-    ratios = []
-    for index in suspects:
-        columns = (others, errors), (their_expected, expected), (n_atoms, n_atoms)
-        ratios.append(_ratios(*(np.append(of[rest], own[index]) for of, own in columns))[-1])
-    ratios = np.array(ratios)
+    ratios = np.array([
+        _ratios(*(of[np.append(rest, index)] for of in (others, their_expected, n_atoms)))[-1]
+        for index in suspects
+    ])
     order = np.argsort(-ratios, kind="stable")
     worst = [k for k in order if ratios[k] > _OUTLYING]
     if not worst:
@@ -237,14 +237,15 @@ def warn_of_outliers(
         index = int(suspects[k])
         kind = "" if config_types is None else f", config_type {config_types[index]}"
         named.append(
-            f"structure {index}{kind}: {errors[index] / n_atoms[index]:.3g} eV/atom, "
+            f"structure {index}{kind}: {others[index] / n_atoms[index]:.3g} eV/atom, "
             f"{ratios[k]:.0f} times"
         )
     more = ", ..." if len(worst) > N_NAMED else ""
     _warn(
         f"energies of {len(worst)} of {len(known)} structures are far off what all others imply "
-        f"(leave-one-out error, and its ratio to the typical one: {'; '.join(named)}{more}); look "
-        "at these calculations, leave them out, or give them noise by sigmas"
+        "(error of a fit without them, and its ratio to the typical leave-one-out error: "
+        f"{'; '.join(named)}{more}); look at these calculations, leave them out, or give them "
+        "noise by sigmas"
     )
 
 

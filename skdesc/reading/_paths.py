@@ -55,6 +55,24 @@ def split_index(path: str | Path) -> tuple[Path, int | slice | str]:
     raise ValueError(f"{str(path)!r} ends with {text!r}, but must select structures {_AS_ASE}")
 
 
+def source_of(path: str | Path) -> Path:
+    """Name of a file without its selection of structures.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Such as ``train.xyz`` or ``train.xyz@::2``.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+    """
+    whole = Path(path)
+    name, at, _ = str(whole).rpartition("@")
+    return Path(name) if at and not whole.exists() else whole
+
+
 def _parse_index(text: str, path: Any) -> int | slice:
     if ":" not in text:
         return int(text)

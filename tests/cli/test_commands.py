@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import lzma
+import re
 import subprocess
 import sys
 import warnings
@@ -324,7 +325,7 @@ def test_errors_name_files(folder, capsys):
     frames[1].calc.results["forces"][0, 0] = np.inf
     ase.io.write(folder / "bad_force.xyz", frames, format="extxyz")
     words = ("fit", folder / "train.xyz", folder / "bad_force.xyz", "-o", folder / "x.skd")
-    assert f"structure 1 of {folder}/bad_force.xyz has infinite" in fail(capsys, *words)
+    assert f"structure 1 of {folder}/bad_force.xyz has forces" in fail(capsys, *words)
 
 
 def test_structures_without_energies_count_by_their_forces(folder, capsys):
@@ -340,3 +341,27 @@ def test_structures_without_energies_count_by_their_forces(folder, capsys):
     out, _ = run(capsys, "evaluate", folder / "m.skd", folder / "lacking.xyz", "--json",
                  "--optional-energies")
     assert json.loads(out)["all"]["energy"]["count"] == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "train.xyz", "-o", "train.xyz"], "--output .* of FILES"),
+        (["fit", "train.xyz@::2", "-o", "./train.xyz"], "--output .* of FILES"),
+        (["fit", "train.xyz", "-o", "n.skd", "--log", "train.xyz"], "--log .* of FILES"),
+        (["fit", "train.xyz", "-o", "n.skd", "--report", "n.skd"], "--report .* of --output"),
+        (["fit", "train.xyz", "-o", "n.skd", "--test", "t.xyz", "--plot", "t.xyz"], "of --test"),
+        (["predict", "m.skd", "train.xyz", "-o", "m.skd"], "--output .* of MODEL"),
+        (["convert", "m.skd", "m.skd"], "--output .* of MODEL"),
+        (["tune", "train.xyz", "-o", "n.skd", "--checkpoint", "train.xyz"], "--checkpoint"),
+        (["auto", "link.xyz", "-o", "train.xyz"], "--output .* of FILES"),
+    ],
+)
+def test_files_that_are_read_are_not_overwritten(words, message, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("link.xyz").unlink(missing_ok=True)
+    Path("link.xyz").symlink_to("train.xyz")
+    before = {path: path.read_bytes() for path in Path(".").iterdir() if path.is_file()}
+    assert main(words) == 1
+    assert re.search(message, capsys.readouterr().err)
+    assert {path: path.read_bytes() for path in Path(".").iterdir() if path.is_file()} == before

@@ -42,6 +42,13 @@ def copper():
     return features, *extract_targets(frames)
 
 
+@pytest.fixture(scope="module")
+def many():
+    """Descriptors of 60 structures, with energies, forces and virials."""
+    frames = make_copper(60)
+    return SOAPTransformer(**SOAP).fit_transform(frames), *extract_targets(frames)
+
+
 def gap(**params):
     return GAPRegressor(**{"n_sparse": 60, "sigma_forces": 0.02, "sigma_virials": 0.02, **params})
 
@@ -154,6 +161,33 @@ def test_forces_that_correlate_little():
     ]
     with pytest.warns(SuspiciousTargetsWarning, match="energies correlate by only 0.6.* forces"):
         gap().fit(X, y, forces=forces)
+
+
+class TestAnotherOrder:
+    @pytest.mark.parametrize("virials", [True, False])
+    def test_energies(self, many, virials):
+        X, y, targets = many
+        more = {"virials": targets["virials"]} if virials else {}
+        silent(gap().fit, X, y, forces=targets["forces"], **more)
+        per_atom = np.random.default_rng(0).permutation(y / X.n_atoms)
+        with pytest.warns(SuspiciousTargetsWarning, match="energies have a correlation of .*order"):
+            gap().fit(X, per_atom * X.n_atoms, forces=targets["forces"], **more)
+
+    def test_energies_of_two_methods(self, many):
+        X, y, targets = many
+        y = y + np.where(np.arange(60) < 20, 2.0, 0.0) * X.n_atoms
+        with pytest.warns(SuspiciousTargetsWarning, match="correlation of .*several methods"):
+            gap().fit(X, y, forces=targets["forces"])
+
+    def test_forces_of_other_structures(self, many):
+        X, y, targets = many
+        forces = list(targets["forces"])
+        for size in (4, 8):
+            of_size = np.flatnonzero(X.n_atoms == size)
+            for index, other in zip(of_size, np.roll(of_size, 1), strict=True):
+                forces[index] = targets["forces"][other]
+        with pytest.warns(SuspiciousTargetsWarning, match="% of the variance of the forces, but"):
+            gap().fit(X, y, forces=forces)
 
 
 class TestPlaceholders:

@@ -11,9 +11,9 @@ from ..exceptions import SuspiciousTargetsWarning
 from ..structures._stored_results import join_first
 from ..utils.user_warnings import warn_user
 
-# in eV per atom: no matter is bound more strongly (tungsten 9, N2 5), and what is bound at all is
-# bound by more than the second
-_LARGEST_BINDING = 20.0
+# in eV per atom: no matter is bound more strongly (tungsten 9, and 13 relative to atoms without
+# spin polarization), and what is bound at all is bound by more than the second
+_LARGEST_BINDING = 14.0
 _LEAST_BINDING = -1.0
 # in eV per atom: with more than this and no e0, errors of forces grow many times
 _LARGEST_TOTAL = 250.0

@@ -291,7 +291,8 @@ class TestEnergiesOfAtoms:
 
     @pytest.mark.parametrize(
         ("e0", "match"),
-        [({"Cu": -50.0}, "hardly any structure is bound"), ({"Cu": 1e4}, "bound by 1e.04 eV")],
+        [({"Cu": -50.0}, "hardly any structure is bound"), ({"Cu": 1e4}, "bound by 1e.04 eV"),
+         ({"Cu": 16.0}, "bound by 15.* eV per atom, more than")],
     )
     def test_given_energies_that_do_not_fit(self, copper, e0, match):
         with pytest.warns(SuspiciousTargetsWarning, match=f"e0 does not fit.*{match}.*was given"):

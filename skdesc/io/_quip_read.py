@@ -218,6 +218,18 @@ def _read_block(element, folder, version):
     return Block(soap, zeta, centers, scale, points, weights)
 
 
+def _read_weights(entries, label):
+    """Weights of sparse points, which must be in the order of their numbers."""
+    found = [integer(entry.attrib["i"]) for entry in entries]
+    if found != list(range(1, len(entries) + 1)):
+        raise ValueError(f"{label} has elements sparseX whose i are not 1 to {len(entries)}, each "
+                         "once")
+    factors = np.array([number(entry.get("sparseCutoff", "1")) for entry in entries])
+    if (factors < 0).any():
+        raise ValueError(f"{label} has sparseCutoff={factors.min():g}, but it must not be negative")
+    return np.array([number(entry.attrib["alpha"]) for entry in entries]) * factors
+
+
 def _read_points(element, folder, label, size):
     """Sparse points in QUIP's order, and their weights."""
     entries = element.findall("sparseX")
@@ -225,12 +237,7 @@ def _read_points(element, folder, label, size):
     if len(entries) != count or count == 0:
         raise ValueError(f"{label} has {len(entries)} elements sparseX, but n_sparseX={count}")
     entries.sort(key=lambda entry: integer(entry.attrib["i"]))
-    if [integer(entry.attrib["i"]) for entry in entries] != list(range(1, count + 1)):
-        raise ValueError(f"{label} has elements sparseX whose i are not 1 to {count}, each once")
-    factors = np.array([number(entry.get("sparseCutoff", "1")) for entry in entries])
-    if (factors < 0).any():
-        raise ValueError(f"{label} has sparseCutoff={factors.min():g}, but it must not be negative")
-    weights = np.array([number(entry.attrib["alpha"]) for entry in entries]) * factors
+    weights = _read_weights(entries, label)
     name = element.get("sparseX_filename")
     if name is not None:
         values = _read_beside(

@@ -172,16 +172,11 @@ def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
 
 def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list | None:
     """Values of a quantity, None for structures without it; None altogether if not requested."""
-    name = quantity.name
     if isinstance(wanted, np.bool_):
         wanted = bool(wanted)
-    if not is_choice(wanted, "auto", True, False):
-        raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
+    _check_wanted(quantity, wanted)
     if wanted is False:
         return None
-    if wanted is True and not quantity.label:
-        raise ValueError(f"{name} is True, but {next(iter(quantity.keys))}_key is None; name where "
-                         f"structures have them, or pass {name}='auto'")
     stored = StoredResults()
     values, used = _read_all(frames, quantity, stored)
     lacking = [index for index, value in enumerate(values) if value is None]
@@ -191,10 +186,18 @@ def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list 
     if wanted is True and lacking:
         _refuse(frames, quantity, lacking, reason or hints)
     _check_named_keys(frames, quantity, used, reason)
-    differing = _compare_tensors(frames, quantity, values) if name == "virials" else ""
-    for text in filter(None, (reason, hints, differing)):
-        warnings.warn(f"{name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
+    for text in filter(None, (reason, hints, _compare_tensors(frames, quantity, values))):
+        warnings.warn(f"{quantity.name}: {text}", SuspiciousTargetsWarning, stacklevel=3)
     return values if len(lacking) < len(frames) else None
+
+
+def _check_wanted(quantity: _Quantity, wanted: Any) -> None:
+    name = quantity.name
+    if not is_choice(wanted, "auto", True, False):
+        raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
+    if wanted is True and not quantity.label:
+        raise ValueError(f"{name} is True, but {next(iter(quantity.keys))}_key is None; name where "
+                         f"structures have them, or pass {name}='auto'")
 
 
 def _read_all(
@@ -217,6 +220,8 @@ def _read_all(
 
 def _compare_tensors(frames: list[Atoms], quantity: _Quantity, virials: list) -> str:
     """Say which structures have a stress that is not that of their virial."""
+    if quantity.name != "virials":
+        return ""
     stored, differing, factors = StoredResults(), [], []
     for index, (atoms, virial) in enumerate(zip(frames, virials, strict=True)):
         stress = stored.get(atoms, index, quantity.keys["stress"], quantity.store)

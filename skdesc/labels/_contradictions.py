@@ -179,8 +179,9 @@ def _describe_another_order(
         return (
             f"the descriptors explain {100 * forces.explained:.0f} % of the variance of the "
             f"forces, but {100 * others['forces']:.0f} % of that of "
-            f"{_others('forces', agreements)}: do the forces have the order of the structures, of "
-            "their atoms and of the axes? forces[i] belongs to X[i], a row to each atom"
+            f"{_others('forces', agreements)}: do the forces have another sign or unit, or another "
+            "order of the structures, of their atoms or of the axes? forces[i] are -dE/dr of X[i] "
+            "in eV/angstrom, a row to each atom"
         )
     energies = agreements["energy"]
     if (

@@ -8,6 +8,7 @@ from helpers.toy_data import SPECIES, make_frames, reference
 from helpers.toy_descriptor import ToyDescriptor
 
 from skdesc import GAPRegressor, distributed
+from skdesc.exceptions import SuspiciousTargetsWarning
 from skdesc.gaussian_process import _fold_pass
 from skdesc.gaussian_process._fold_pass import deal_folds
 from skdesc.gaussian_process._memory import N_FOLDS
@@ -60,7 +61,8 @@ def test_forces_of_another_kind_leave_energies_alone(data, new, spoil):
     X, y, more = data
     wrong = [spoil * f for f in more["forces"]]
     alone = make_gap(optimize="held_out").fit(X, y)
-    both = make_gap(optimize="held_out").fit(X, y, forces=wrong)
+    with pytest.warns(SuspiciousTargetsWarning, match="of the forces"):
+        both = make_gap(optimize="held_out").fit(X, y, forces=wrong)
     assert errors(both, new)[0] < 1.15 * errors(alone, new)[0]
 
 

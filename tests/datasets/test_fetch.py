@@ -72,7 +72,13 @@ def test_every_set_has_a_fetcher():
     assert exported == names | {"fetch_mlearn"}
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+LARGE = {"iron_gap22", "monbtaw", "perov5", "qm7"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in sorted(EXPECTED)],
+)
 def test_fetch(name):
     home = datasets.get_data_home()
     missing = [file.name for file in REGISTRY[name].files if not (home / file.name).is_file()]
@@ -283,7 +289,7 @@ def test_a_planted_file_is_refused(published, tmp_path):
     assert planted != text
     for content in (planted, text[: text.index("\n2\n") + 1]):
         path.write_bytes(lzma.compress(content.encode()))
-        with pytest.raises(OSError, match=r"toy.extxyz.xz has content of SHA-256 .* remove it"):
+        with pytest.raises(OSError, match=r"toy.extxyz.xz has content with SHA-256 .* remove it"):
             _fetch._fetch("toy", home)
     path.write_bytes(lzma.compress(text.encode()))
     assert len(_fetch._fetch("toy", home).frames) == 4
@@ -322,10 +328,10 @@ def test_digest_covers_the_content(change):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (CRYSTALS.replace("-3458.43", "-3458.44"), r"has content of SHA-256 .* is expected"),
-        (CRYSTALS[:-60], "is no extended xyz with the expected data"),
-        (CRYSTALS.replace("energy=", "E="), "is no extended xyz .* has no energy"),
-        ("<html>not found</html>", "is no extended xyz with the expected data"),
+        (CRYSTALS.replace("-3458.43", "-3458.44"), r"has content with SHA-256 .*, but must have"),
+        (CRYSTALS[:-60], "is not extended xyz with the expected data"),
+        (CRYSTALS.replace("energy=", "E="), "is not extended xyz .* has no energy"),
+        ("<html>not found</html>", "is not extended xyz with the expected data"),
     ],
     ids=["other", "cut short", "no energy", "page"],
 )

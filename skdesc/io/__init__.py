@@ -1,4 +1,4 @@
-"""Models in files: without code for this package, as potentials for other programs."""
+"""Model files that hold data and no code, and potentials in the format of QUIP."""
 
 from ._model import load, save
 from ._quip_read import read_quip_xml

@@ -1,8 +1,8 @@
 """Which classes a model file may name.
 
-A file holds names of classes and their attributes, never code. A name is looked up here: classes
-of scikit-learn one by one, classes of this package as far as they are part of a model, and what
-the caller hands over as a class. Nothing else is ever imported.
+A file holds names of classes and their attributes, never code. Each name must be listed here: the
+allowed classes of scikit-learn, the classes of this package that models consist of, and the
+classes that the caller passes in ``trusted``. Nothing else is ever imported.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _SKLEARN = {
     "sklearn.utils._metadata_requests": "MetadataRequest MethodMetadataRequest",
 }
 
-# what a fitted model of this package consists of
+# parts of fitted models of this package
 _PACKAGES = (
     "skdesc.descriptors.", "skdesc.gaussian_process.", "skdesc.invariants._descriptor.",
 )
 
-# Where classes are that older versions saved under another name: whoever moves or renames a class
-# that files can hold adds a line, old full name to new full name, and never takes one away.
+# New names of classes that older versions saved under another name. When a class that files can
+# hold is moved or renamed, add a line from the old full name to the new one; never remove a line.
 MOVED = {
     "skdesc.descriptors._engine.SOAPEngine":
         "skdesc.invariants._descriptor.PowerSpectrumDescriptor",
@@ -56,7 +56,7 @@ MOVED = {
     "skdesc.calculator.ZBLCalculator": "skdesc.repulsion.ZBLCalculator",
 }
 
-# rebuilt from arguments that are kept as attributes of the same names
+# rebuilt from constructor arguments, which are attributes of the same names
 BY_ARGUMENTS = {
     "skdesc.repulsion.RepulsionCalculator": ("onsets",),
     "skdesc.repulsion.ZBLCalculator": ("scale",),
@@ -71,19 +71,19 @@ _TYPES = {
 
 
 class Classes:
-    """Names of classes, both ways.
+    """Mapping between allowed classes and their names in a file.
 
     Parameters
     ----------
     trusted : sequence of type
-        Further classes, the caller's own.
+        Further classes that are allowed, such as the caller's own.
     """
 
     def __init__(self, trusted):
         self._trusted = {}
         for cls in trusted:
             if not isinstance(cls, type):
-                raise TypeError(f"trusted holds {cls!r}, but must hold classes themselves")
+                raise TypeError(f"trusted holds {cls!r}, but its entries must be classes")
             self._trusted[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     def name(self, cls):
@@ -94,7 +94,7 @@ class Classes:
         if (_is_own(cls.__module__ + ".") and _is_saved(cls)) or full in BY_ARGUMENTS:
             return full
         for module, names in _SKLEARN.items():
-            # a class whose module nobody has imported cannot be that of an existing object
+            # an existing object cannot be of a class whose module has not been imported
             found = getattr(sys.modules.get(module), cls.__name__, None)
             if found is cls and cls.__name__ in names.split():
                 return f"{module}.{cls.__name__}"
@@ -114,7 +114,7 @@ class Classes:
             found = getattr(import_module(module), attribute, None)
         except ImportError:
             return None
-        # only what is defined there, nothing that happens to be imported there
+        # only classes defined in the module, not those it imports
         own = isinstance(found, type) and found.__module__ == module
         return found if own and (name in BY_ARGUMENTS or _is_saved(found)) else None
 
@@ -137,12 +137,12 @@ def find_type(name):
 
 
 def has_own_reduce(cls):
-    """Whether objects of a class are rebuilt by calling it with arguments that it names."""
+    """Whether objects of a class are rebuilt by calling it with its stored arguments."""
     return cls.__reduce__ is not object.__reduce__
 
 
 def _is_saved(cls):
-    """Whether a class of this package is an estimator, or says that it is a part of one."""
+    """Whether a class of this package is an estimator or is marked as a part of a model."""
     return issubclass(cls, BaseEstimator) or getattr(cls, "_saved_with_estimator", False)
 
 

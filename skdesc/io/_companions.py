@@ -1,8 +1,8 @@
 """Checks of scikit-learn's estimators that come from a file.
 
-What scikit-learn's own code looks at as it fits is not looked at again as it predicts. So every
-fitted estimator is tried on two rows of numbers, and what compiled code would take for granted, in
-libsvm, is compared with the number of features first.
+scikit-learn validates its state in ``fit`` and relies on it in ``predict``. Therefore every fitted
+estimator from a file is tried on two rows of numbers. The arrays that compiled code (libsvm) reads
+without checks are compared with the number of features before that.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _NAMED = {
     "StackingRegressor": "estimators",
     "VotingRegressor": "estimators",
 }
-# what may stand there in place of an estimator, but for pipelines
+# allowed in place of an estimator, except in pipelines
 _WORDS = {
     "estimators": ("drop",),
     "transformer_list": ("drop", "passthrough"),
     "transformers": ("drop", "passthrough"),
 }
-# attributes that every fitted wrapper has
+# attributes of every fitted wrapper
 _FITTED = {
     "BaggingRegressor": ("estimators_", "estimators_features_"),
     "StackingRegressor": ("estimators_", "final_estimator_", "stack_method_"),
     "TransformedTargetRegressor": ("regressor_", "_training_dim"),
     "VotingRegressor": ("estimators_",),
 }
-# these do not look at samples, which may be Atoms
+# these pass samples on unchanged, which may therefore be Atoms
 _FOR_ANY_SAMPLES = ("DummyRegressor", "FunctionTransformer")
-# those that may stand in a TransformedTargetRegressor
+# transformers that a TransformedTargetRegressor may contain
 _INVERTED = ("FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "PowerTransformer",
              "QuantileTransformer", "RobustScaler", "StandardScaler")
 _LIBSVM = ("NuSVR", "SVR")
@@ -52,19 +52,19 @@ _SVM_KERNELS = ("linear", "poly", "precomputed", "rbf", "sigmoid")
 
 
 def check_companion(estimator, *, in_use=True):
-    """Refuse an estimator of scikit-learn that a fit could not have led to.
+    """Refuse an estimator of scikit-learn that no fit could have produced.
 
     Parameters
     ----------
     estimator : estimator
         From a file, fitted or not.
     in_use : bool, default=True
-        Whether to try it; what it is made of has been tried before.
+        Whether to try it on data; its parts have been tried before.
 
     Raises
     ------
     ValueError
-        If it has parts that do not go together.
+        If its parts contradict each other.
     """
     name = type(estimator).__name__
     validate_parameters(estimator)
@@ -79,7 +79,7 @@ def check_companion(estimator, *, in_use=True):
         size = np.size(state["constant_"])
         _rule(_is_integer(state.get("n_outputs_"), 1, size), name, "n_outputs_",
               state.get("n_outputs_"), f"an integer from 1 to {size}")
-    # wrappers have it as a property, of what they wrap
+    # wrappers derive it from the wrapped estimator
     n_features = getattr(estimator, "n_features_in_", None)
     if n_features is None:
         _check_without_features(estimator, name, in_use)
@@ -105,7 +105,7 @@ def _is_fitted(state):
 
 
 def _check_without_features(estimator, name, in_use):
-    """Check an estimator that is not fitted, or does not count features."""
+    """Check an estimator that is not fitted or has no number of features."""
     _rule(not _is_fitted(vars(estimator)) or name in _FITTED or name in _FOR_ANY_SAMPLES, name,
           "n_features_in_", "missing", "there after a fit")
     if in_use and name in ("FeatureUnion", "Pipeline"):
@@ -113,7 +113,7 @@ def _check_without_features(estimator, name, in_use):
 
 
 def _check_named(estimator, name, parts):
-    """Steps of a pipeline and the like: tuples of a name and an estimator."""
+    """Check lists of (name, estimator) tuples, such as the steps of a pipeline."""
     parameter = _NAMED[name]
     length = 3 if name == "ColumnTransformer" else 2
     _rule(_are_named(parts, length), name, parameter, parts, "a list of names with estimators")
@@ -141,7 +141,7 @@ def _check_weights(weights, name):
     good = weights is None or (isinstance(weights, Mapping) and all(
         isinstance(weight, Real) and np.isfinite(weight) for weight in weights.values()
     ))
-    _rule(good, name, "transformer_weights", weights, "None or finite numbers by names")
+    _rule(good, name, "transformer_weights", weights, "None or a dict from names to finite numbers")
 
 
 def _check_wrapper(state, name):
@@ -167,7 +167,7 @@ def _check_wrapper(state, name):
 
 
 def _check_libsvm(estimator, name, n_features):
-    """Shapes and types of all that libsvm reads."""
+    """Check the shapes and types of all arrays that libsvm reads."""
     state = vars(estimator)
     _rule(estimator.kernel in _SVM_KERNELS, name, "kernel", estimator.kernel,
           f"among {list(_SVM_KERNELS)}")
@@ -221,7 +221,7 @@ def _check_numbers_of_libsvm(estimator, name):
 
 
 def _fit_polynomials(estimator, n_features):
-    """Make the tables of powers again: they follow from parameters and the number of features."""
+    """Rebuild the table of exponents from the parameters and the number of features."""
     degree = estimator.degree
     highest = degree[-1] if isinstance(degree, (tuple, list)) and degree else degree
     good = _is_integer(highest, 0, 10**4) and comb(n_features + highest, highest) <= _MOST_FEATURES
@@ -232,7 +232,7 @@ def _fit_polynomials(estimator, n_features):
 
 
 def _try(estimator, name, n_features):
-    """Use an estimator on two rows, so that parts that do not go together show."""
+    """Use an estimator on two rows, which fails if its parts contradict each other."""
     X = np.random.default_rng(0).uniform(0.1, 0.9, (2, n_features))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -243,19 +243,19 @@ def _try(estimator, name, n_features):
                     continue
                 result = getattr(estimator, method)(X)
                 if len(result) != 2:
-                    raise ValueError(f"it makes {len(result)} rows of two")
+                    raise ValueError(f"its output for 2 rows has {len(result)} rows")
                 if method == "transform" and name in _INVERTED:
                     estimator.inverse_transform(result)
             if name in ("ARDRegression", "BayesianRidge", "GaussianProcessRegressor"):
                 estimator.predict(X, return_std=True)
     except NotFittedError:
-        return  # steps of which some are fitted; use says so
+        return  # some steps are not fitted, which is reported when the pipeline is used
     except Exception as error:
         raise _unusable(name, error) from error
 
 
 def _try_on_an_atom(pipeline, name):
-    """Use what begins with a descriptor on one atom: steps that do not go together show."""
+    """Use an estimator that begins with a descriptor on one atom, which fails if steps mismatch."""
     species = _species(pipeline)
     if species is None or len(species) == 0:
         return
@@ -267,7 +267,7 @@ def _try_on_an_atom(pipeline, name):
             if hasattr(pipeline, method):
                 getattr(pipeline, method)([Atoms([species[0]])])
     except ValueError:
-        return  # not fitted, or made for other structures; use says so
+        return  # not fitted, or for other structures, which is reported when it is used
     except Exception as error:
         raise _unusable(name, error) from error
 
@@ -293,7 +293,7 @@ def _is_integer(value, low, high):
 
 def _rule(good, name, attribute, value, rule):
     if not good:
-        # texts of estimators in estimators could go on and on
+        # the text of nested estimators can be very long
         shown = f"{value!s:.200}" if isinstance(value, (np.ndarray, Real, str)) else type(value)
         raise ValueError(f"{attribute} of {name} is {shown}, but must be {rule}; the model "
                          "was damaged or changed, take another copy")

@@ -1,4 +1,4 @@
-"""The file itself: a zip archive of JSON and arrays, with a checksum over its content."""
+"""The model file: a zip archive of JSON and arrays, with a checksum over its content."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ FORMAT = "skdesc model"
 FORMAT_VERSION = 1
 
 _HEADER, _CONTENT = "header.json", "content.json"
-# a larger header than this is not one of ours
+# headers written by this package are smaller
 _HEADER_BYTES = 2**16
 
 
 def write_container(path, content, arrays, versions):
-    """Write a file, or replace one, at once or not at all.
+    """Write or replace a file atomically.
 
     Parameters
     ----------
     path : str or path-like
         The file.
     content : object
-        What JSON can express.
+        Anything that JSON can express.
     arrays : list of ndarray
-        Of numbers or strings.
+        Arrays of numbers or strings.
     versions : dict of str to str
         Versions of packages, for error messages.
     """
@@ -59,7 +59,7 @@ def write_container(path, content, arrays, versions):
 
 
 def read_container(path):
-    """Read a file, trusting nothing in it.
+    """Read a file without trusting anything in it.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def read_container(path):
     Returns
     -------
     content : object
-        As it was given.
+        Content as it was written.
     arrays : list of ndarray
-        As they were given.
+        Arrays as they were written.
     versions : dict of str to str
-        Versions of packages that wrote it.
+        Versions of the packages that wrote the file.
     """
     path = Path(path)
     check_regular(path)
@@ -89,22 +89,21 @@ def read_container(path):
                 arrays = [_read_array(member) for member in members[1:]]
         except _ForeignFileError:
             raise
-        # a damaged archive shows itself in many ways, by its length, a checksum, a name, and
-        # zipfile and NumPy's reader of headers raise almost anything
+        # zipfile and NumPy's header parser raise exceptions of many types for damaged archives
         except Exception as error:
             raise ValueError(
-                f"{path} is damaged: {error}; it was cut off or changed after it was saved, take "
+                f"{path} is damaged: {error}; it was truncated or changed after it was saved, take "
                 "another copy"
             ) from error
     return content, arrays, header["versions"]
 
 
 class _ForeignFileError(ValueError):
-    """Says by itself what is wrong with a file."""
+    """The message of the error is meant for the user as it is."""
 
 
 class _Digesting:
-    """Passes on what is written, and takes it into a checksum."""
+    """Stream that updates a checksum with everything that is written to it."""
 
     def __init__(self, target, digest):
         self._target, self._digest = target, digest
@@ -120,7 +119,7 @@ def _array_name(index):
 
 def _write(archive, name, digest, write):
     digest.update(name.encode("ascii"))
-    # without dates: the same model gives the same bytes
+    # no dates, so that the same model gives the same bytes
     with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as member:
         write(_Digesting(member, digest))
 
@@ -149,26 +148,26 @@ def _check_header(header, n_arrays):
     version = header.get("format_version")
     is_valid = type(version) is int and version >= 1 and isinstance(header["versions"], dict)
     if not (is_valid and type(header["n_arrays"]) is int):
-        raise ValueError("its header makes no sense")
+        raise ValueError("its header is invalid")
     if header["n_arrays"] != n_arrays:
         raise ValueError("it has other parts than its header says")
 
 
 def _read_members(archive, header, file_size):
-    """Bytes of the content and of each array, after all checks of the archive as a whole."""
+    """Check the archive as a whole and return the bytes of the content and of each array."""
     names = [_CONTENT, *(_array_name(index) for index in range(header["n_arrays"]))]
     if archive.namelist() != [*names, _HEADER]:
         raise ValueError("it has other parts than its header says")
     left, digest, members = file_size, hashlib.sha256(), []
     for name in names:
         info = archive.getinfo(name)
-        # without compression a small file cannot turn into large arrays
+        # parts are never compressed, so a small file cannot expand into large arrays
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise ValueError(f"its part {name} is not stored as it should be")
+            raise ValueError(f"its part {name} is compressed or encrypted")
         left -= info.file_size
-        # parts that lie on top of one another could be read again and again
+        # overlapping parts would be read many times
         if left < 0:
-            raise ValueError("its parts are larger than it is")
+            raise ValueError("its parts are larger than the file")
         member = archive.read(name)
         digest.update(name.encode("ascii"))
         digest.update(member)
@@ -179,16 +178,16 @@ def _read_members(archive, header, file_size):
 
 
 def _read_array(member):
-    """Array of a part, whose header is checked before any memory is taken."""
+    """Read an array; its header is checked before any memory is allocated."""
     file = BytesIO(member)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array is in an unknown format")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     data = memoryview(member)[file.tell() :]
-    # NumPy makes room for strings of no length
+    # NumPy allocates memory for strings of length zero
     good = dtype.kind in ARRAY_KINDS and dtype.itemsize and min(shape, default=0) >= 0
     if not good or len(data) != prod(shape) * dtype.itemsize or prod(n or 1 for n in shape) > 2**62:
-        raise ValueError("an array does not have the size or type that it should have")
+        raise ValueError("an array has another size or type than its header says")
     array = np.empty(shape, dtype, order="F" if fortran_order else "C")
     array.ravel(order="K")[:] = np.frombuffer(data, dtype)
     return array
@@ -199,18 +198,18 @@ def _from_json(member):
 
 
 def _no_constant(text):
-    raise ValueError(f"it has the number {text}")
+    raise ValueError(f"it contains {text}, which is not a finite number")
 
 
 def _diagnose(start):
-    """Say what a file is, by its first bytes."""
+    """Describe the kind of a file by its first bytes."""
     if not start:
         return "it is empty"
     if start.startswith((b"\x80", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")):
         return (
-            "it is a pickle (perhaps of joblib), which runs code when it is loaded, and is not "
-            "opened here; if you trust it, load it with joblib.load and save the model anew"
+            "it is a pickle (perhaps of joblib), which can run code when it is loaded and is not "
+            "opened here; if you trust it, load it with joblib.load and save the model again"
         )
     if start.lstrip().startswith(b"<"):
         return "it is XML; read potentials of QUIP with skdesc.io.read_quip_xml"
-    return "it does not begin as one; save models with skdesc.io.save"
+    return "it begins with other bytes; save models with skdesc.io.save"

@@ -1,4 +1,4 @@
-"""From plain data and arrays back to a model: the counterpart of the encoder."""
+"""Decode a model from plain data and arrays: the counterpart of the encoder."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ._classes import BY_ARGUMENTS, find_type, has_own_reduce
 from ._companions import check_companion
 from ._encode import ARRAY_KINDS
 
-# more than any ensemble has
+# more than any real ensemble has
 _MOST_ESTIMATORS = 20_000
-# methods that estimators have or lack, and that scikit-learn looks for by name
+# optional methods of estimators that scikit-learn looks up by name
 _METHOD_NAMES = (
     "decision_function", "fit", "fit_predict", "fit_transform", "get_feature_names_out",
     "get_metadata_routing", "get_params", "inverse_transform", "partial_fit", "predict",
     "predict_log_proba", "predict_proba", "sample_y", "score", "score_samples", "set_output",
     "set_params", "transform",
 )
-# parts of a wrapper that is tried as a whole, not only its parts each by itself
+# classes that are tried only as a whole, because their parts cannot be used alone
 _MOST_TRIED = 200
 
 
 class Decoder:
-    """Makes the objects of a model out of what a file says.
+    """Builds the objects of a model from the content of a file.
 
     Parameters
     ----------
     classes : Classes
-        What is allowed.
+        Allowed classes.
     objects : list of dict
         Class and attributes of each object, encoded; each refers to earlier ones only.
     arrays : list of ndarray
@@ -53,22 +53,22 @@ class Decoder:
             self._sizes.append(self._size)
 
     def decode(self, node):
-        """Decode anything that an encoder wrote.
+        """Decode a value that an encoder wrote.
 
         Parameters
         ----------
         node : object
-            What JSON could express.
+            The value as read from JSON.
 
         Returns
         -------
         object
-            What was encoded.
+            The value that was encoded.
         """
         if node is None or isinstance(node, (bool, str, int, float)):
             return node
         if not (isinstance(node, list) and node and isinstance(node[0], str)):
-            raise ValueError("it has a part that no model has")
+            raise ValueError("it has a node of an unknown kind")
         kind, *rest = node
         if kind in _METHODS:
             return _METHODS[kind](self, rest)
@@ -77,7 +77,7 @@ class Decoder:
         return made
 
     def find_class(self, name, kind=object):
-        """Class of a name, if it is allowed and of a kind."""
+        """Look up a class that is allowed and of the expected kind."""
         found = self.classes.find(name)
         if found is None or not issubclass(found, kind):
             raise ValueError(
@@ -115,8 +115,8 @@ class Decoder:
 
     def _object(self, rest):
         index = _index(*rest)
-        # an object may stand in many places, and each of these in many others: what uses them all
-        # would never end
+        # an object may be referred to many times, at every level of nesting: code that visits
+        # all references would take exponential time
         self._size += self._sizes[index]
         return self._objects[index]
 
@@ -124,10 +124,10 @@ class Decoder:
         state = self.decode(*rest)
         inner = state.get("state") if isinstance(state, Mapping) else None
         key, position = (inner.get(name) for name in ("key", "pos")) if inner else (None, None)
-        # NumPy does not look at the position, from which it reads
+        # NumPy does not check the position, at which it reads
         if not (isinstance(position, Integral) and 0 <= position <= 624
                 and np.shape(key) == (624,) and state.get("bit_generator") == "MT19937"):
-            raise ValueError("it has a state of a random number generator that no generator has")
+            raise ValueError("it has an invalid state of a random number generator")
         random_state = np.random.RandomState()
         random_state.set_state(state)
         return random_state
@@ -143,20 +143,20 @@ class Decoder:
         cls = self.find_class(name)
         if "arguments" in content:
             if not has_own_reduce(cls):
-                raise ValueError(f"it has arguments for {name}, which takes none from files")
+                raise ValueError(f"it has arguments for {name}, which is not built from arguments")
             arguments = self._items(content["arguments"])
-            # the estimator that it belongs to looks at the arguments before anything is made
+            # the estimator that owns the object checks its arguments before it is built
             return partial(cls, *arguments) if _is_part(cls) else cls(*arguments)
         state = self._attributes(content["state"])
         _check_names(cls, state)
         if "parameters" not in content:
             return self._make_part(cls, state)
         if not issubclass(cls, BaseEstimator) and _full_name(cls) not in BY_ARGUMENTS:
-            raise ValueError(f"it has parameters for {name}, which is no estimator")
+            raise ValueError(f"it has parameters of {name}, which is not an estimator")
         return self._make_estimator(cls, self._attributes(content["parameters"]), state)
 
     def _make_part(self, cls, state):
-        """Make what has attributes, but no parameters."""
+        """Build an object that has attributes but no parameters."""
         if _is_part(cls):
             return partial(cls, **state)
         if issubclass(cls, BaseEstimator) or _full_name(cls) in BY_ARGUMENTS:
@@ -169,11 +169,11 @@ class Decoder:
         return made
 
     def _make_estimator(self, cls, parameters, state):
-        """Make an estimator, and look whether its parts go together."""
+        """Build an estimator and check that its parts are consistent."""
         name = cls.__name__
         if any(isinstance(value, partial) for value in parameters.values()):
-            raise ValueError(f"it has a parameter of {name} that no {name} has")
-        # parameters that are new since then have the values that they would have had
+            raise ValueError(f"it has a parameter of {name} that {name} lacks")
+        # parameters added since the file was written get the value that describes old behavior
         parameters = {**getattr(cls, "_before_they_existed", {}), **parameters}
         if cls.__module__.startswith("skdesc."):
             missing = set(_parameter_names(cls)) - parameters.keys()
@@ -208,17 +208,17 @@ def _parameter_names(cls):
 
 
 def _check_names(cls, state):
-    """No attribute may stand in the way of a method or property."""
+    """Refuse attributes that would hide a method or property."""
     for name in state:
         shadowed = getattr(cls, name, None)
         hides = callable(shadowed) or isinstance(shadowed, property) or name in _METHOD_NAMES
         if hides or name.startswith("__"):
-            raise ValueError(f"it has an attribute {name!r} of {cls.__name__}, which is none")
+            raise ValueError(f"it sets {name!r} of {cls.__name__}, which is not an attribute")
 
 
 def _index(number):
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise ValueError(f"{number!r} is no index")
+        raise ValueError(f"{number!r} is not a valid index")
     return number
 
 

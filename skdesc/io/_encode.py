@@ -1,8 +1,8 @@
-"""From a fitted model to plain data and arrays.
+"""Encode a fitted model as plain data and arrays.
 
-What JSON has no word for is written as a list whose first entry says what follows, so that a
-list of the model is ``["list", ...]``. Estimators and their parts stand in a table, and arrays
-in another; where one is used several times, it is stored once.
+Values that JSON cannot express are written as a list whose first entry names their type; a list
+of the model becomes ``["list", ...]``. One table holds estimators and their parts, another one
+arrays; each of them is stored once, however often it is used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Encoder:
     Parameters
     ----------
     classes : Classes
-        What is allowed.
+        Allowed classes.
 
     Attributes
     ----------
@@ -38,22 +38,22 @@ class Encoder:
         self.objects = []
         self.arrays = []
         self._places = {}
-        self._alive = []  # so that no other object gets the id of one that is known
+        self._alive = []  # keeps encoded objects alive, so that no other object gets the same id
 
     def encode(self, value, where):
-        """Encode anything.
+        """Encode a value.
 
         Parameters
         ----------
         value : object
-            What to encode.
+            The value.
         where : str
-            How error messages call it.
+            Its name in error messages.
 
         Returns
         -------
         object
-            Something JSON can express.
+            Equivalent that JSON can express.
         """
         if value is None or isinstance(value, (bool, str)) or type(value) is int:
             return value
@@ -111,7 +111,7 @@ class Encoder:
         if id(array) not in self._places:
             self._places[id(array)] = len(self.arrays)
             self._alive.append(array)
-            # views become compact, in their own order: another would change last digits
+            # views become compact but keep their memory order, which affects the last digits
             compact = array if array.flags.forc else array.copy(order="K")
             self.arrays.append(compact)
         return self._places[id(array)]
@@ -130,7 +130,7 @@ class Encoder:
             name = self.classes.name(type(value))
             if name is None:
                 raise _refusal(value, where)
-            # the place is taken only when all is encoded: parts come first, and cycles show
+            # an object gets its index after its parts, so that cycles are detected
             self._places[id(value)] = None
             content = {"class": name, **self._content(value, name, where)}
             self._places[id(value)] = len(self.objects)
@@ -166,7 +166,7 @@ class Encoder:
         return {key: self.encode(value, f"{where}.{key}") for key, value in values.items()}
 
 
-# the more special first
+# subclasses before their base classes
 _METHODS = (
     (np.generic, Encoder._scalar),
     (np.ndarray, Encoder._array),
@@ -186,7 +186,7 @@ def _refusal(value, where):
                          "hold; save its best_estimator_")
     if callable(value) and hasattr(value, "__name__"):
         kind = "class" if isinstance(value, type) else "function"
-        # ufuncs of NumPy before 2.2 have neither
+        # ufuncs of NumPy before 2.2 have neither attribute
         module = getattr(value, "__module__", type(value).__module__)
         name = getattr(value, "__qualname__", value.__name__)
         return TypeError(

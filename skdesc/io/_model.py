@@ -48,9 +48,9 @@ def save(model: Any, path: PathName, *, trusted: Sequence[type] = ()) -> None:
 
     Notes
     -----
-    The file is a zip archive of a description in JSON and of arrays in NumPy's format, under a
-    checksum. The model that is loaded predicts bit by bit what the saved one does, and can
-    go on learning by ``partial_fit``.
+    The file is a zip archive of a description in JSON and of arrays in NumPy's format, with a
+    checksum. The loaded model gives bit-identical predictions and can be fitted further by
+    ``partial_fit``.
 
     Examples
     --------
@@ -81,9 +81,9 @@ def save(model: Any, path: PathName, *, trusted: Sequence[type] = ()) -> None:
 def load(path: PathName, *, trusted: Sequence[type] = ()) -> Any:
     """Load a model that :func:`~skdesc.io.save` has written.
 
-    Nothing in the file is executed, and no class is imported but those that models may consist
-    of. The checksum protects from damage; whether the model was made by somebody who meant
-    well, no file can tell.
+    Nothing in the file is executed, and only classes that models may consist of are imported.
+    The checksum detects damage. It does not tell who made the model: load models from sources
+    that you trust.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def load(path: PathName, *, trusted: Sequence[type] = ()) -> Any:
         if isinstance(model, (partial, type)) or not hasattr(model, "fit"):
             raise ValueError("it holds no estimator")
         return model
-    except Exception as error:  # whatever a constructor says of what a file holds
+    except Exception as error:  # constructors raise errors of several types for invalid arguments
         raise ValueError(
             f"{path} cannot be turned into a model: {error} (it was saved by skdesc "
             f"{versions.get('skdesc')} with scikit-learn {versions.get('scikit-learn')}, this is "

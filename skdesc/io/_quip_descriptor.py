@@ -1,4 +1,4 @@
-"""The line by which QUIP describes a descriptor, and its way of writing numbers."""
+"""QUIP's descriptor line and its notation of numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTS = re.compile(r"""([A-Za-z_]\w*)\s*=\s*(\{[^}]*\}|"[^"]*"|'[^']*'|[^\s{}"'
 
 
 def parse_descriptor(text, label):
-    """Words of a descriptor's line as a dict; the last of equal keys counts."""
+    """Parse a descriptor line into a dict; of repeated keys, the last one counts."""
     words = text.split()
     if not words or words[0] != "soap":
         raise ValueError(
@@ -28,7 +28,7 @@ def parse_descriptor(text, label):
     rest = text.strip()[len("soap") :]
     left = _LISTS.sub("", rest).strip()
     if left:
-        raise ValueError(f"{label} has {left.split()[0]!r} in its descriptor, which is no "
+        raise ValueError(f"{label} has {left.split()[0]!r} in its descriptor, which is not "
                          "key=value")
     return {key: value.strip("{}\"'").strip() for key, value in _LISTS.findall(rest)}
 
@@ -68,7 +68,7 @@ def _interpret_elements(keys, label):
         raise ValueError(f"{label} has Z={centers} and species_Z={order}, but they must be atomic "
                          f"numbers up to {_HIGHEST}, each once")
     if order == [0]:
-        # a channel for whatever there is: with one kind of center, that of its like
+        # one channel for all elements: with a single kind of center, the channel of that element
         if len(centers) > 1 or centers == [0]:
             raise ValueError(f"{label} has species_Z=0, one channel for all elements, which is "
                              "supported only with one element as Z")
@@ -89,19 +89,19 @@ def _are_atomic_numbers(numbers):
 
 
 def _refuse_other_versions(keys, n_species, label, version):
-    """Refuse what earlier versions of the program computed in another way."""
+    """Refuse files of earlier versions, which defined the descriptor in another way."""
     everywhere = keys.get("central_reference_all_species", "T" if n_species == 1 else "F")
     everywhere = logical(everywhere, "central_reference_all_species") or version < _OWN_SPECIES
     if version < _WEIGHTED_L:
         raise ValueError(f"{label} was fitted with gap_version={version}, which did not weight "
-                         "degrees l as it is done now; this is not supported")
+                         "degrees l as later versions do; this is not supported")
     if everywhere and n_species > 1:
         raise ValueError(f"{label} has central_reference_all_species=T (or is from a version that "
                          "implies it), which is not supported with several species")
 
 
 def _decay(keys, label):
-    """Weight that depends on the distance; None if it does not."""
+    """Read ``radial_scaling``; None if neighbors are not weighted by distance."""
     exponent = integer(keys.get("cutoff_dexp", "0"))
     rate = number(keys.get("cutoff_rate", "1"))
     if exponent == 0:

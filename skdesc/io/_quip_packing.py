@@ -1,8 +1,8 @@
-"""How QUIP's power spectrum and ours correspond.
+"""Order and factor of the features of QUIP's power spectrum.
 
-Channels (species, n) are numbered with n fastest, pairs of channels with the larger number
-slowest, and l is fastest of all; one further element follows, which is zero here. Values are
-ours without the factor pi sqrt(8), of which normalisation leaves nothing.
+Channels (species, n) are numbered with n fastest. In pairs of channels, the larger number is the
+slowest index; l is the fastest index of all. One further element follows, which is zero here.
+QUIP's values lack our factor pi sqrt(8), which cancels on normalization.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BASES = {
 FACTOR = np.pi * np.sqrt(8.0)
 """Ratio of our values to those of QUIP, before normalisation."""
 
-# programs older than this would compute something else from the same file
+# older programs would compute other values from the same file
 VERSIONS = {"equispaced": 1426512068, "quip_gto": 1675289491, "quip_polynomial": 1675289491}
 
 
@@ -32,7 +32,7 @@ def n_elements(n_species, n_max, l_max):
 
 
 def places(order, n_max, l_max):
-    """Where our features stand in QUIP's vector.
+    """Positions of our features in QUIP's vector.
 
     Parameters
     ----------

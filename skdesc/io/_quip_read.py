@@ -1,4 +1,4 @@
-"""Potentials that gap_fit or this package wrote for QUIP."""
+"""Read potentials in QUIP's format, written by gap_fit or this package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..utils.typing import PathName
 from ._quip_descriptor import integer, interpret, logical, number, numbers, parse_descriptor
 from ._quip_packing import FACTOR, n_elements, places
 
-# larger exponents leave nothing of a covariance but that of equal environments
+# with larger exponents only identical environments have a covariance
 _LARGEST_ZETA = 1000.0
 # bytes of a number in a file of sparse points, at most
 _LONGEST_NUMBER = 64
@@ -40,14 +40,14 @@ def read_quip_xml(path: PathName) -> Pipeline:
     -------
     Pipeline
         Steps "soap", a `SOAPTransformer` or a union of several, and "gap", a `GAPRegressor`,
-        both fitted. It predicts energies, forces and virials; weights alone tell nothing of
-        the uncertainty.
+        both fitted. It predicts energies, forces and virials, but no uncertainties, which
+        cannot be derived from the weights alone.
 
     Raises
     ------
     ValueError
-        If the file has a part that this package cannot represent, or is no such file. The
-        message names it.
+        If the file is not a potential in this format, or has a part that this package cannot
+        represent, which the message names.
 
     See Also
     --------
@@ -75,7 +75,7 @@ def read_quip_xml(path: PathName) -> Pipeline:
                              "n_coordinate")
         blocks = [_read_block(block, path.parent, version) for block in coordinates]
         return _make_pipeline(blocks, _atom_energies(parameters))
-    except Exception as error:  # whatever a constructor says of what the file holds
+    except Exception as error:  # constructors raise errors of several types for invalid values
         detail = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ValueError(f"{path} cannot be read as a potential: {detail}") from error
 
@@ -109,14 +109,14 @@ class Block:
 
 
 def _parse(path):
-    """Root of the file. Document types are refused: entities could stand for anything."""
+    """Parse the file. Document types are refused, because entities can expand without bound."""
 
     def refuse(*declaration):
         raise ValueError(f"{path} declares a document type, which potentials don't; it is not read")
 
     check_regular(path)
     builder = TreeBuilder()
-    # not by a look at the bytes, since the encoding may be any
+    # checked by the parser, not in the bytes, because the file may have any encoding
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
@@ -130,7 +130,7 @@ def _parse(path):
 
 
 def _check_potential(root):
-    """Label of the potential, after refusing what is not a plain GAP."""
+    """Return the label of the potential; refuse everything but a plain GAP."""
     potentials = root.findall("Potential")
     if not potentials:
         return None
@@ -139,7 +139,7 @@ def _check_potential(root):
     arguments = potentials[0].get("init_args", "")
     words = arguments.split()
     if words[:2] != ["IP", "GAP"]:
-        raise ValueError(f'init_args="{arguments}" is no plain "IP GAP": sums of potentials and '
+        raise ValueError(f'init_args="{arguments}" is not a plain "IP GAP": sums of potentials and '
                          "core potentials are not supported")
     for word in words[2:]:
         key = word.partition("=")[0]
@@ -190,7 +190,7 @@ def _read_block(element, folder, version):
                              "supported")
     zeta = element.get("zeta")
     if zeta is None:
-        zeta = element.findtext("theta")  # as old programs wrote it
+        zeta = element.findtext("theta")  # as older programs wrote it
     if zeta is None:
         raise ValueError(f"{label} has no zeta")
     zeta, scale = number(zeta), number(element.attrib["signal_variance"])
@@ -219,7 +219,7 @@ def _read_block(element, folder, version):
 
 
 def _read_weights(entries, label):
-    """Weights of sparse points, which must be in the order of their numbers."""
+    """Weights of the sparse points, whose indices must be 1, 2, ... in order."""
     found = [integer(entry.attrib["i"]) for entry in entries]
     if found != list(range(1, len(entries) + 1)):
         raise ValueError(f"{label} has elements sparseX whose i are not 1 to {len(entries)}, each "
@@ -311,7 +311,7 @@ def _make_pipeline(blocks, e0):
 def _make_transformer(parameters, n_species):
     symbols = [chemical_symbols[z] for z in parameters["species"]]
     if len(symbols) < n_species:
-        # elements that this descriptor does not see are seen by another one
+        # other descriptors of the file see the elements that this one lacks
         parameters["handle_unknown"] = "ignore"
     transformer = SOAPTransformer(**parameters | {"species": symbols})
     return transformer.fit([Atoms(symbol) for symbol in symbols])

@@ -1,4 +1,4 @@
-"""Potentials for QUIP, and so for quippy and LAMMPS."""
+"""Write potentials in QUIP's format, for QUIP, quippy and LAMMPS."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..utils.typing import PathName
 from ..utils.validation import is_choice
 from ._quip_packing import BASES, FACTOR, VERSIONS, n_elements, places
 
-_VALUES_PER_LINE = 30  # longer lines than 1000 characters are read with errors
-# what the descriptor's line says, or what has no influence on a fitted one
+_VALUES_PER_LINE = 30  # QUIP misreads lines longer than 1000 characters
+# parameters that the descriptor line holds, or that do not affect a fitted descriptor
 _REPRESENTED = {
     "species", "cutoff", "cutoff_width", "n_max", "l_max", "atom_sigma", "radial_basis",
     "radial_scaling", "center_weight", "normalize", "handle_unknown", "n_jobs",
@@ -32,8 +32,8 @@ def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc")
     """Write a potential as an XML file that QUIP, quippy and LAMMPS' ``pair_style quip`` read.
 
     Energies, forces and stresses are the same there; uncertainties are not part of the format,
-    and neither is the repulsion of ``GAPRegressor(baseline="auto")``, which acts on atoms that are
-    nearer than those of the data: a warning says so.
+    and neither is the repulsion of ``GAPRegressor(baseline="auto")``, which acts at distances
+    shorter than those in the data; a warning tells of it.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc")
         "quip_polynomial", with which agreement is limited by rounding (better than 1e-9 up to
         ``n_max=8`` for the former only).
     path : str or path-like
-        The file, which is replaced at once or not at all.
+        The file, which is replaced atomically.
     label : str, default="skdesc"
         Name of the potential in the file: letters, digits and underscores.
 
@@ -58,15 +58,15 @@ def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc")
 
     Notes
     -----
-    In Python: ``quippy.potential.Potential("", param_filename="potential.xml")``. In LAMMPS,
-    with one atomic number for each of its atom types::
+    Python reads the file by ``quippy.potential.Potential("", param_filename="potential.xml")``, and
+    LAMMPS, with one atomic number for each of its atom types, by::
 
         units metal
         pair_style quip
         pair_coeff * * potential.xml "Potential xml_label=skdesc" 29 79
 
     A structure with an isolated atom gets NaN there if this atom's element is not among
-    ``species``. Elements that the potential does not know have no energy, and no error.
+    ``species``. QUIP gives elements that the potential lacks no energy, and raises no error.
     """
     members, gap = _check_pipeline(pipeline)
     if not (isinstance(label, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", label)):
@@ -97,20 +97,20 @@ def _check_pipeline(pipeline):
     for zeta in gap._model.zetas:
         if not isinstance(zeta, float):
             raise ValueError(
-                f"zeta={zeta!r} is no exponent, and QUIP's format has no other covariance; fit "
+                f"zeta={zeta!r} is not a number, but QUIP's format has no other covariance; fit "
                 "with a number"
             )
     if isinstance(gap.baseline_, RepulsionCalculator) and is_choice(gap.baseline, "auto"):
         warnings.warn(
-            "QUIP's format has no repulsion, so that the file lacks what keeps atoms apart that "
-            f"are nearer than the data show, below {gap.baseline_.onsets} angstrom; "
+            "QUIP's format has no repulsion, so the file lacks the part that keeps atoms apart "
+            f"at distances below those of the data, {gap.baseline_.onsets} angstrom; "
             "add a repulsion in the other program, or fit with baseline=None",
             UserWarning, stacklevel=3,
         )
     elif gap.baseline_ is not None:
         raise ValueError(
-            f"baseline={type(gap._baseline).__name__} is no part of QUIP's format; fit without it, "
-            "or add it in the other program and export the pipeline with baseline=None"
+            f"baseline={type(gap._baseline).__name__} is not part of QUIP's format; fit without "
+            "it, or add it in the other program and export the pipeline with baseline=None"
         )
     return members, gap
 
@@ -147,8 +147,8 @@ def _check_descriptor(name, soap):
     basis = fitted["radial_basis"]
     if not isinstance(basis, str) or basis not in BASES:
         raise ValueError(
-            f"{name}.radial_basis={basis!r} is no basis of QUIP, whose conventions differ; fit "
-            f"with one of {list(BASES)}, preferably the first"
+            f"{name}.radial_basis={basis!r} is not a basis of QUIP, but must be; fit "
+            f"with one of {list(BASES)}, preferably the first one"
         )
     _decay(name, fitted["radial_scaling"])
     if fitted["center_weight"] == 0:
@@ -159,7 +159,7 @@ def _check_descriptor(name, soap):
 
 
 def _decay(name, radial_scaling):
-    """Keys of a weight that depends on the distance."""
+    """Keys for the weight of neighbors by distance."""
     weight = make_radial_scaling(radial_scaling)
     if weight is None:
         return {}
@@ -210,7 +210,7 @@ def _lines(members, gap, state, label):
 
 
 def _blocks(members, gap, state):
-    """Yield what the file has of each descriptor and species of the centers."""
+    """Yield the descriptor line, points and weights of each block of the file."""
     scales = np.broadcast_to(np.asarray(gap.energy_scale_, dtype=np.float64), len(members))
     for index, (_, soap) in enumerate(members):
         p, species = soap._descriptor.parameters, soap.species_.tolist()

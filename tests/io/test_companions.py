@@ -107,7 +107,7 @@ def test_methods_that_an_estimator_lacks(attribute, tmp_path):
     model = Normalizer().fit(data("Normalizer")[0])
     setattr(model, attribute, 4)
     save(model, tmp_path / "model.skd")
-    with pytest.raises(ValueError, match=f"has an attribute '{attribute}' of Normalizer"):
+    with pytest.raises(ValueError, match=f"sets '{attribute}' of Normalizer"):
         load(tmp_path / "model.skd")
 
 

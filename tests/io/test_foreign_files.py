@@ -27,7 +27,7 @@ def foreign_files():
         "pickle": (pickle.dumps(Ridge()), "is a pickle"),
         "joblib": (packed.getvalue(), "is a pickle"),
         "empty": (b"", "it is empty"),
-        "text": (b"8\nLattice=...", "does not begin as one"),
+        "text": (b"8\nLattice=...", "begins with other bytes"),
         "xml": (b"\n<ex>", "read_quip_xml"),
         "zip": (text.getvalue(), "it is a zip archive, but another"),
         "zip of another kind": (header.getvalue(), "zip archive of another kind"),
@@ -137,7 +137,7 @@ def test_pickled_arrays_are_not_opened(saved, tmp_path, monkeypatch):
             return content if name == "arrays/0.npy" else old
 
         rewrite(tmp_path / "ridge.skd", path, change)
-        with pytest.raises(ValueError, match=r"damaged: .*does not have the size or type"):
+        with pytest.raises(ValueError, match=r"damaged: .*another size or type"):
             load(path)
 
 
@@ -157,7 +157,7 @@ def test_compressed_files_are_refused(saved, tmp_path):
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name), compress_type=zipfile.ZIP_DEFLATED)
-    with pytest.raises(ValueError, match="not stored as it should be"):
+    with pytest.raises(ValueError, match="compressed or encrypted"):
         load(path)
 
 

@@ -137,7 +137,7 @@ def refused_pipelines():
         "soaptransformer.pooling='mean'": fitted(soap(pooling="mean")),
         "radial_scaling=(1.0, 2.0, 2.5)": fitted(soap(radial_scaling=(1.0, 2.0, 2.5))),
         "'function': 'poly'": fitted(soap(radial_scaling={"function": "poly", "r0": 6, "m": 1})),
-        "no basis of QUIP": fitted(soap(radial_basis=radial_table())),
+        "not a basis of QUIP": fitted(soap(radial_basis=radial_table())),
         "is TensorReducedTransformer": fitted(TensorReducedTransformer(n_channels=4)),
         "center_weight=0": fitted(soap(center_weight=0.0)),
         "baseline=ZBLCalculator": fitted(soap(), GAPRegressor(baseline=ZBLCalculator())),

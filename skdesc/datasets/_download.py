@@ -1,7 +1,7 @@
 """Download of published files, their conversion, and a checksum of their content.
 
-The checksum is one of the structures and results, not of bytes: it can be computed from any copy
-of a data set, holds for every compression and layout of the file, and covers the conversion.
+The checksum covers structures and results, not bytes. It is therefore the same for any copy of a
+data set, whatever its compression and layout, and it verifies the conversion, too.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _URL = "https://raw.githubusercontent.com/{repository}/{commit}/"
 _TIMEOUT = 60  # seconds without an answer
 _RETRIES = 2
 
-# files are written with 8 decimals, and a stress may differ in its last digit by its computation
+# files have 8 decimals, and the last digit of a stress depends on how it was computed
 _RESOLUTION = 1e-6
 
 
 def parse_extxyz(text):
-    """Structures of a file as a whole: ASE, given a path, seeks back for each of them."""
+    """Read a file into memory first: given a path, ASE seeks back for each structure."""
     return ase.io.read(io.StringIO(text), ":", format="extxyz")
 
 
@@ -74,7 +74,7 @@ def download(file, data_set, path):
     file : DataFile
         The file, with its sources and the digest of its content.
     data_set : DataSet
-        What it belongs to.
+        The data set of the file.
     path : pathlib.Path
         Where to place it.
     """
@@ -83,20 +83,20 @@ def download(file, data_set, path):
         content = _get(data_set, source, path)
         try:
             frames += normalized(parse_extxyz(content.decode("utf-8")), file.forces_key)
-        # ASE's reader meets malformed text with exceptions of many kinds
+        # ASE's reader raises exceptions of many kinds for malformed text
         except Exception as error:
             raise OSError(
-                f"{source} of {data_set.source} is no extended xyz with the expected data "
+                f"{source} of {data_set.source} is not extended xyz with the expected data "
                 f"({error}); the download is discarded, place the file as {path}"
             ) from error
     text = io.StringIO()
     ase.io.write(text, frames, format="extxyz")
-    # what is verified is what will be read later
+    # verify the file as it will be read later
     found = content_digest(parse_extxyz(text.getvalue()))
     if found != file.content_sha256:
         raise OSError(
-            f"{file.name}, made of {data_set.source}, has content of SHA-256 {found}, but "
-            f"{file.content_sha256} is expected; the download is discarded, try again later or "
+            f"{file.name}, made of {data_set.source}, has content with SHA-256 {found}, but "
+            f"must have {file.content_sha256}; the download is discarded, try again later or "
             f"place the file as {path}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,14 +105,14 @@ def download(file, data_set, path):
 
 
 def normalized(frames, forces_key):
-    """Copies with results as ASE has them, and without the cell of a molecule.
+    """Copy structures, with results as ASE stores them and without the cells of molecules.
 
     Parameters
     ----------
     frames : list of ase.Atoms
         Structures as published.
     forces_key : str
-        Name of the forces in them. A virial may stand for the stress.
+        Name of their array of forces. A virial may replace the stress.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def normalized(frames, forces_key):
 
 
 def _get(data_set, source, path):
-    """Content of a published file. Bad connections are tried again."""
+    """Download a published file; failed connections are tried again."""
     try:
         import pooch
     except ImportError as error:
@@ -147,7 +147,7 @@ def _get(data_set, source, path):
                           "pip install pooch, or place the file there") from error
     base = _URL.format(repository=data_set.repository, commit=data_set.commit)
     with tempfile.TemporaryDirectory() as folder:
-        # without checksums of bytes: what is verified is the content
+        # no checksum of the bytes, because the content is verified
         files = pooch.create(folder, base, registry={source: None}, retry_if_failed=_RETRIES)
         downloader = pooch.HTTPDownloader(timeout=_TIMEOUT)
         try:

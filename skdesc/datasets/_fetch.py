@@ -45,7 +45,7 @@ _RETURNS = """
     FileNotFoundError
         If a file is not in the data home, and the set is not downloaded.
     OSError
-        If a download fails or is not what it should be, or a file is damaged.
+        If a download fails or has unexpected content, or a file is damaged.
     """
 
 
@@ -61,7 +61,7 @@ def get_data_home(data_home: PathName | None = None) -> Path:
     Returns
     -------
     path : pathlib.Path
-        The absolute path. It is not created: the fetchers only do so to download.
+        The absolute path, which the fetchers create when they download.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def fetch_gaas(*, data_home: PathName | None = None) -> Bunch:
 def _fetch(name, data_home):
     entry = REGISTRY[name]
     home = get_data_home(data_home)
-    # all files are found before the first is read
+    # find all files before reading the first
     paths = [_locate(file, entry, home) for file in entry.files]
     frames, labels = [], []
     for path, file in zip(paths, entry.files, strict=True):
@@ -249,13 +249,13 @@ def _locate(file, entry, home):
 
 
 def _verify(frames, path, file, entry):
-    """Compare what a file holds with what was published, also if it is not downloaded now."""
+    """Compare the content of a file, downloaded or placed there, with what was published."""
     if file.content_sha256 is None:
         return
     digest = content_digest(frames)
     if digest != file.content_sha256:
         raise OSError(
-            f"{path} has content of SHA-256 {digest}, but {file.content_sha256} is expected of "
+            f"{path} has content with SHA-256 {digest}, but must have {file.content_sha256} of "
             f"{entry.source}; remove it, and it is downloaded again"
         )
 
@@ -265,7 +265,7 @@ def _read(path):
         frames = parse_extxyz(lzma.decompress(path.read_bytes()).decode("utf-8"))
     except (lzma.LZMAError, ValueError, UnknownFileTypeError, XYZError) as error:
         raise OSError(
-            f"{path} is damaged or no extended xyz compressed by xz ({error}); remove it and "
+            f"{path} is damaged, or not extended xyz compressed by xz ({error}); remove it and "
             "place or download it again"
         ) from error
     if not frames:

@@ -1,7 +1,7 @@
 """Registry of public data sets; to add one, edit this file only.
 
-A file has ``sources`` and a ``content_sha256`` only where it can be made of what is published and
-checked afterwards. All others have to be placed in the data home by hand, as extended xyz.
+Only files that can be made from published files and verified have ``sources`` and a
+``content_sha256``. All others must be placed in the data home by hand, as extended xyz.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ _PRESSURES = {"gpa": units.GPa, "bar": 1e-4 * units.GPa}
 _CELL = re.compile(r"CELL\| Vector ([abc]) \[angstrom\]:?((?:\s+\S+){3})")
 _ATOM = re.compile(r"\s+\d+\s+\d+\s+[A-Z][a-z]?\s+(\d+)((?:\s+\S+){3})")
 _ENERGY = re.compile(r"ENERGY\| Total FORCE_EVAL .* energy \S+\s+(\S+)\s*$")
-# up to 2023, and later versions with the name of the table in each line
+# formats up to 2023, and of later versions, where each line begins with the name of the table
 _FORCE = re.compile(r"(?:\s+\d+\s+\d+\s+[A-Z][a-z]?| FORCES\|\s+\d+)((?:\s+\S+){3})")
 _STRESS = re.compile(r"(?: STRESS\||) +[xyzXYZ]((?:\s+\S+){3})\s*$")
 
 
 def parse_cp2k(text: str) -> list[Atoms]:
-    """Read what one run has printed.
+    """Read the output of one run.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def parse_cp2k(text: str) -> list[Atoms]:
 
 
 class _Run:
-    """Tables of an output, from its first line to its last."""
+    """Parser of an output, line by line."""
 
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
@@ -60,7 +60,7 @@ class _Run:
         self.pbc = [True, True, True]
         self.structures: list[Atoms] = []
         self.energies: list[float] = []
-        # by the number of the structure
+        # keyed by the number of the structure
         self.forces: dict[int, np.ndarray] = {}
         self.stresses: dict[int, np.ndarray] = {}
         for number, line in enumerate(lines):

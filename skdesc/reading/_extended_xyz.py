@@ -1,7 +1,7 @@
 """Extended xyz files, with checks that the reader of ASE does not make.
 
-ASE believes every count of atoms, stops at an empty line, and takes a number that was cut off with
-its file. All of it is looked for here, before ASE parses the text.
+ASE trusts every count of atoms, stops at an empty line, and accepts a last number that lost digits
+when its file was truncated. These faults are detected here before ASE parses the text.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ def _skip_empty(lines: list[str], position: int) -> int:
 
 
 def _end_of_structure(lines: list[str], start: int, index: int) -> int:
-    """Line after the last one of a structure."""
+    """Return the index of the line after a structure."""
     where = f"line {start + 1}, where structure {index} should begin,"
     try:
         n_atoms = int(lines[start])
     except ValueError:
         raise ValueError(f"{where} is {lines[start].strip()[:40]!r}, but must be a number of "
-                         "atoms; is the count of the structure before right?") from None
+                         "atoms; is the count of the structure before it right?") from None
     n_lines = len(lines) - start - 2 - (lines[-1].strip() == "")
     if n_atoms < 1:
         raise ValueError(f"{where} says {n_atoms} atoms, but must be at least 1")

@@ -10,12 +10,12 @@ from ._paths import ending
 
 _ENDINGS = (".xyz", ".extxyz", ".exyz", ".traj", ".db", ".cfg", ".parquet", ".castep", ".pwo",
             ".cif", ".aselmdb")
-# outputs of VASP, of which one run has several: the first is read
+# outputs of VASP; a run has several of them, of which the first found is read
 _VASP = ("vasprun.xml", "OUTCAR")
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Files and systems of a folder and those within it.
+    """Find files and DeePMD systems in a folder and its subfolders.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-# columns of ColabFit, and of tables like OMat's: what they hold, the preferred name first
+# names of columns in the tables of ColabFit, OMat and the like, preferred names first
 _COLUMNS = {
     "numbers": ("atomic_numbers", "numbers", "species"),
     "positions": ("positions", "pos", "cart_coords"),
@@ -37,7 +37,7 @@ def require(name: str, package: str, path: Any) -> ModuleType:
     Parameters
     ----------
     name, package : str
-        What to import, and what to install.
+        Name of the module to import, and of the package to install.
     path : object
         The file that needs it.
 
@@ -54,7 +54,7 @@ def require(name: str, package: str, path: Any) -> ModuleType:
 
 
 def is_deepmd(folder: Path) -> bool:
-    """Whether a folder has the data of one system of DeePMD.
+    """Whether a folder is one system of DeePMD.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def read_deepmd(folder: Path, elements: Sequence[str] | None) -> list[Atoms]:
     Parameters
     ----------
     folder : Path
-        Has ``type.raw``.
+        The system's folder, with ``type.raw``.
     elements : sequence of str or None
-        Symbols of types, where ``type_map.raw`` does not tell them.
+        Symbols of the types if there is no ``type_map.raw``.
 
     Returns
     -------
     list of ase.Atoms
-        With what the sets have of energies, forces and stresses.
+        With those energies, forces and stresses that the sets have.
     """
     dpdata = require("dpdata", "dpdata", folder)
     if elements is None and not (folder / "type_map.raw").is_file():
@@ -108,14 +108,14 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
     path : Path
         The file.
     selection : str
-        Which rows, in ASE's words; all if it is empty.
+        Selection of rows in ASE's syntax; empty for all.
 
     Returns
     -------
     list of ase.Atoms
         Key-value pairs of the rows are in ``atoms.info``, and so are further data.
     """
-    if path.stat().st_size == 0:  # otherwise it would be opened for writing
+    if path.stat().st_size == 0:  # prevents that it is opened for writing
         raise ValueError("it is empty")
     kind = "extract_from_name"
     if path.suffix == ".aselmdb":
@@ -135,7 +135,7 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
 
 
 def _check_lmdb(path: Path) -> None:
-    """Refuse what LMDB, which maps the file into memory, would crash on or leave open."""
+    """Refuse files on which LMDB, which maps them into memory, would crash or hang."""
     size, pages = path.stat().st_size, []
     with path.open("rb") as file:
         begin = file.read(_LMDB_META.size)
@@ -160,7 +160,7 @@ def read_table(path: Path) -> list[Atoms]:
     Parameters
     ----------
     path : Path
-        A file of Parquet, with ColabFit's columns or such of the same meaning.
+        A Parquet file with the columns of ColabFit, or of the same meaning.
 
     Returns
     -------
@@ -210,7 +210,7 @@ def _row_to_atoms(row: Mapping, columns: Mapping, used: set[str], index: int) ->
 
 
 def _parse(text: str) -> Any:
-    """Value from its text representation, as in older files of ColabFit."""
+    """Parse a value that older files of ColabFit store as text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -42,7 +42,7 @@ def parse_mtp(text: str, elements: Sequence[str] | None) -> list[Atoms]:
         if word == BEGIN:
             if start is not None:
                 raise ValueError(f"line {number + 1} begins a configuration, but that of line "
-                                 f"{start + 1} has not ended; mend the file")
+                                 f"{start + 1} has not ended; correct the file")
             start = number
         elif word == END and start is not None:
             block = _Configuration(lines[start + 1 : number], start + 2)
@@ -56,7 +56,7 @@ def parse_mtp(text: str, elements: Sequence[str] | None) -> list[Atoms]:
 
 
 class _Configuration:
-    """Lines of one configuration, read from the first to the last."""
+    """Parser of one configuration, line by line."""
 
     def __init__(self, lines: list[str], first: int) -> None:
         self.lines, self.first, self.position = lines, first, 0
@@ -85,7 +85,7 @@ class _Configuration:
         raise ValueError(f"line {self.first + self.position - 1} {what}")
 
     def _numbers(self, count: int | None = None) -> list[float]:
-        """Numbers of the next line."""
+        """Read the numbers of the next line."""
         self.position += 1
         if self.position > len(self.lines):
             self._refuse("ends the configuration where numbers are needed; it is cut off")

@@ -31,23 +31,23 @@ def split_index(path: str | Path) -> tuple[Path, int | slice | str]:
     path : Path
         A file or folder that exists.
     index : int, slice or str
-        All structures if nothing is said; a str is a selection of a database.
+        Selected structures, all by default; a str selects rows of a database.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If what follows the last ``@`` is no index.
+        If the text after the last ``@`` is not an index.
     """
     whole = Path(path)
     if whole.exists() or "@" not in whole.name:
         if not whole.exists():
-            raise FileNotFoundError(f"{whole} does not exist, or is no file; correct the name")
+            raise FileNotFoundError(f"{whole} does not exist, or is not a file; correct the name")
         return whole, slice(None)
     name, _, text = str(whole).rpartition("@")
     if not Path(name).exists():
-        raise FileNotFoundError(f"{name} (from {str(path)!r}) does not exist, or is no file")
+        raise FileNotFoundError(f"{name} (from {str(path)!r}) does not exist, or is not a file")
     if _INDEX.fullmatch(text):
         return Path(name), _parse_index(text, path)
     if ending(Path(name))[0] in DATABASES and text:
@@ -92,7 +92,7 @@ def select(frames: list, index: int | slice, path: Any) -> list:
     index : int or slice
         Which of them.
     path : object
-        How messages call the file.
+        Name of the file in messages.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _shown(index: slice) -> str:
 
 
 def ending(path: Path) -> tuple[str, Callable]:
-    """Suffix of a name without that of the compression, and a function to open the file.
+    """Find the suffix of a file below that of its compression, and a function to open it.
 
     Parameters
     ----------

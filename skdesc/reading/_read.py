@@ -21,7 +21,7 @@ from ._paths import DATABASES, ending, select, split_index
 _XYZ = (".xyz", ".extxyz", ".exyz")
 _XML = "<modeling>"
 _CP2K = "CP2K| "
-# how outputs of programs begin and end
+# first and last lines of the outputs of programs
 _ENDS = {_XML: "</modeling>", "vasp.": "General timing", "Program PWSCF": "JOB DONE",
          "CASTEP": "Total time", _CP2K: "PROGRAM ENDED AT"}
 _PICKLES = (".pkl", ".pickle", ".lmdb")
@@ -50,7 +50,7 @@ def read_structures(
     Returns
     -------
     list of ase.Atoms
-        At least one; results lie where the format has them, see
+        At least one structure. The results are stored as ASE's readers store them, see
         :func:`~skdesc.extract_targets`.
 
     Raises
@@ -95,7 +95,7 @@ def _read(
 
 
 def _read_source(path: Path, selection: str, elements: Sequence[str] | None) -> list[Atoms]:
-    """All structures of a file or a system of DeePMD; of a database, those of a selection."""
+    """Read all structures of a file or DeePMD system, or the selected rows of a database."""
     try:
         if path.is_dir():
             return read_deepmd(path, elements)
@@ -120,8 +120,8 @@ def _read_source(path: Path, selection: str, elements: Sequence[str] | None) -> 
 def _read_file(path: Path, selection: str, elements: Sequence[str] | None) -> list[Atoms]:
     kind, opener = ending(path)
     if kind in _PICKLES:
-        raise ValueError("it holds pickles, whose loading may run code of whoever made them; open "
-                         "it with load_atoms, if you trust it, and pass list(dataset) on")
+        raise ValueError("it holds pickles, which can run code when they are loaded; open "
+                         "it with load_atoms if you trust it, and pass list(dataset)")
     if opener is open and kind in DATABASES:
         return read_database(path, selection)
     if opener is open and kind == ".parquet":

@@ -1,4 +1,4 @@
-"""Objects of other libraries: converted to Atoms, or refused with the name of a converter."""
+"""Convert objects of other libraries to Atoms, or refuse them and name a converter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from ase import Atoms
 
 _METHODS = ("to_ase_atoms", "toatoms")
-# by the library that defines a class
+# by the library of the class
 _CONVERTERS = {
     "pymatgen": "pymatgen.io.ase.AseAtomsAdaptor.get_atoms(structure)",
     "dpdata": "the list that system.to('ase/structure') returns",
@@ -27,17 +27,17 @@ _CONVERTERS = {
 
 
 def is_convertible(item: Any) -> bool:
-    """Whether an object can turn itself into Atoms.
+    """Whether an object can convert itself to Atoms.
 
     Parameters
     ----------
     item : object
-        No class.
+        The object, not a class.
 
     Returns
     -------
     bool
-        True if it has a method for it.
+        True if it has a method for the conversion.
     """
     if isinstance(item, type):
         return False
@@ -45,14 +45,14 @@ def is_convertible(item: Any) -> bool:
 
 
 def convert(item: Any, name: str) -> Atoms:
-    """Turn an object of another library into Atoms.
+    """Convert an object of another library to Atoms.
 
     Parameters
     ----------
     item : object
         A structure.
     name : str
-        How errors call it.
+        Its name in error messages.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def convert(item: Any, name: str) -> Atoms:
     Raises
     ------
     TypeError
-        If the object has no method for it; the message names a converter that is known.
+        If the object has no method for the conversion; the message names a known converter.
     ValueError
         If its method fails.
     """
@@ -71,7 +71,7 @@ def convert(item: Any, name: str) -> Atoms:
         method = next(m for m in _METHODS if callable(getattr(item, m, None)))
         try:
             atoms = getattr(item, method)()
-        except Exception as error:  # of any library, and so of any kind
+        except Exception as error:  # methods of other libraries may raise anything
             raise ValueError(
                 f"{name} is of type {kind.__name__}, but its {method}() fails "
                 f"({type(error).__name__}: {error}); pass an ase.Atoms"

@@ -1,4 +1,4 @@
-"""Lists of Atoms are packed into one container before they are sent to another process."""
+"""Pack lists of Atoms into one container before they are sent to another process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ._validation import as_column, check_structures
 
 @pack_like.register(Atoms)
 def pack_structures(sample, X):
-    """Turn Atoms into `Structures`, which reach workers a hundred times faster.
+    """Convert Atoms to `Structures`, which reach workers a hundred times faster.
 
     Parameters
     ----------
     sample : ase.Atoms
-        The first of them.
+        The first structure.
     X : sequence of ase.Atoms
-        All of them.
+        All structures.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Noise of single structures, as stored in files for gap_fit."""
+"""Read the noise of single structures from files for gap_fit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def read_sigmas(frames: Sequence[Atoms], wanted: bool | str) -> np.ndarray | Non
     frames : sequence of ase.Atoms
         The structures.
     wanted : {"auto", True, False}
-        Whether to look for it; with True there must be some.
+        Whether to read it; with True at least one structure must have some.
 
     Returns
     -------
     ndarray of shape (n_structures, 3) or None
-        Of the energy per atom, of forces and of the virial per atom, where noise grows with
-        the square root of the number of atoms; NaN where none is given. None if no structure
-        has any.
+        Noise of the energy per atom, of forces and of the virial per atom, where noise grows
+        with the square root of the number of atoms; NaN where a structure has none. None if no
+        structure has any.
     """
     if not (isinstance(wanted, (bool, np.bool_)) or (isinstance(wanted, str) and wanted == "auto")):
         raise ValueError(f"sigmas is {wanted!r}, but must be 'auto', True or False")
@@ -41,7 +41,7 @@ def read_sigmas(frames: Sequence[Atoms], wanted: bool | str) -> np.ndarray | Non
             raise ValueError(f"sigmas were asked for, but no structure has any of {_KEYS}; set "
                              "them in atoms.info, or pass sigmas='auto'")
         return None
-    # gap_fit takes the noise of the total energy and the whole virial
+    # gap_fit's noise is that of the total energy and of the whole virial
     n_atoms = np.array([len(atoms) for atoms in frames])
     table[:, [0, 2]] /= np.sqrt(n_atoms)[:, np.newaxis]
     return table

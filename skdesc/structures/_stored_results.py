@@ -1,4 +1,4 @@
-"""Where reference data of structures lie, and what keeps them from being used."""
+"""Look up reference data of structures, and describe why some cannot be used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-# names that tell of weights, noise and other companions of a quantity, not of the quantity itself
+# parts of names of weights, noise and the like, which are not the quantity itself
 _COMPANION = re.compile(r"sigma|weight|std|var|err|scale|unit|mask|per_?atom|cutoff|shift|max|min|"
                         r"norm|rmse|mae", re.IGNORECASE)
 _NAMES = {
@@ -19,16 +19,16 @@ _NAMES = {
     "virials": re.compile(r"virial|stress", re.IGNORECASE),
 }
 N_NAMED = 5
-"""How many structures, or names, a message lists."""
+"""Number of structures or names that a message lists."""
 
 
 def join_first(items: Iterable[Any]) -> str:
-    """List the first items, and say that there are more.
+    """List the first items, followed by "..." if there are more.
 
     Parameters
     ----------
     items : iterable
-        What is to be listed.
+        The items.
 
     Returns
     -------
@@ -41,13 +41,13 @@ def join_first(items: Iterable[Any]) -> str:
 
 @dataclass
 class StoredResults:
-    """Reader of results of many structures that notes which are out of date.
+    """Reader of results of many structures that records which are outdated.
 
     Attributes
     ----------
     outdated : dict of int to set of str
-        For each structure whose calculator has results for another state of it: what has
-        changed since.
+        For each structure whose calculator has results for another state of the structure,
+        the properties that have changed since.
     """
 
     outdated: dict[int, set[str]] = field(default_factory=dict)
@@ -62,9 +62,9 @@ class StoredResults:
         index : int
             Its number.
         key : str or None
-            The name; under None there is nothing.
+            The name; None for no value.
         store : {"info", "arrays"}
-            Where users keep such data, if not in a calculator.
+            Where data outside a calculator are stored.
 
         Returns
         -------
@@ -73,7 +73,7 @@ class StoredResults:
         """
         results = getattr(atoms.calc, "results", {})
         if key in results:
-            # no calculation is ever started
+            # never starts a calculation
             if not atoms.calc.calculation_required(atoms, [key]):
                 return results[key]
             changes = atoms.calc.check_state(atoms) if hasattr(atoms.calc, "check_state") else ()
@@ -81,14 +81,14 @@ class StoredResults:
         return getattr(atoms, store).get(key)
 
     def explain(self, indices: Iterable[int], name: str = "frames") -> str:
-        """Say which structures were changed after their calculator ran.
+        """Describe which structures were changed after their calculator ran.
 
         Parameters
         ----------
         indices : iterable of int
             The structures.
         name : str, default="frames"
-            How messages call the structures.
+            Name of the structures in messages.
 
         Returns
         -------
@@ -101,14 +101,14 @@ class StoredResults:
         what = f" ({join_first(changes)})" if changes else ""
         return (
             f"{len(indices)} {some} been changed{what} since the calculator ran, or share a "
-            f"calculator that went on to another structure, so that its results do not count: "
-            f"{name}[{join_first(indices)}]; run a calculator of its own after the last change "
-            "of a structure (wrap and set_pbc are changes too)"
+            f"calculator that went on to another structure, so these results are ignored: "
+            f"{name}[{join_first(indices)}]; give each structure a calculator of its own, and run "
+            "it after the last change (wrap and set_pbc are changes, too)"
         )
 
 
 def look_alikes(frames: Sequence[Atoms], quantity: str, known: Iterable[str]) -> list[str]:
-    """Names of data that look like a quantity stored under another name.
+    """Find names of data that look like a quantity stored under another name.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def look_alikes(frames: Sequence[Atoms], quantity: str, known: Iterable[str]) ->
     quantity : {"energy", "forces", "virials"}
         The quantity.
     known : iterable of str
-        Names that have been looked at.
+        Names that have been looked up.
 
     Returns
     -------

@@ -12,13 +12,13 @@ from ase import Atoms
 from ..utils.indexing import normalize_key, segments_to_indices
 
 _NO_TABLE = (
-    "Structures have one axis, that of the structures, and are no array or table; a tool that "
-    "needs one takes skdesc.as_column(structures), an object array of shape (n_structures, 1)"
+    "Structures have one axis, that of the structures, and are not an array or table; for a tool "
+    "that needs one, pass skdesc.as_column(structures), an object array of shape (n_structures, 1)"
 )
 
 
 class _OneAxis(tuple):
-    """Shape of one axis; who asks for the length of a second one is told what to do."""
+    """Shape with one axis; asking for a second one raises an error that names the remedy."""
 
     def __getitem__(self, key):
         try:
@@ -31,14 +31,14 @@ class Structures:
     """A sequence of atomic structures, stored as flat arrays.
 
     A list of :class:`ase.Atoms` is slow to send to another process (pickling 2,000 molecules
-    takes longer than describing them), and NumPy takes it apart atom by atom. This container
+    takes longer than computing their descriptors), and NumPy splits it into atoms. This container
     holds the same content in contiguous arrays. It is indexed as scikit-learn indexes its
     inputs: an integer gives an :class:`ase.Atoms`, a slice, mask or index array gives
     `Structures`.
 
-    Arrays and info of the :class:`ase.Atoms` come along for baselines, as charges or tags;
-    calculators and constraints do not. Descriptors see the arrays named in `extra_arrays` of
-    :meth:`from_atoms` only.
+    Arrays and info of the :class:`ase.Atoms`, such as charges or tags, are kept for baselines;
+    calculators and constraints are not. Descriptors see only the arrays that `extra_arrays` of
+    :meth:`from_atoms` names.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class Structures:
     arrays : dict of str to ndarray, default=None
         Further per-atom arrays, with `n_atoms` rows each.
     extras : sequence of (dict, dict), default=None
-        Further per-atom arrays and info of each structure, which differ in name or shape among
-        structures, or which no descriptor shall see.
+        Further per-atom arrays and info of each structure: those that differ in name or shape
+        among structures, or that descriptors must not see.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Structures:
         Parameters
         ----------
         frames : sequence of ase.Atoms
-            The structures; use :func:`check_structures` for input that nobody has checked.
+            The structures; use :func:`check_structures` for unchecked input.
         extra_arrays : sequence of str, default=()
             Names of further per-atom arrays (in ``atoms.arrays``) to keep.
 
@@ -128,7 +128,7 @@ class Structures:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``(n_structures,)``; scikit-learn slices what has a shape and keeps its type."""
+        """``(n_structures,)``; scikit-learn slices objects with a shape and keeps their type."""
         return _OneAxis((len(self),))
 
     @property
@@ -173,7 +173,7 @@ class Structures:
         )
 
     def __array__(self, dtype=None, copy=None):
-        # as an array of Atoms they would be refused later, by errors that tell no remedy
+        # an array of Atoms would be refused later, by errors without a remedy
         raise TypeError(_NO_TABLE)
 
     def with_positions(self, positions: np.ndarray, cells: np.ndarray | None = None) -> Structures:
@@ -214,7 +214,7 @@ class Structures:
         return atoms
 
     def _range(self, start, stop):
-        """Structures start to stop, as views."""
+        """Return the structures from start to stop as views."""
         atoms = slice(self.offsets[start], self.offsets[stop])
         return Structures(
             self.positions[atoms],
@@ -230,7 +230,7 @@ class Structures:
 def _collect_extras(
     frames: Iterable[Atoms], extra_arrays: Iterable[str]
 ) -> list[tuple[dict, dict]] | None:
-    """Copies of what structures have beside positions, numbers and cells; None if nothing."""
+    """Copy all arrays and info except positions, numbers and cells; None if there are none."""
     kept = {"positions", "numbers", *extra_arrays}
     if all(not atoms.info and atoms.arrays.keys() <= kept for atoms in frames):
         return None

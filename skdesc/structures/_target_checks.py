@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 LARGEST = 1e30
-"""Numbers beyond are taken for garbage; their squares would overflow."""
+"""Larger numbers are considered invalid; their squares would overflow."""
 
 
 def check_one_per_structure(name, values, n_structures):
@@ -25,31 +25,31 @@ def check_one_per_structure(name, values, n_structures):
                          "one entry per structure")
     if len(values) != n_structures:
         raise ValueError(f"{name} has {len(values)} entries, but there are {n_structures} "
-                         "structures; give one per structure, None where there is none")
+                         "structures; give one per structure, and None for a structure without one")
 
 
 def check_block(name, values, index, shape, remedy="are they in the order of the structures?"):
-    """Array of one structure, or None if all of it is missing.
+    """Convert the values of one structure to an array; None if all are missing.
 
     Parameters
     ----------
     name : str
         Name of the argument.
     values : object
-        What was passed for this structure.
+        Value that was passed for this structure.
     index : int
         The structure.
     shape : tuple of int
         Shape that the array must have.
     remedy : str
-        What to do about another shape.
+        Remedy for an array of another shape.
 
     Returns
     -------
     ndarray or None
         In float64; NaN where a number is missing.
     """
-    # a scalar that does not equal itself is NaN; np.isnan takes numbers only
+    # only NaN does not equal itself; np.isnan accepts numbers only
     if values is None or (np.ndim(values) == 0 and values != values):
         return None
     if np.iscomplexobj(values):
@@ -57,10 +57,10 @@ def check_block(name, values, index, shape, remedy="are they in the order of the
     try:
         values = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}[{index}] is no array of numbers ({error}); give the shape "
+        raise ValueError(f"{name}[{index}] is not an array of numbers ({error}); give the shape "
                          f"{shape}, or None for what is missing") from error
     if values.shape != shape:
-        raise ValueError(f"{name}[{index}] has the shape {values.shape}, but {shape} is needed; "
+        raise ValueError(f"{name}[{index}] has the shape {values.shape}, but must have {shape}; "
                          f"{remedy}")
     if (np.abs(values) > LARGEST).any():
         raise ValueError(f"{name}[{index}] has infinite or absurd entries; use NaN or None for "
@@ -91,7 +91,7 @@ def check_forces(forces, n_atoms):
 
 
 def flatten_forces(forces, n_atoms):
-    """Forces of all atoms in one array.
+    """Join the forces of all structures in one array.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from ._structures import Structures
 from ._target_checks import LARGEST
 from ._validation import _as_list, _check_content
 
-# a stress and a virial of one structure may differ by this part of the virial, or of so many eV per
-# atom if that is more: files round stresses
+# a stress and a virial of one structure may differ by this fraction of the virial, or by this
+# number of eV per atom if that is more: files round stresses
 _SAME_TENSOR, _SMALL_VIRIAL = 0.1, 0.1
 _DEFAULT_KEYS = {"energy": "energy", "forces": "forces", "virial": "virial", "stress": "stress"}
 
@@ -31,15 +31,16 @@ class _Quantity:
     Parameters
     ----------
     name : str
-        Name of the argument that says whether it is wanted.
+        Name of the argument that requests it.
     noun : str
-        What a single structure has.
+        Name of one structure's value in messages.
     keys : dict of str to (str or None)
-        Names under which it may lie, the preferred first, by what argument they come from.
+        From arguments to the names under which the value may be stored, preferred names first.
     store : {"info", "arrays"}
-        Where users keep it, if not in a calculator.
+        Where values outside a calculator are stored.
     parse : callable
-        Called with the value, the structure, the argument's stem and how to call the structure.
+        Called with the value, the structure, the stem of the argument, and the structure's name
+        in messages.
     """
 
     name: str
@@ -50,7 +51,7 @@ class _Quantity:
 
     @property
     def label(self) -> str:
-        """The keys that are looked up."""
+        """Keys that are looked up, for messages."""
         return " or ".join(repr(key) for key in self.keys.values() if key is not None)
 
 
@@ -69,8 +70,8 @@ def extract_targets(
     """Read training targets from structures.
 
     Results of an attached calculator come first, then ``atoms.info`` and ``atoms.arrays``.
-    Results that a calculator has for another state of the structure do not count. What is
-    switched off is not looked at.
+    Results that a calculator has for another state of the structure are ignored. Quantities that
+    are switched off are not parsed.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def extract_targets(
     energy_key, forces_key, stress_key, virial_key : str or None
         Names under which the data are stored. The stress follows ASE: eV/angstrom^3, Voigt
         order xx yy zz yz xz xy or a 3 x 3 matrix. A virial, in eV, is preferred to a stress.
-        Under None nothing is looked for.
+        None switches a key off.
 
     Returns
     -------
@@ -98,23 +99,23 @@ def extract_targets(
         Total energies, in eV.
     targets : dict
         May hold ``"forces"``, a list of arrays (n_atoms, 3) in eV/angstrom, and
-        ``"virials"``, an array (n_structures, 3, 3) in eV, virial = -volume * stress. Under
-        "auto", what a structure lacks is None or NaN. ``"sigmas"``, an array
-        (n_structures, 3), is noise as :class:`~skdesc.GAPRegressor` takes it: that of energies
-        and virials is divided by the square root of the number of atoms. Pass all of it on as
-        ``fit(X, y, **targets)``.
+        ``"virials"``, an array (n_structures, 3, 3) in eV, virial = -volume * stress. With
+        "auto", values that a structure lacks are None or NaN. ``"sigmas"``, an array
+        (n_structures, 3), is the noise that :class:`~skdesc.GAPRegressor` takes, with that of
+        energies and virials divided by the square root of the number of atoms. Pass the dict on
+        as ``fit(X, y, **targets)``.
 
     Raises
     ------
     ValueError
-        If something is asked for and missing, if no structure has anything under a name that
-        differs from the default, or if a value is not finite or of another shape.
+        If a requested quantity is missing, if no structure has data under a key that differs
+        from the default, or if a value is not finite or of another shape.
 
     Warns
     -----
     SuspiciousTargetsWarning
-        If structures were changed after their calculator ran, if they lack something but have
-        data that look like it under another name, or if virial and stress of a structure
+        If structures were changed after their calculator ran, if they lack a quantity but have
+        data that look like it under another name, or if the virial and the stress of a structure
         contradict each other.
 
     Examples
@@ -171,7 +172,7 @@ def _quantities(keys: dict[str, str | None]) -> list[_Quantity]:
 
 
 def _read(frames: list[Atoms], quantity: _Quantity, wanted: bool | str) -> list | None:
-    """Values of a quantity, None for structures without it; None altogether if not requested."""
+    """Read a quantity: a list with None for structures without it; None if not requested."""
     if isinstance(wanted, np.bool_):
         wanted = bool(wanted)
     _check_wanted(quantity, wanted)
@@ -196,14 +197,16 @@ def _check_wanted(quantity: _Quantity, wanted: Any) -> None:
     if not is_choice(wanted, "auto", True, False):
         raise ValueError(f"{name} is {wanted!r}, but must be 'auto', True or False")
     if wanted is True and not quantity.label:
-        raise ValueError(f"{name} is True, but {next(iter(quantity.keys))}_key is None; name where "
-                         f"structures have them, or pass {name}='auto'")
+        raise ValueError(
+            f"{name} is True, but {next(iter(quantity.keys))}_key is None; name the key under "
+            f"which structures have them, or pass {name}='auto'"
+        )
 
 
 def _read_all(
     frames: list[Atoms], quantity: _Quantity, stored: StoredResults
 ) -> tuple[list, set[str]]:
-    """Value of each structure, None where it has none, and which keys had values."""
+    """Return the value of each structure, or None, and the keys that had values."""
     values, used = [], set()
     for index, atoms in enumerate(frames):
         value = None
@@ -219,7 +222,7 @@ def _read_all(
 
 
 def _compare_tensors(frames: list[Atoms], quantity: _Quantity, virials: list) -> str:
-    """Say which structures have a stress that is not that of their virial."""
+    """Describe which structures have a stress that contradicts their virial."""
     if quantity.name != "virials":
         return ""
     stored, differing, factors = StoredResults(), [], []
@@ -239,7 +242,7 @@ def _compare_tensors(frames: list[Atoms], quantity: _Quantity, virials: list) ->
     return (
         f"{len(differing)} of {len(frames)} structures have a virial and a stress that contradict "
         f"each other (-volume * stress is {np.median(factors):.3g} times the virial; "
-        f"frames[{join_first(differing)}]); the virial is taken: check sign and unit of both, or "
+        f"frames[{join_first(differing)}]); the virial is used: check sign and unit of both, or "
         "choose one by stress_key=None or virial_key=None"
     )
 
@@ -259,9 +262,9 @@ def _hints(frames: list[Atoms], quantity: _Quantity, lacking: list[int]) -> str:
     )
     arguments = " or ".join(f"{stem}_key" for stem in stems)
     return (
-        f"{len(lacking)} of {len(frames)} structures have none under {quantity.label}, but what "
-        f"is called {join_first(map(repr, names))} looks like it; name it by {arguments}=, or "
-        f"leave it out on purpose by {quantity.name}=False"
+        f"{len(lacking)} of {len(frames)} structures have none under {quantity.label}, but "
+        f"{join_first(map(repr, names))} looks like it; name the key by {arguments}=, or "
+        f"set {quantity.name}=False to leave the quantity out"
     )
 
 
@@ -273,12 +276,12 @@ def _refuse(frames: list[Atoms], quantity: _Quantity, lacking: list[int], reason
         if known is not None:
             raise ValueError(f"frames[{first}] has the energy {_shown(known)}, but one finite "
                              "number in eV is needed; leave the structure out, or pass "
-                             "energies='auto' where forces and virials shall be learned")
+                             "energies='auto' to learn its forces and virials")
         raise ValueError(
             f"frames[{first}] has no energy under {quantity.label} (it has "
             f"{_names(frames[first])}; {n_lacking} one); "
             + (reason or f"attach a calculator's results, name the key by {argument}=, or pass "
-               "energies='auto' to learn from forces and virials where there is no energy")
+               "energies='auto' to learn only forces and virials where there is no energy")
         )
     raise ValueError(
         f"{quantity.name} were asked for, but frames[{first}] has none under {quantity.label} "
@@ -313,7 +316,7 @@ def _names(atoms: Atoms) -> list[str]:
 
 
 def _as_numbers(value: Any, where: str, noun: str) -> np.ndarray | None:
-    """Array of finite numbers or NaN; None if all of it is NaN."""
+    """Convert to an array of finite numbers and NaN; None if all are NaN."""
     try:
         if np.iscomplexobj(value) or np.asarray(value).dtype == bool:
             raise ValueError(f"it is {np.asarray(value).dtype}")
@@ -359,7 +362,7 @@ def _virial(value: Any, atoms: Atoms, stem: str, where: str) -> np.ndarray | Non
         return tensor
     if atoms.cell.rank == 3:
         return -atoms.get_volume() * tensor
-    # files that have a stress for every structure write zeros for a molecule: no information
+    # files with a stress for every structure have zeros for molecules, which mean nothing
     if not tensor.any():
         return None
     raise ValueError(f"{where} has a stress but no three-dimensional cell; give the virial "

@@ -1,4 +1,4 @@
-"""The only entrance for Atoms: any container that users pass, checked once."""
+"""Validate collections of Atoms: every container that users pass is checked here, once."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def check_structures(
     X : sequence of ase.Atoms
         A list, a tuple, a 1-D or (n, 1) object array, a pandas Series, a one-column
         DataFrame, or `Structures`. Objects with a method ``to_ase_atoms()`` or ``toatoms()``,
-        as structures and molecules of pymatgen and rows of a database of ASE, are converted.
+        such as pymatgen's structures and molecules or rows of an ASE database, are converted.
     name : str, default="X"
-        How error messages call the argument.
+        Name of the argument in error messages.
     extra_arrays : sequence of str, default=()
         Names of per-atom arrays that every structure must have and that are kept.
 
@@ -37,8 +37,8 @@ def check_structures(
     Raises
     ------
     TypeError
-        If `X` is a bare `Atoms`, not a sequence, or holds objects that are no `Atoms` and have
-        no method to become some.
+        If `X` is a single `Atoms`, is not a sequence, or holds objects that are not `Atoms` and
+        cannot be converted.
     ValueError
         If `X` or one of its structures is empty, positions or cells are not finite, a
         periodic axis has a zero cell vector, or periodic cell vectors are coplanar.
@@ -93,7 +93,7 @@ def as_column(frames: Samples) -> np.ndarray:
 
 
 def _as_list(X, name):
-    """List of Atoms from any of the accepted containers; never through np.asarray."""
+    """Return a list of Atoms from any accepted container, without np.asarray."""
     if isinstance(X, Atoms):
         raise TypeError(
             f"{name} is a single Atoms of {len(X)} atoms, but a sequence of structures is "
@@ -121,7 +121,7 @@ def _as_list(X, name):
 
 
 def _only_column(X, name):
-    """Array of one dimension from one that may have a second of length one."""
+    """Return a one-dimensional array; drop a second axis of length one."""
     if X.ndim == 2 and X.shape[1] == 1:
         X = X[:, 0]
     if X.ndim != 1:
@@ -140,13 +140,13 @@ def _first_names(table):
 def _how_to_choose(table, name):
     if table.columns.is_unique:
         return f"{name}[[column]]"
-    # indexing by such a name gives all columns that have it
+    # indexing by a repeated name gives all columns of that name
     repeated = table.columns[table.columns.duplicated()][0]
     return f"{name}.iloc[:, [position]], as several have the name {repeated!r}"
 
 
 def _check_content(structures, name):
-    """Refuse structures that no later stage can handle, naming the first fault."""
+    """Refuse structures that later stages cannot handle, and name the first fault."""
     if sound(structures.positions, structures.cells, structures.pbc, structures.offsets):
         return
     if len(structures) == 0:

@@ -82,7 +82,7 @@ def test_parameters(features, targets, params, error, match):
         ),
         (
             lambda y, t: (y, {"forces": [["no", "force"]] * 12}),
-            r"forces\[0\] is no array of numbers .* or None for what is missing",
+            r"forces\[0\] is not an array of numbers .* or None for what is missing",
         ),
         (
             lambda y, t: (y, {"sigmas": {"a": (1, 1, 1)}, "config_types": 5}),
@@ -90,16 +90,16 @@ def test_parameters(features, targets, params, error, match):
         ),
         (
             lambda y, t: (y, {"forces": ["none", *t["forces"][1:]]}),
-            r"forces\[0\] is no array of numbers",
+            r"forces\[0\] is not an array of numbers",
         ),
         (
             lambda y, t: (y, {"sigmas": np.ones((12, 2))}),
-            r"sigmas\[0\] has the shape \(2,\), but \(3,\) is needed; give that of energy per atom",
+            r"sigmas\[0\] has the shape \(2,\), but must have \(3,\); give that of energy per atom",
         ),
         (lambda y, t: (y, {"sigmas": [0.1] * 12}), r"sigmas\[0\] has the shape \(\)"),
         (
             lambda y, t: (y, {"sigmas": {"a": ("x", 1, 1)}, "config_types": ["a"] * 12}),
-            r"sigmas\[0\] is no array of numbers",
+            r"sigmas\[0\] is not an array of numbers",
         ),
         (lambda y, t: (y, {"sigmas": np.zeros((12, 3))}), "sigmas has 0.0 for structure 0"),
         (lambda y, t: (y, {"sigmas": 1.0}), "sigmas is of type float"),

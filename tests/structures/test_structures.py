@@ -56,7 +56,7 @@ def test_structures_are_no_table():
     assert structures.shape == (6,)
     assert structures.shape[-1] == 6
     assert structures.shape[1:] == ()
-    with pytest.raises(TypeError, match=r"no array or table; .* skdesc\.as_column\(structures\)"):
+    with pytest.raises(TypeError, match=r"an array or table; .* skdesc\.as_column\(structures\)"):
         np.asarray(structures)
     with pytest.raises(IndexError, match=r"have one axis, .* skdesc\.as_column\(structures\)"):
         structures.shape[1]

@@ -1,4 +1,4 @@
-"""The one place that imports what scikit-learn does not promise to keep."""
+"""The only module that imports private names of scikit-learn."""
 
 from copy import copy
 
@@ -40,14 +40,14 @@ def visual_block(estimator, caption):
     Parameters
     ----------
     estimator : estimator
-        Without estimators inside.
+        An estimator without inner estimators.
     caption : str or None
         A line below the name.
 
     Returns
     -------
     object
-        What scikit-learn expects of the method ``_sk_visual_block_``.
+        Return value of the method ``_sk_visual_block_``.
     """
     return _VisualBlock(
         "single", estimator, names=type(estimator).__name__, name_details=str(estimator),
@@ -56,41 +56,41 @@ def visual_block(estimator, caption):
 
 
 def validate_parameters(estimator):
-    """Check parameters by the rules that scikit-learn's own estimators have, as their fit does.
+    """Check parameters of one of scikit-learn's estimators, as its ``fit`` does.
 
     Parameters
     ----------
     estimator : estimator
-        Of scikit-learn, or of scikit-learn's kernels, which have no rules.
+        An estimator of scikit-learn, or one of its kernels, which have no rules to check.
 
     Raises
     ------
     ValueError
-        If a parameter is none that the estimator takes.
+        If a parameter has an invalid value.
     """
     if hasattr(estimator, "_parameter_constraints"):
         estimator._validate_params()
 
 
 def scorers_of(scorer):
-    """Scorers by name that a scorer of several metrics holds, None if it is a single one."""
+    """Return the scorers, by name, of a scorer of several metrics; None for a single metric."""
     return getattr(scorer, "_scorers", None)
 
 
 def with_scorers(scorer, change):
-    """Scorer of several metrics, or a single one, with another in place of each.
+    """Replace the scorer of each metric.
 
     Parameters
     ----------
     scorer : callable
-        As :func:`sklearn.metrics.check_scoring` gives it.
+        Scorer of one or several metrics, from :func:`sklearn.metrics.check_scoring`.
     change : callable
-        From a scorer to that in its place.
+        Takes the scorer of a metric and returns its replacement.
 
     Returns
     -------
     callable
-        Never `scorer` itself, if that has several metrics.
+        A new object if `scorer` has several metrics.
     """
     several = scorers_of(scorer)
     if several is None:

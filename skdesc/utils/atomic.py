@@ -14,20 +14,20 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 def atomic(method: Method) -> Method:
     """Let a method change its object in one step, at its end.
 
-    The method runs on a shallow copy, whose attributes replace those of the object when it
-    returns. Whatever is raised before, KeyboardInterrupt and MemoryError included, leaves the
-    object as it was, bit for bit; a random generator among its attributes is set back. The
-    method must bind attributes anew instead of changing what they refer to.
+    The method runs on a shallow copy, whose attributes replace those of the object when the
+    method returns. After any exception, KeyboardInterrupt and MemoryError included, the object is
+    as before, bit for bit, and a random generator among its attributes is reset. The method must
+    assign new values to attributes and not modify old values in place.
 
     Parameters
     ----------
     method : function
-        A method; where it returns its object, so does the result.
+        The method. If it returns ``self``, the decorated method returns the object.
 
     Returns
     -------
     function
-        The method that works in one step.
+        The atomic method.
     """
 
     @wraps(method)

@@ -21,15 +21,15 @@ def _libraries():
 class _Limit:
     """Reentrant context that limits the number of BLAS threads.
 
-    The limit is a setting of the whole process. If several threads of Python set and reset it at
-    their own pace, one may restore the limit that it has found, set by another, and leave it
-    behind for good. So the lowest limit that any of them wants holds, and the last to leave
-    resets what the first has found.
+    The limit is a setting of the whole process. If several threads set and restored it
+    independently, one of them could restore a limit that another one had set, which would remain
+    forever. Therefore the lowest limit that any thread requests holds, and the last thread to
+    leave restores the setting that the first one found.
 
     Parameters
     ----------
     n_threads : int
-        At most.
+        Largest number of BLAS threads.
     """
 
     # reentrant: an interrupt between the lines of a block may leave it locked by this thread
@@ -63,25 +63,25 @@ class _Limit:
         if limit == before:
             return
         for library, original in zip(_libraries(), self._original, strict=True):
-            # from version 3.8 on, threadpoolctl ignores all threads but the first to set a limit,
-            # so that the last to leave, if it is another one, would reset nothing
+            # since version 3.8, threadpoolctl lets only the thread that set a limit restore it, but
+            # the last thread to leave may be another one
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
             library.set_num_threads(original if limit is None else limit)
 
 
 def threads(n_jobs):
-    """Context that limits BLAS as a parameter `n_jobs` says.
+    """Context that limits the number of BLAS threads to `n_jobs`.
 
     Parameters
     ----------
     n_jobs : int or None
-        As :func:`~skdesc.utils.threads.effective_n_threads` takes it.
+        Argument of :func:`~skdesc.utils.threads.effective_n_threads`.
 
     Returns
     -------
     context manager
-        Resets the limit when it is left.
+        Restores the limit on exit.
     """
     n_threads = effective_n_threads(n_jobs)
     return one_thread if n_threads == 1 else _Limit(min(n_threads, cpu_count()))

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ def check_regular(path, name="path"):
     path : str or path-like
         A file that exists; links are followed.
     name : str, default="path"
-        How error messages call the argument.
+        Name of the argument in error messages.
 
     Raises
     ------
     ValueError
-        If it is something else.
+        If the path is not a regular file.
     FileNotFoundError
-        If it does not exist.
+        If the path does not exist.
     IsADirectoryError
-        If it is a folder.
+        If the path is a folder.
     """
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{name} is {str(path)!r}, but must be a file, not a folder; name "
                                 "a file in it")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"{name} is {str(path)!r}, but must be a regular file, no pipe, socket or "
-                         "device; copy its content to a file")
+        raise ValueError(f"{name} is {str(path)!r}, but must be a regular file, not a pipe, socket "
+                         "or device; copy its content to a file")
 
 
 @contextmanager
 def replace_file(path, name="path"):
     """Open a new file that replaces an old one once it is complete.
 
-    Until then the old file stays as it is, whatever happens: the new one is written beside it,
-    brought to the disk, and only then given its name. What killed processes have left beside it
-    is removed.
+    The new file is written beside the old one, synchronized to disk, and renamed at the end, so
+    the old file remains intact until then. Temporary files that killed processes left behind are
+    removed.
 
     Parameters
     ----------
     path : str or path-like
-        Where the file shall be. Of a link, what it points at is replaced.
+        Name of the file. If it is a link, the target of the link is replaced.
     name : str, default="path"
-        How error messages call the argument.
+        Name of the argument in error messages.
 
     Yields
     ------
@@ -79,7 +79,7 @@ def replace_file(path, name="path"):
         check_regular(target, name)
     _remove_leftovers(target)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    # not named like a leftover until the lock marks it as in use
+    # gets the name of a temporary file only after the lock marks it as in use
     unlocked = partial.with_suffix(".new")
     try:
         with open(unlocked, "xb") as file:
@@ -89,7 +89,7 @@ def replace_file(path, name="path"):
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if fcntl:  # while it is locked
+            if fcntl:  # still locked
                 os.replace(partial, target)
         if not fcntl:
             os.replace(unlocked, target)
@@ -98,7 +98,7 @@ def replace_file(path, name="path"):
             with suppress(FileNotFoundError):
                 os.unlink(leftover)
         raise
-    # the name, too, has to reach the disk; not every system lets a folder be opened
+    # the directory entry must reach the disk, too; some systems cannot open folders
     with suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)
         try:

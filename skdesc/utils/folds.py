@@ -15,7 +15,7 @@ def check_folds(splits, n_samples):
     Parameters
     ----------
     splits : iterable of (train, test)
-        Index arrays or boolean masks, as a splitter or a user gives them; a generator is used up.
+        Index arrays or boolean masks from a splitter or a user; a generator is consumed.
     n_samples : int
         Number of samples.
 
@@ -27,9 +27,9 @@ def check_folds(splits, n_samples):
     Raises
     ------
     IndexError
-        By scikit-learn, if an index is out of range or a mask has another length.
+        If an index is out of range or a mask has another length (raised by scikit-learn).
     ValueError
-        If a fold is no pair, or a part is no list of samples.
+        If a fold is not a pair, or its parts do not select samples.
 
     Examples
     --------
@@ -63,12 +63,12 @@ def _check_part(part, index, everyone):
 
 
 def can_share_a_pass(splits):
-    """Whether models of these folds follow from one pass over the data.
+    """Whether one pass over the data suffices for the models of all folds.
 
     Parameters
     ----------
     splits : list of (train, test)
-        As :func:`check_folds` returns them.
+        Folds from :func:`check_folds`.
 
     Returns
     -------
@@ -87,24 +87,24 @@ def take(values, index):
     Parameters
     ----------
     values : array-like, sequence or None
-        What to take from; None gives None.
+        The data; None gives None.
     index : ndarray of int
-        Samples.
+        Samples to select.
 
     Returns
     -------
     object
-        Of the kind of `values` if that has a shape, else a list; an array of a Series.
+        Same type as `values` if that has a shape, an array for a Series, otherwise a list.
     """
     if values is None:
         return None
-    if hasattr(values, "iloc"):  # pandas, whose index may be anything
+    if hasattr(values, "iloc"):  # pandas: select by position, whatever the labels
         values = np.asarray(values)
     return values[index] if hasattr(values, "shape") else [values[i] for i in index]
 
 
 def split_blocks(trains, n_samples):
-    """Largest blocks of samples of which no training part has some but not all.
+    """Divide samples into the largest blocks that every training part has wholly or not at all.
 
     Parameters
     ----------

@@ -1,16 +1,16 @@
-"""A caption with results of a fit, in scikit-learn's HTML diagrams."""
+"""Captions with results of a fit in scikit-learn's HTML diagrams."""
 
 from __future__ import annotations
 
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-# how many elements are listed
+# number of strings that are listed
 _MOST = 6
 
 
 class FittedCaption:
-    """Mixin of estimators that have a method ``_caption``, called when they are fitted."""
+    """Mixin of estimators whose method ``_caption`` describes a fitted estimator."""
 
     def _sk_visual_block_(self):
         from ._sklearn_compat import visual_block

@@ -11,7 +11,7 @@ def normalize_key(key, length):
     Parameters
     ----------
     key : int, slice, mask, index array, or tuple (key, Ellipsis)
-        scikit-learn indexes what has a shape by ``X[key, ...]``.
+        scikit-learn indexes objects with a shape by ``X[key, ...]``.
     length : int
         Length of the indexed axis.
 
@@ -45,7 +45,7 @@ def _only_axis(key):
 
 
 def _to_indices(key, length):
-    """Non-negative indices that a mask or an array of integers selects."""
+    """Convert a mask or an array of integers to non-negative indices."""
     if key.dtype == np.bool_:
         if key.shape != (length,):
             raise IndexError(f"a mask of shape {key.shape} does not fit {length} structures")
@@ -69,9 +69,9 @@ def runs(offsets, limit):
     Parameters
     ----------
     offsets : ndarray of shape (n_segments + 1,)
-        Segment `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``; or sums of costs.
+        Segment `s` owns the rows ``offsets[s]`` to ``offsets[s + 1]``; or cumulative costs.
     limit : float
-        Most rows, or costs, of a run; a single segment may exceed it.
+        Largest number of rows, or cost, of a run; a single segment may exceed it.
 
     Yields
     ------
@@ -87,7 +87,7 @@ def runs(offsets, limit):
 
 
 def segments_to_indices(offsets, selected):
-    """Rows of the selected segments, and the offsets of the result.
+    """Find the rows of the selected segments, and the offsets of the result.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Memory: refuse allocations that would not fit, and reuse blocks that were freed."""
+"""Refuse allocations that exceed the memory, and reuse freed blocks."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 SMALLEST_SPARE = 2**20
-"""Bytes of the smallest arrays whose memory is kept: malloc uses that of others by itself."""
+"""Smallest array, in bytes, whose memory is kept; malloc reuses smaller blocks by itself."""
 
 LINE = 64
 """Bytes of a cache line."""
@@ -15,7 +15,7 @@ LINE = 64
 
 @cache
 def available_memory():
-    """Bytes of physical memory, or None if the system does not report it."""
+    """Return the physical memory in bytes, or None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -23,7 +23,7 @@ def available_memory():
 
 
 def fits_memory(n_bytes):
-    """Whether an allocation does not exceed the physical memory, as far as that is known."""
+    """Whether an allocation fits into the physical memory; True if that is unknown."""
     memory = available_memory()
     return memory is None or n_bytes <= memory
 
@@ -36,12 +36,12 @@ def check_fits_memory(n_bytes, what, remedy):
     n_bytes : int
         Size of the allocation.
     what, remedy : str
-        What needs the memory, and what the user can do.
+        Name of the data that need the memory, and advice to the user.
 
     Raises
     ------
     ValueError
-        With the size, the memory there is, and the remedy.
+        If the allocation exceeds the memory.
     """
     if not fits_memory(n_bytes):
         raise ValueError(
@@ -56,16 +56,16 @@ def aligned(shape, dtype=np.float64, make=np.empty):
     Parameters
     ----------
     shape : tuple of int
-        Of the array.
+        Shape of the array.
     dtype : dtype, default=float64
-        Of the array.
+        Data type of the array.
     make : callable, default=numpy.empty
-        Or numpy.zeros.
+        Function that allocates it, numpy.empty or numpy.zeros.
 
     Returns
     -------
     ndarray
-        Of that shape.
+        The array.
     """
     block = make(math.prod(shape) * np.dtype(dtype).itemsize + LINE, dtype=np.uint8)
     start = -block.__array_interface__["data"][0] % LINE
@@ -81,30 +81,30 @@ class SpareMemory:
     Parameters
     ----------
     budget : int
-        Bytes that are kept at most; the oldest blocks go first.
+        Largest number of bytes to keep; the oldest blocks are dropped first.
     """
 
     def __init__(self, budget):
         self.budget = budget
-        # by address; all changes are single operations, so that threads never get the same block
+        # by address; each change is one atomic operation, so that no two threads get the same block
         self._blocks = {}
 
     def take(self, shape, dtype=np.float64):
-        """Return an array of a shape, and whether it holds zeros.
+        """Return an array, and whether it is filled with zeros.
 
         Parameters
         ----------
         shape : tuple of int
-            Of the array.
+            Shape of the array.
         dtype : dtype, default=float64
-            Of the array.
+            Data type of the array.
 
         Returns
         -------
         array : ndarray
-            When the last view of it is gone, its memory is spare.
+            The array. Its memory is kept for reuse once the last view of it is deleted.
         cleared : bool
-            False if it holds whatever was there before.
+            False if the content is arbitrary.
         """
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         if n_bytes < SMALLEST_SPARE:
@@ -129,7 +129,7 @@ class SpareMemory:
                 self._blocks.pop(address, None)
 
     def _find(self, n_bytes):
-        """Take out a block that is large enough and no more than twice as large, or None."""
+        """Take a block of once to twice the size, or return None."""
         for address in reversed(list(self._blocks)):
             block = self._blocks.get(address)
             if block is not None and n_bytes <= block.nbytes <= 2 * n_bytes:
@@ -140,7 +140,7 @@ class SpareMemory:
 
 
 class _Lease:
-    """Owner of an array's memory; returns it to the spare blocks when the array is deleted."""
+    """Owner of an array's memory, which is kept for reuse when the array is deleted."""
 
     def __init__(self, block, spare):
         self.__array_interface__ = block.__array_interface__
@@ -151,4 +151,4 @@ class _Lease:
 
 
 SPARE = SpareMemory((available_memory() or 2**32) // 10)
-"""Of this process: up to a tenth of the physical memory."""
+"""Spare memory of this process, up to a tenth of the physical memory."""

@@ -1,4 +1,4 @@
-"""Containers of samples, by type, that are faster to send to worker processes than lists."""
+"""Containers of samples that are sent to worker processes faster than lists."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ def pack_like(sample, X):
     Parameters
     ----------
     sample : object
-        The first of the samples, whose type decides.
+        The first sample, whose type determines the container.
     X : sequence
         All samples.
 
     Returns
     -------
     object
-        With the same samples in the same order.
+        Container of the same samples in the same order.
     """
     return X
 
 
 def pack(X):
-    """Put samples into the container that is registered for the type of the first.
+    """Put samples into the container that is registered for their type.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def pack(X):
     Returns
     -------
     object
-        `X` itself if there is none.
+        The container, or `X` itself if none is registered.
     """
     return pack_like(_first_sample(X), X)
 
 
 def _first_sample(X):
     if pack_like.dispatch(type(X)) is not pack_like.dispatch(object):
-        return X  # a single sample is not a sequence; its container raises
+        return X  # a single sample is not a sequence, which the container refuses
     if hasattr(X, "iloc"):
         X = X.to_numpy()
     if isinstance(X, np.ndarray):

@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class ProcessCache:
-    """Results by key; the least recently used are dropped first.
+    """Cache of results by key; the least recently used are dropped first.
 
     Parameters
     ----------
     budget : int
-        Bytes that the results may take.
+        Limit of the total size of the results, in bytes.
     """
 
     def __init__(self, budget: int) -> None:
@@ -30,7 +30,7 @@ class ProcessCache:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all results in the cache."""
+        """Total size of all results in the cache, in bytes."""
         return self._n_bytes
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
@@ -39,16 +39,16 @@ class ProcessCache:
         Parameters
         ----------
         key : hashable
-            All that the result depends on.
+            Everything that the result depends on.
         make : callable
-            Makes it. Two threads that ask at the same time may both do so.
+            Computes the result. Two threads that ask at the same time may both call it.
         size : callable
-            Bytes of a result.
+            Returns the size of a result in bytes.
 
         Returns
         -------
         object
-            The result, which nobody may change.
+            The result, which must not be modified.
         """
         with self._lock:
             if key in self._entries:

@@ -1,4 +1,4 @@
-"""Features of samples that are bags of rows: kernels between samples, as rows of a matrix."""
+"""Feature matrices for kernels between samples that are sets of rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 EXPONENTS = (1, 2, 4)
-"""Powers of dot products that are tried as kernels of rows."""
+"""Exponents of dot products that are tried as kernels between rows."""
 
 # number of representative rows
 _N_REFERENCES = 300
@@ -23,8 +23,8 @@ class RaggedRows:
     Parameters
     ----------
     Z : container of ragged features
-        Has rows ``values``, and ``offsets``, the range of rows of each sample; it may have
-        ``species``, a label of each row.
+        Container with the rows ``values``, the range ``offsets`` of each sample's rows and,
+        optionally, ``species``, a label of each row.
     """
 
     def __init__(self, Z):
@@ -40,7 +40,7 @@ class RaggedRows:
         self._labels = getattr(Z, "species", None)
 
     def targets(self, targets):
-        """Targets per row, without what a linear model of the numbers of labels explains."""
+        """Targets per row, minus a linear model of the number of rows of each label."""
         if self._labels is not None:
             present, code = np.unique(self._labels, return_inverse=True)
             composition = self.membership @ np.eye(len(present))[code]
@@ -50,14 +50,14 @@ class RaggedRows:
         return targets / self.per_row
 
     def mean_rows(self):
-        """Rows averaged over each sample."""
+        """Mean of the rows of each sample."""
         return (self.membership @ self._unit) / self.per_row
 
     def kernel_rows(self, exponent):
         """Features of samples whose dot products approximate a kernel of samples.
 
         The kernel is the mean, over pairs of rows with the same label, of a power of their
-        dot product; rows spread evenly over all represent it.
+        dot product, approximated by rows that are spread evenly over the data.
         """
         blocks = [
             self.membership[:, members] @ ((self._unit[members] @ references.T) ** exponent @ half)
@@ -75,16 +75,16 @@ class RaggedRows:
         exponent : int
             Power of the dot product that is the kernel.
         n_references : int
-            How many to take at most, spread evenly over all rows.
+            Largest number of representative rows, spread evenly over all rows.
 
         Yields
         ------
         members : ndarray of int
             Rows of a label.
         references : ndarray of shape (n_references, n_features)
-            Some of them.
+            Representative rows.
         half : ndarray of shape (n_references, rank)
-            Factor that whitens kernels with these.
+            Factor that whitens kernels with the representative rows.
         """
         labels = np.zeros(len(rows)) if self._labels is None else self._labels
         step = max(1, -(-len(labels) // n_references))

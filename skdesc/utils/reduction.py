@@ -1,8 +1,8 @@
 """Sums of many items by several threads, in an order that does not depend on their number.
 
-Items belong to parts. The values of a part are added to its sum one after the other; sums of parts
-are merged in pairs, first with second, third with fourth, then pairs of these. Which thread does
-what, and when, makes no difference to the result, not even to its last bit.
+Items belong to parts. The values of a part are added to its sum one after the other. The sums of
+parts are merged in a binary tree: first with second, third with fourth, and so on, then the
+resulting sums in the same way. The result is bit-identical for any number of threads.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ V = TypeVar("V")
 
 
 def merge_in_pairs(sums: Sequence[S], merge: Callable[[S, S], S]) -> S:
-    """Merge neighbors in pairs, then these, until there is one sum.
+    """Merge neighbors in pairs, then the results, until one sum remains.
 
     Parameters
     ----------
     sums : sequence
-        At least one.
+        At least one sum.
     merge : callable
-        Gives the merger of two neighbors. One without a neighbor goes on to the next round.
+        Returns the merger of two neighbors. A sum without a neighbor enters the next round.
 
     Returns
     -------
@@ -53,29 +53,29 @@ def sum_in_parts(
     Parameters
     ----------
     compute : callable
-        Gives the value of an item; several run at once.
+        Returns the value of an item; it is called by several threads at once.
     parts : sequence of sequence
         Items of each part; no part is empty.
     start : callable
-        Gives an empty sum.
+        Returns an empty sum.
     add : callable
         Adds a value to a sum, in place.
     merge : callable
-        As for :func:`merge_in_pairs`; it may change its first argument.
+        Argument of :func:`merge_in_pairs`; it may change its own first argument.
     n_threads : int
-        Number of threads; with 1 the caller's own does all. No more than twice as many values are
-        in memory.
+        Number of threads; 1 means only the calling thread. At most twice as many values are in
+        memory.
 
     Returns
     -------
     object
-        The sum of all.
+        Sum of the values of all items.
     """
     return _Summation(compute, parts, start, add, merge, n_threads).run()
 
 
 class _Summation:
-    """State of :func:`sum_in_parts` that its threads share; changed under a lock."""
+    """Shared state of the threads of :func:`sum_in_parts`, protected by a lock."""
 
     def __init__(self, compute, parts, start, add, merge, n_threads):
         self._compute, self._start, self._add, self._merge = compute, start, add, merge
@@ -86,10 +86,10 @@ class _Summation:
         ])
         self._lengths = [len(items) for items in parts]
         self._changed = threading.Condition()
-        self._n_unfinished = 0  # number of values that are being computed or wait to be added
+        self._n_unfinished = 0  # number of values that are being computed or waiting to be added
         self._ready, self._next, self._sums = {}, [0] * len(parts), {}
-        self._adding = set()  # parts that a thread is adding to
-        self._waiting = {}  # sums of parts that wait for their neighbor, by level and index
+        self._adding = set()  # parts whose sum a thread is updating
+        self._waiting = {}  # sums waiting for their neighbor, by level and index
         self._is_stopped = False
 
     def run(self):
@@ -101,7 +101,7 @@ class _Summation:
                     workers = [pool.submit(self._work_alone) for _ in range(self._n_threads)]
                     for worker in workers:
                         worker.result()
-                finally:  # an error of one thread, or an interrupt, ends the others
+                finally:  # an error in one thread, or an interrupt, stops the others
                     self._stop()
         return self._waiting.popitem()[1]
 
@@ -128,7 +128,7 @@ class _Summation:
             self._add_ready(part)
 
     def _take(self):
-        """Next item, once few values are in memory; None if no item remains."""
+        """Wait until few values are in memory and return the next item; None if none remains."""
         with self._changed:
             while self._n_unfinished >= 2 * self._n_threads and not self._is_stopped:
                 self._changed.wait()
@@ -139,7 +139,7 @@ class _Summation:
             return task
 
     def _add_ready(self, part):
-        """Add the values of a part whose turn it is, unless another thread does."""
+        """Add the values of a part that are next in order, unless another thread is doing so."""
         with self._changed:
             if part in self._adding:
                 return
@@ -150,7 +150,7 @@ class _Summation:
                 if value is None:
                     self._adding.remove(part)
                     is_complete = self._next[part] == self._lengths[part]
-                    # another thread may have seen that before
+                    # another thread may have completed the part already
                     total = self._sums.pop(part, None) if is_complete else None
                     break
                 if part not in self._sums:
@@ -166,7 +166,7 @@ class _Summation:
             self._merge_upwards(part, total)
 
     def _merge_upwards(self, index, value):
-        """Merge the sum of a part with its neighbors, as far as they are complete."""
+        """Merge the sum of a part with its neighbors that are complete."""
         level, length = 0, self._n_parts
         while length > 1:
             if index % 2 or index + 1 < length:

@@ -1,4 +1,4 @@
-"""Shapes of arrays that compiled code reads and writes, compared before it is called."""
+"""Shape checks of arrays before they are passed to compiled code."""
 
 
 def check_shape(name, array, shape):
@@ -11,12 +11,12 @@ def check_shape(name, array, shape):
     array : ndarray
         The array.
     shape : tuple of int
-        What its shape must be.
+        Required shape.
 
     Raises
     ------
     ValueError
-        With both shapes.
+        If the shapes differ.
     """
     if array.shape != shape:
         raise ValueError(f"{name} has the shape {array.shape}, but must have the shape {shape}, "
@@ -31,19 +31,19 @@ def check_offsets(name, offsets, n_owners, n_rows):
     name : str
         Name of the offsets.
     offsets : ndarray of int
-        Where the rows of each owner begin, and the number of all.
+        First row of each owner, and the total number of rows.
     n_owners, n_rows : int
         Numbers of owners and of rows.
 
     Raises
     ------
     ValueError
-        If they do anything else.
+        If the offsets are not ascending from 0 to `n_rows` in `n_owners` steps.
     """
     good = offsets.shape == (n_owners + 1,) and offsets[0] == 0 and offsets[-1] == n_rows
     if not (good and (offsets[1:] >= offsets[:-1]).all()):
         raise ValueError(f"{name} is {offsets!s:.200}, but must ascend from 0 to {n_rows} in "
-                         f"{n_owners} steps; pass that of the structures that come with it")
+                         f"{n_owners} steps; pass the offsets of the same structures")
 
 
 def check_indices(name, index, size):
@@ -52,7 +52,7 @@ def check_indices(name, index, size):
     Parameters
     ----------
     name : str
-        What the indices are.
+        Name of the indices.
     index : ndarray of int
         The indices.
     size : int
@@ -61,9 +61,9 @@ def check_indices(name, index, size):
     Raises
     ------
     ValueError
-        With the first index that is out of range.
+        If an index is out of range.
     """
     if index.size and not (index.min() >= 0 and index.max() < size):
         bad = index[(index < 0) | (index >= size)][0]
         raise ValueError(f"{name} has {bad}, but must have indices from 0 to {size - 1}; pass "
-                         "those of the structures that come with it")
+                         "those of the same structures")

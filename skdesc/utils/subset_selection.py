@@ -1,4 +1,4 @@
-"""Choice of representative rows of an array: the environments that differ most."""
+"""Selection of representative rows of an array: the most different environments."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import lapack
 
-# two environments nearer than this (for vectors of unit length) are one: their covariance
-# differs from 1 by less than what the solver can resolve
+# environments (unit vectors) at smaller distances count as equal: their covariance differs
+# from 1 by less than the solver can resolve
 _SAME = 1e-6
-# leverage scores of vectors longer than this are those of a random projection
+# leverage scores of longer vectors are computed from a random projection
 MAX_LEVERAGE_FEATURES = 1000
-# size of a chunk of environments: bytes, and least number
+# size of a chunk of environments in bytes, and its least number of environments
 _CHUNK_BYTES, _LEAST_CHUNK = 2**22, 64
 # with many environments, pivoting considers only those of highest leverage
 CANDIDATES_PER_POINT, LEAST_CANDIDATES = 5, 4096
 
 
 def distinct_rows(values, rows, same=_SAME):
-    """Leave out zero vectors and repetitions.
+    """Drop zero vectors and duplicates.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def distinct_rows(values, rows, same=_SAME):
     Returns
     -------
     ndarray of intp
-        Ascending; of equal environments the first remains.
+        Remaining rows, ascending; of equal environments the first is kept.
     """
-    # equal vectors have equal projections, so that only neighbors in their order need comparing
+    # equal vectors have equal projections, so only neighbors in their order need to be compared
     direction = np.random.RandomState(0).normal(size=values.shape[1])
     direction /= np.linalg.norm(direction)
     projection, length = np.empty(len(rows)), np.empty(len(rows))
@@ -48,7 +48,7 @@ def distinct_rows(values, rows, same=_SAME):
         return rows
     tolerance = same * length.max()
     order = np.argsort(projection, kind="stable")
-    # products of equal vectors may differ in their last digits
+    # projections of equal vectors may differ in their last digits
     slack = tolerance + 1e-12 * length.max()
     near = np.flatnonzero(np.diff(projection[order]) <= slack)
     equal = np.zeros(len(rows), dtype=bool)
@@ -73,16 +73,16 @@ def used_columns(values, rows):
 
 
 def leading_coordinates(values, rows, rank):
-    """Coordinates of rows in the space of their leading singular vectors, chunk by chunk.
+    """Compute coordinates of rows in the space of their leading singular vectors, by chunks.
 
     Parameters
     ----------
     values : ndarray of shape (n, n_features)
         Environments.
     rows : ndarray of intp of shape (n_rows,)
-        Which of them.
+        Selected rows.
     rank : int
-        Highest number of singular vectors.
+        Largest number of singular vectors.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def leading_coordinates(values, rows, rank):
 def _leading_eigenvectors(gram, rank):
     """The `rank` largest eigenvalues, above rounding errors, and eigenvectors of a Gram matrix."""
     eigenvalues, vectors = np.linalg.eigh(gram)
-    # squared singular values below the rounding errors of the Gram matrix mean nothing
+    # squared singular values below the rounding errors of the Gram matrix are meaningless
     keep = eigenvalues > max(1e-12 * eigenvalues[-1], np.finfo(np.float64).tiny)
     keep[: max(len(keep) - rank, 0)] = False
     return eigenvalues[keep], vectors[:, keep]
@@ -132,7 +132,7 @@ def _orthonormalizer(gram, rank):
 def _sparse_projection(n_features, n_columns, n_nonzero=8):
     """Random projection that adds each feature, with random sign, to a few columns.
 
-    It keeps the geometry as well as a dense one does, at the cost of a copy: J. Nelson and
+    It preserves the geometry as well as a dense projection, at the cost of a copy: J. Nelson and
     H. L. Nguyen, IEEE Symposium on Foundations of Computer Science 54, 117 (2013).
     """
     rng = np.random.RandomState(0)
@@ -143,11 +143,11 @@ def _sparse_projection(n_features, n_columns, n_nonzero=8):
 
 
 def _cur(values, rows, count, rng=None):
-    """Repeatedly the row of highest leverage, given the rows chosen before.
+    """Choose repeatedly the row of highest leverage, given the rows chosen before.
 
-    Leverage alone would take many copies of one unusual environment. Updating it after each
-    choice is a QR decomposition of the singular vectors with pivoting: D. C. Sorensen and
-    M. Embree, SIAM J. Sci. Comput. 38, A1454 (2016); Z. Drmac and S. Gugercin, same journal
+    Without updates, leverage would select many copies of one unusual environment. Updating it
+    after each choice is a QR decomposition of the singular vectors with pivoting: D. C. Sorensen
+    and M. Embree, SIAM J. Sci. Comput. 38, A1454 (2016); Z. Drmac and S. Gugercin, same journal
     38, A631 (2016).
     """
     coordinates = leading_coordinates(values, rows, count)
@@ -163,29 +163,29 @@ def _cur(values, rows, count, rng=None):
         pivots = candidates[_pivots(coordinates, candidates, transform, values.shape[1])[:wanted]]
         chosen = np.append(chosen, pivots)
         left = np.setdiff1d(left, pivots, assume_unique=True)
-        # no more than the rank in one round; further points come from what is left
+        # one round gives at most `rank` points; the next round chooses from the remaining rows
         U = coordinates(pivots)
         gram = (np.eye(U.shape[1]) if gram is None else gram) - U.T @ U
         transform = _orthonormalizer(gram, wanted)
-        if transform.shape[1] == 0:  # the remainder is rounding noise, so any choice will do
+        if transform.shape[1] == 0:  # only rounding errors remain, so any choice will do
             chosen = np.append(chosen, left[: count - len(chosen)])
     return rows[chosen]
 
 
 def _in_chunks(coordinates, rows, transform, n_features):
-    """Yield coordinates of rows, chunk by chunk, orthogonal to the rows chosen so far."""
+    """Yield chunks of coordinates, made orthogonal to the rows chosen so far."""
     for part in _chunks(len(rows), n_features):
         U = coordinates(rows[part])
         yield part, U if transform is None else U @ transform
 
 
 def _pivots(coordinates, candidates, transform, n_features):
-    """Rows that a QR decomposition of the transpose takes first, as many as the rank."""
+    """Return the first pivots of a QR decomposition of the transpose, as many as the rank."""
     V = None
     for part, U in _in_chunks(coordinates, candidates, transform, n_features):
         V = np.empty((len(candidates), U.shape[1])) if V is None else V
         V[part] = U
-    # scipy.linalg.qr would copy it, and then its triangle
+    # scipy.linalg.qr would copy both the matrix and its triangle
     lwork = int(lapack.dgeqp3(V.T, lwork=-1, overwrite_a=True)[3][0])
     return lapack.dgeqp3(V.T, lwork=lwork, overwrite_a=True)[1][: V.shape[1]] - 1
 
@@ -207,9 +207,9 @@ def _fps(values, rows, count, rng):
 
 
 def _kmeans(values, rows, count, rng):
-    """The environment nearest to the mean of each cluster."""
+    """Choose the environment nearest to the mean of each cluster."""
     values = values[rows].astype(np.float64, copy=False)
-    from sklearn.cluster import KMeans  # takes as long to import as all of this package
+    from sklearn.cluster import KMeans  # importing it takes as long as importing this package
 
     clusters = KMeans(count, n_init=1, max_iter=50, copy_x=False, random_state=rng).fit(values)
     labels, distance = clusters.labels_, np.empty(len(rows))
@@ -228,7 +228,7 @@ CHOOSERS = {"cur": _cur, "fps": _fps, "kmeans": _kmeans, "random": _random}
 
 
 def balanced(values, rows, count, labels):
-    """Equal numbers of each kind as far as possible; within a kind, by leverage.
+    """Choose equal numbers of each kind as far as possible, and by leverage within a kind.
 
     Parameters
     ----------
@@ -237,14 +237,14 @@ def balanced(values, rows, count, labels):
     rows : ndarray of intp of shape (n_rows,)
         Rows to choose from.
     count : int
-        How many.
+        Number of rows to choose.
     labels : ndarray of shape (n_rows,)
-        Their kinds.
+        Kind of each row.
 
     Returns
     -------
     ndarray of intp of shape (count,)
-        Rows chosen.
+        Chosen rows.
     """
     present, available = np.unique(labels, return_counts=True)
     quota = np.zeros(len(present), dtype=np.intp)

@@ -1,7 +1,7 @@
 """Numbers of threads, and distribution of work among them.
 
-Threads are Python's: each takes a piece of work whose bounds do not depend on their number, and
-leaves Python for as long as it computes. They wait for one another without using a processor.
+Threads are Python's. Each takes pieces of work whose bounds do not depend on the number of
+threads, and releases the interpreter lock while it computes. Waiting threads use no processor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _MANY = 1024
-"""More threads than this are started only where there are as many cores."""
+"""Larger numbers of threads are limited to the number of cores."""
 
 _here = threading.local()
 
@@ -37,12 +37,12 @@ def check_n_jobs(n_jobs):
     Parameters
     ----------
     n_jobs : object
-        As given by the user.
+        Value from the user.
 
     Raises
     ------
     ValueError
-        If it is anything else.
+        If it is neither.
     """
     if n_jobs is None:
         return
@@ -56,28 +56,29 @@ def effective_n_threads(n_jobs: int | None) -> int:
     Parameters
     ----------
     n_jobs : int or None
-        None means 1, unless ``joblib.parallel_config(n_jobs=...)`` says otherwise; negative
-        values count from all cores: -1 is all, -2 all but one.
+        None means 1, unless set by ``joblib.parallel_config(n_jobs=...)``; -1 means all cores,
+        -2 all but one, and so on.
 
     Returns
     -------
     int
-        At least 1. Inside a worker of joblib no more than its share of the cores: that is 1,
-        unless joblib has granted a process more. Also 1 :func:`within_a_thread`.
+        Number of threads, at least 1. Inside a worker of joblib it is at most the worker's share
+        of the cores, which is 1 unless joblib grants a process more. It is 1
+        :func:`within_a_thread`.
 
     Raises
     ------
     ValueError
-        If `n_jobs` is neither.
+        If `n_jobs` is neither None nor an integer other than 0.
     """
     check_n_jobs(n_jobs)
     if n_jobs == 1 or getattr(_here, "is_one_of_many", False):
         return 1
     backend, configured = get_active_backend()
     if n_jobs is None and configured in (None, 1):
-        return 1  # avoids counting cores, which takes as long as describing a small structure
+        return 1  # counting cores takes as long as computing the descriptor of a small structure
     cores = joblib.cpu_count()
-    if n_jobs is None:  # on a cluster this is the number for all machines together
+    if n_jobs is None:  # on a cluster this is the number of cores of all machines together
         n_jobs = min(configured, cores)
     if n_jobs == 1:
         return 1
@@ -99,10 +100,10 @@ def within_a_thread() -> Iterator[None]:
 
 
 def _share_of_worker():
-    """Threads that a worker of joblib may use."""
+    """Return the number of threads that a worker of joblib may use."""
     if threading.current_thread() is not threading.main_thread():
         return 1
-    # joblib sets these in its processes, except those that the user has set
+    # joblib sets these variables in its processes, unless the user has set them
     shares = [os.environ.get(name, "") for name in _THREAD_VARIABLES]
     return max(1, min((int(share) for share in shares if share.isdecimal()), default=1))
 
@@ -113,16 +114,16 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], n_threads: int) 
     Parameters
     ----------
     function : callable
-        What it does to one item must not depend on others.
+        The function; its result for an item must not depend on other items.
     items : iterable
-        Taken one by one, by the thread of the caller, not far ahead of the results.
+        Items, consumed one by one by the calling thread, not far ahead of the results.
     n_threads : int
-        Number of threads; with 1 the caller's own does all.
+        Number of threads; 1 means only the calling thread.
 
     Yields
     ------
     object
-        What the function returns.
+        Result for each item.
     """
     items = iter(items)
     first = [item for _, item in zip(range(2), items, strict=False)]

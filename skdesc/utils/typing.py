@@ -1,4 +1,4 @@
-"""Types of public signatures that have no name of their own elsewhere."""
+"""Types for public signatures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Scorer: TypeAlias = str | Callable[..., Any]
 
 
 class Samples(Protocol):
-    """Whatever holds one sample after the other: lists, arrays, columns of tables, containers."""
+    """Sequence of samples: a list, an array, a column of a table, or another container."""
 
     def __len__(self) -> int: ...
 
@@ -42,7 +42,7 @@ Centers: TypeAlias = str | Sequence[Any] | np.ndarray | None
 
 
 class PredictMethod(Protocol):
-    """The method ``predict`` of a potential: an array, or a tuple of all that is asked for."""
+    """Method ``predict`` of a potential: returns an array, or a tuple of the requested arrays."""
 
     @overload
     def __call__(
@@ -92,7 +92,7 @@ class PredictMethod(Protocol):
 
 
 def typed_predict(method: Callable[..., Any]) -> PredictMethod:
-    """Tell type checkers what ``predict`` returns for which arguments; at run time, nothing.
+    """Declare the overloads of ``predict`` for type checkers; nothing happens at run time.
 
     Parameters
     ----------
@@ -102,6 +102,6 @@ def typed_predict(method: Callable[..., Any]) -> PredictMethod:
     Returns
     -------
     PredictMethod
-        The same.
+        The same method.
     """
     return cast(PredictMethod, method)

@@ -1,23 +1,23 @@
-"""Warnings that point at the line of the user's code that led to them."""
+"""Warnings that point at a line of the user's code."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 
-# code between the user and what warns
+# packages between the user's code and the warning
 _INSIDE = (__name__.partition(".")[0], "sklearn", "joblib")
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn, with the nearest caller outside of this package and scikit-learn as the place.
+    """Warn at the line of the nearest caller outside of this package and scikit-learn.
 
     Parameters
     ----------
     message : str
-        What is wrong, with numbers, and the remedy.
+        Description of the problem, with numbers, and the remedy.
     category : type of Warning, default=UserWarning
-        Its class.
+        Class of the warning.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_inside(frame):

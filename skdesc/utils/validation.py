@@ -1,4 +1,4 @@
-"""Checks of arguments that may be anything."""
+"""Checks of arguments of any type."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 
 def is_choice(value, *choices):
-    """Whether a value is one of some choices; arrays never are.
+    """Whether a value is one of some choices; False for arrays.
 
     Parameters
     ----------
     value : object
-        As given by the user. ``value in choices`` would compare an array entry by entry.
+        Value from the user. ``value in choices`` would compare an array entry by entry.
     *choices : str, bool or None
         The choices.
 
     Returns
     -------
     bool
-        Strings are compared by content, all else by identity.
+        Whether one matches; strings are compared by content, other choices by identity.
     """
     if isinstance(value, str):
         return any(isinstance(choice, str) and value == choice for choice in choices)
@@ -35,7 +35,7 @@ def is_auto(value):
 
 
 def is_number(value, kind=Real):
-    """Whether a value is a number of a kind; True and False are none."""
+    """Whether a value is a number of the given kind; False for booleans."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -47,29 +47,29 @@ def check_reals(
     remedy: str = "",
     is_other: Callable[[Any], bool] | None = None,
 ) -> None:
-    """Refuse what is no number within bounds.
+    """Refuse a value that is not a number within bounds.
 
     Parameters
     ----------
     name : str
         Name of the parameter.
     value : object
-        As given by the user; several numbers where the remedy speaks of a list.
+        Value from the user, or several numbers if the remedy mentions a list.
     rule : str
         "above" or "at least", and a number.
     magnitudes : (float, float)
-        Least and largest number, zero apart.
+        Least and largest magnitude, except for zero.
     remedy : str, default=""
-        What else may be passed, or be done.
+        Other accepted values, or advice.
     is_other : callable, default=None
-        Whether a value is one of the other things that may be passed.
+        Whether a value is one of the other accepted values.
 
     Raises
     ------
     TypeError
-        For what is neither a number nor one of the other things.
+        If the value is neither a number nor another accepted value.
     ValueError
-        For numbers out of bounds.
+        If the number is out of bounds.
     """
     word, _, bound = rule.rpartition(" ")
     several = isinstance(value, (list, tuple, np.ndarray)) and "list" in remedy

@@ -1,4 +1,4 @@
-"""Versions of everything in use, for bug reports."""
+"""Versions of this package and its dependencies, for bug reports."""
 
 from __future__ import annotations
 

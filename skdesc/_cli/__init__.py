@@ -1,8 +1,8 @@
 """Command line: fit, tune, use and evaluate potentials from files of structures.
 
-Thin over the Python interface; ``_arguments`` says what can be asked for, ``_commands`` does it,
-``_data`` reads and writes structures. Libraries are imported when a command runs. To add a
-command, see ``_commands``.
+A thin layer over the Python interface: ``_arguments`` defines the options, ``_commands`` lists the
+commands, and ``_data`` reads and writes structures. Libraries are imported when a command runs. To
+add a command, see ``_commands``.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str, default=None
-        Arguments; those of the process by default.
+        Arguments; by default those of the process.
 
     Returns
     -------
     int
-        0 if all went well, 1 after an error, 130 after an interrupt. Arguments that are not
-        understood end the process with 2.
+        0 on success, 1 after an error, 130 after an interrupt. Invalid arguments end the process
+        with exit code 2.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         args = _parse(argv)
         args.log_file = _open_log(args)
-    except (OSError, ValueError) as error:  # of the files of options and messages
+    except (OSError, ValueError) as error:  # errors in the options file or the log file
         print(f"skdesc: error: {error}", file=sys.stderr)
         return 1
     with args.log_file or nullcontext():
@@ -45,7 +45,7 @@ def main(argv=None):
 
 
 def _parse(argv):
-    """Arguments, with what a file of options has as defaults."""
+    """Parse arguments, with defaults from the options file if one is given."""
     parser = make_parser()
     sub = command_parsers(parser).get(argv[0]) if argv else None
     if sub is not None:
@@ -67,7 +67,7 @@ def _parse(argv):
 
 
 def _check_names(args):
-    """Refuse a file to be written that is also read, or written twice."""
+    """Refuse to write a file that is also read, or to write a file twice."""
     from ..reading._paths import source_of
 
     taken = {
@@ -88,7 +88,7 @@ def _check_names(args):
 
 
 def _named(args, flags):
-    """Flags that are given, each with a list of names of files."""
+    """Return the given flags that take files, each with a list of file names."""
     for flag, argument in flags.items():
         names = getattr(args, argument, None)
         if names is not None:
@@ -96,10 +96,10 @@ def _named(args, flags):
 
 
 def _open_log(args):
-    """Open the log file, if there is to be one, and say there what runs."""
+    """Open the log file, if requested, and write the command to it."""
     if args.log is None:
         return None
-    file = open(args.log, "a", encoding="utf-8")  # noqa: SIM115, closed when all is done
+    file = open(args.log, "a", encoding="utf-8")  # noqa: SIM115, closed at the end
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     file.write(f"# {now}, skdesc {__version__}: {shlex.join(args.command_line)}\n")
     return file

@@ -1,4 +1,4 @@
-"""What the command line understands."""
+"""Arguments of the command line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ skdesc.io.save (.skd, without any code in them), or potentials of QUIP (.xml), w
 LAMMPS run; convert turns one into the other.
 
 Structures may also be folders, databases of ASE, MLIP's .cfg, folders of DeePMD, Parquet tables.
-Exit codes: 0 all went well, 1 an error, 2 arguments that are not understood, 130 interrupted.
+Exit codes: 0 success, 1 an error, 2 invalid arguments, 130 interrupted.
 
 "skdesc COMMAND --help" explains each command."""
 
@@ -74,9 +74,9 @@ _AUTO = """\
 Find the best potential within a given time, and fit it.
 
 The default pipeline is fitted first. Other descriptors, numbers of sparse points and noise levels
-are compared on structures that are held back, and the potential that is saved has no error there
-above 1.02 times that of the default. In the end it learns what was held back as well. Ctrl-C ends
-the search with the best so far."""
+are compared on held-back structures, and the potential that is saved has no error there above
+1.02 times that of the default. At the end it is also fitted to the held-back structures. Ctrl-C
+ends the search and keeps the best potential so far."""
 
 _AUTO_EXAMPLES = """\
 examples:
@@ -90,8 +90,8 @@ examples:
 _FIT = """\
 Fit a Gaussian approximation potential on SOAP descriptors.
 
-What the structures have is learned: energies always, forces and virials where there are some.
-Afterwards the leave-one-out error of the energies is told, which is in closed form; for errors
+The potential is fitted to the energies, and to forces and virials if the structures have them.
+At the end the leave-one-out error of the energies, known in closed form, is printed; for errors
 of forces evaluate the model on structures that it has not seen."""
 
 _FIT_EXAMPLES = """\
@@ -100,7 +100,7 @@ examples:
       all defaults: good for a first look
   skdesc fit train.xyz -o w.skd --cutoff 5 --n-max 10 --l-max 6 --zeta 4 --n-sparse 1000 \\
       --sigma-energy 0.001 --sigma-forces 0.05 --e0 W=-4.54
-      what the energy of a lone atom is, is known
+      with the known energy of a lone atom
   skdesc fit train.xyz -o potential.xml --radial-basis equispaced
       a potential for quippy and LAMMPS
   skdesc fit train.xyz -o m.skd --config-sigma liquid=0.01,0.3,0.5
@@ -109,14 +109,14 @@ examples:
 _TUNE = """\
 Search for good parameters with a particle swarm, then fit the best to all structures.
 
-First the descriptor is tuned, then the regressor on the features of the best descriptor. What
-is searched is suggested by the structures; parameters given as options stay fixed, and --space
+First the descriptor is tuned, then the regressor on the features of the best descriptor. The
+search space is derived from the structures; parameters given as options stay fixed, and --space
 replaces or adds ranges. Errors are those of cross-validation."""
 
 _TUNE_EXAMPLES = """\
 examples:
   skdesc tune train.xyz -o model.skd --max-time 600 --every 3 --checkpoint search.json
-      ten minutes on every third structure; run again, it goes on where it was
+      ten minutes on every third structure; the same command continues the search
   skdesc tune train.xyz -o model.skd --cutoff 4.5 --space n_max=6:10 --space zeta=2,4 \\
       --space sigma_energy=1e-4:1e-2:log
       the cutoff is fixed; integers, choices, a logarithmic range"""
@@ -134,11 +134,11 @@ def make_parser():
     def command(name, summary, description=None, epilog=None):
         sub = commands.add_parser(name, help=summary, description=description or summary + ".",
                                   epilog=epilog, formatter_class=raw)
-        sub.add_argument("--quiet", action="store_true", help="no messages and progress")
-        sub.add_argument("--debug", action="store_true", help="show where errors come from")
+        sub.add_argument("--quiet", action="store_true", help="no messages and no progress bar")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of errors")
         sub.add_argument("--types", metavar="LIST", help="elements of the types 0, 1, ... in files "
                          "without symbols, such as Cu,Au")
-        sub.add_argument("--log", metavar="FILE", help="add all messages to a file")
+        sub.add_argument("--log", metavar="FILE", help="append all messages to a file")
         sub.add_argument("--config", metavar="FILE",
                          help="TOML file with options, such as n-sparse = 500; those that are "
                          "given as well count")
@@ -177,8 +177,8 @@ def make_parser():
     for sub in (predict, evaluate):
         sub.add_argument("--jobs", type=int, help="threads (default: all)")
     convert = command(
-        "convert", "turn a model into another kind of file",
-        "Turn a model of skdesc (.skd) into a potential for QUIP (.xml), or the other way.",
+        "convert", "convert a model to another kind of file",
+        "Convert a model of skdesc (.skd) to a potential for QUIP (.xml), or back.",
     )
     convert.add_argument("model", help="model file (.skd or .xml)")
     convert.add_argument("output", help="model file (.xml or .skd)")
@@ -197,7 +197,7 @@ def add_training(sub):
     sub.add_argument("-o", "--output", required=True,
                      help="model file: .skd, or .xml for QUIP and LAMMPS")
     sub.add_argument("--test", nargs="+", metavar="FILE",
-                     help="structures whose errors are told beside those of training")
+                     help="structures whose errors are printed beside those of training")
     sub.add_argument("--valid", nargs="+", metavar="FILE",
                      help="as --test; tune compares candidates on these in place of folds")
     sub.add_argument("--plot", metavar="FILE",
@@ -235,7 +235,7 @@ def add_keys(sub):
     group.add_argument("--stress-key", default="stress", metavar="KEY")
     group.add_argument("--virial-key", default="virial", metavar="KEY")
     group.add_argument("--optional-energies", action="store_true",
-                       help="structures may lack an energy, and count by their forces")
+                       help="accept structures without energy, and learn only their forces")
     group.add_argument("--no-forces", action="store_true", help="leave forces out")
     group.add_argument("--no-virials", action="store_true", help="leave stresses and virials out")
 
@@ -246,9 +246,9 @@ def _add_auto(sub):
     sub.add_argument("--minutes", type=float, default=10.0, metavar="FLOAT",
                      help="time for the search and all fits (default: 10)")
     sub.add_argument("--time-per-atom", type=float, metavar="MICROSECONDS",
-                     help="most time that energy and forces of one atom may take")
+                     help="longest time for energy and forces of one atom")
     sub.add_argument("--test", nargs="+", metavar="FILE",
-                     help="structures with reference data, looked at when all is done")
+                     help="structures with reference data, evaluated after the search")
     sub.add_argument("--report", metavar="FILE", help="HTML page on data, candidates and errors")
     add_keys(sub)
     sub.add_argument("--jobs", type=int, help="threads (default: all)")
@@ -258,7 +258,7 @@ def _add_auto(sub):
 def _add_search(sub):
     group = sub.add_argument_group("search")
     group.add_argument("--space", metavar="NAME=RANGE", action="append", default=[],
-                       help="what to search, may be repeated; low:high, low:high:log, or a,b,c")
+                       help="range to search, may be repeated; low:high, low:high:log, or a,b,c")
     group.add_argument("--n-particles", type=int, metavar="INT",
                        help="candidates per iteration (default: 5, the best of 16)")
     group.add_argument("--n-iterations", type=int, metavar="INT",
@@ -267,14 +267,14 @@ def _add_search(sub):
     group.add_argument("--folds", type=int, default=3, metavar="INT",
                        help="folds of the cross-validation (default: 3)")
     group.add_argument("--every", type=int, default=1, metavar="INT",
-                       help="search on every so many structures only (default: 1)")
+                       help="search on every N-th structure only (default: 1)")
     group.add_argument("--search-n-sparse", type=int, default=100, metavar="INT",
                        help="sparse points per element during the search (default: 100)")
     group.add_argument("--score", choices=["auto", "energy", "forces"], default="auto",
-                       help="which error counts (default: all quantities together, each relative "
+                       help="error to minimize (default: all quantities together, each relative "
                        "to its spread)")
     group.add_argument("--objective", default="auto", metavar="NAME",
                        help="objective of the first stage: one_pass, cv, loo, ridge or alignment "
                        "(default: one_pass where possible)")
     group.add_argument("--checkpoint", metavar="FILE",
-                       help="keep evaluations, so that a search that was ended goes on")
+                       help="save evaluations, so that an interrupted search can continue")

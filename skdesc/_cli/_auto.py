@@ -1,4 +1,4 @@
-"""``skdesc auto``: the best potential within a given time, and a report on it."""
+"""``skdesc auto``: find the best potential within a given time, and write a report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._models import check_folder, is_xml, save_model
 
 
 def auto(args: Namespace) -> int:
-    """Search for a potential, save it, and tell its errors."""
+    """Search for a potential, save it, and print its errors."""
     progress = Progress(args)
     _check(args)
     frames, y, targets = read_training(args, progress)
@@ -43,7 +43,7 @@ def auto(args: Namespace) -> int:
 
 
 def _check(args: Namespace) -> None:
-    """Refuse what would fail after the search."""
+    """Refuse options that would fail after the search."""
     for path in (args.output, args.report):
         if path is not None:
             check_folder(path)

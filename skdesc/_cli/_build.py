@@ -1,4 +1,4 @@
-"""From arguments to estimators, search spaces and noise."""
+"""Build estimators, search spaces and noise from arguments."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ._arguments import MODEL_OPTIONS
 
 
 def make_pipeline(args):
-    """Pipeline with the parameters that were given, which are checked at once.
+    """Build a pipeline with the given parameters, and check them.
 
     Parameters
     ----------
     args : argparse.Namespace
-        Of the commands fit and tune.
+        Arguments of the commands fit and tune.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def make_pipeline(args):
         n_jobs=args.jobs,
         random_state=args.seed,
     )
-    # a mistake shall show before any file is read: a fit to nothing costs nothing
+    # find mistakes before reading files, by a fit to an empty list
     atom = [Atoms(species[0] if species else "H")]
     gap.memory_estimate(clone(descriptor).fit_transform(atom), forces=False)
     return Pipeline([(name, descriptor), ("gap", gap)])
@@ -53,7 +53,7 @@ def _make_descriptor(args, species, params):
     """Name and transformer of the first step."""
     if args.compression is not None and args.descriptor == "tensor-reduced":
         raise ValueError(f"--compression is {args.compression}, but --descriptor is "
-                         "tensor-reduced, which is compressed by itself; leave it out")
+                         "tensor-reduced, which is always compressed; leave it out")
     if args.descriptor == "tensor-reduced":
         transformer = TensorReducedTransformer(species, **params, random_state=args.seed,
                                                n_jobs=args.jobs)
@@ -67,14 +67,14 @@ def _make_descriptor(args, species, params):
 
 
 def path_of(pipeline, step):
-    """Prefix of the parameters of the steps "soap" and "gap" of the options.
+    """Return the prefix of a step's parameters in the pipeline.
 
     Parameters
     ----------
     pipeline : Pipeline
         From :func:`make_pipeline`.
     step : {"soap", "gap"}
-        As the options have it.
+        Name of the step among the options.
 
     Returns
     -------
@@ -99,19 +99,19 @@ def _parse_e0(text):
 
 
 def sigmas_of_each(args, kinds):
-    """Noise of each structure.
+    """Return the noise of each structure.
 
     Parameters
     ----------
     args : argparse.Namespace
-        Has the noise of some kinds.
+        Arguments, with the noise of some kinds.
     kinds : list of str
         Kinds of the structures.
 
     Returns
     -------
     ndarray of shape (n_structures, 3)
-        Of energy per atom, forces, virial; NaN for the default.
+        Noise of energy per atom, forces and virial; NaN for the default.
     """
     table = {}
     for text in args.config_sigma:
@@ -132,23 +132,23 @@ def sigmas_of_each(args, kinds):
 
 
 def make_spaces(args, pipeline, frames, targets):
-    """Spaces for both steps: as suggested, without what was given, with what was asked for.
+    """Build both search spaces: the suggested ones, minus fixed parameters, plus ``--space``.
 
     Parameters
     ----------
     args : argparse.Namespace
-        Of the command tune.
+        Arguments of the command tune.
     pipeline : Pipeline
         From :func:`make_pipeline`.
     frames : list of ase.Atoms
         Structures of the search.
     targets : dict
-        What there is to learn beside energies.
+        Targets other than energies.
 
     Returns
     -------
     list of two dicts
-        As TwoStagePSOSearchCV takes them.
+        Spaces for TwoStagePSOSearchCV.
     """
     from .. import suggest_space
 
@@ -156,7 +156,7 @@ def make_spaces(args, pipeline, frames, targets):
                            virials="virials" in targets)
     given = {f"{path_of(pipeline, option.step)}__{option.parameter}" for option in MODEL_OPTIONS
              if getattr(args, option.parameter) is not None}
-    # sparse points cost time and never do harm: their number is no matter of search
+    # more sparse points cost time but never do harm, so their number is not searched
     given.add("gap__n_sparse")
     spaces = [{name: dimension for name, dimension in space.items() if name not in given}
               for space in spaces]
@@ -174,7 +174,7 @@ def make_spaces(args, pipeline, frames, targets):
 
 
 def parse_range(text, values):
-    """Dimension of a search space.
+    """Parse a dimension of a search space.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def parse_range(text, values):
     Returns
     -------
     list or scipy distribution
-        As RandomizedSearchCV takes them.
+        Values as in RandomizedSearchCV.
     """
     parts = values.split(":")
     if len(parts) == 1:

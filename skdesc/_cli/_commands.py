@@ -1,4 +1,4 @@
-"""The commands: what each name runs.
+"""The commands by name.
 
 A command ``NAME`` has a module ``_NAME`` with a function ``NAME(args)`` that returns the exit code,
 an entry below, and its options in ``_arguments``. Options that several commands share are groups

@@ -1,4 +1,4 @@
-"""Options of a command in a file: ``--config`` reads them, ``--save-config`` writes them."""
+"""Options files: ``--config`` reads them, ``--save-config`` writes them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from .. import __version__
 from ..utils.files import replace_file
 
-# of a single run
+# options that belong to a single run
 _NEVER = {"help", "command", "config", "save_config", "debug", "quiet"}
 
 
 def read_config(path: str, parser: ArgumentParser) -> None:
-    """Make the entries of a file the defaults of a command.
+    """Use the entries of a file as the defaults of a command.
 
     Parameters
     ----------
     path : str
         A TOML file; its keys are the names of options, such as ``n-sparse``, and ``files``.
     parser : ArgumentParser
-        Of the command, which is changed: what the file has need not be given any more.
+        Parser of the command, which is modified: arguments that the file has become optional.
     """
     try:
         entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def read_config(path: str, parser: ArgumentParser) -> None:
 
 
 def _options(parser: ArgumentParser) -> dict[str, Any]:
-    """Arguments by the names of what they set."""
+    """Return the actions of a parser by name."""
     return {action.dest: action for action in parser._actions if action.dest not in _NEVER}
 
 
@@ -84,9 +84,9 @@ def save_config(path: str, args: Namespace, parser: ArgumentParser) -> None:
     path : str
         The file, which ``--config`` reads.
     args : argparse.Namespace
-        What was asked for.
+        Arguments of this run.
     parser : ArgumentParser
-        Of the command, as it was made.
+        Unmodified parser of the command.
     """
     lines = [f"# skdesc {__version__}: skdesc {args.command} --config {Path(path).name}"]
     for name, action in _options(parser).items():

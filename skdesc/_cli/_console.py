@@ -8,26 +8,26 @@ from argparse import Namespace
 
 
 class Progress:
-    """Tells what is done, and how long it took.
+    """Prints progress messages with the elapsed time.
 
     Parameters
     ----------
     args : argparse.Namespace
-        Has `quiet`, and the open file `log_file` if there is one.
+        Arguments, with `quiet` and the open file `log_file`, if any.
     """
 
     def __init__(self, args: Namespace) -> None:
         self.args, self.start = args, time.perf_counter()
 
     def say(self, text: str) -> None:
-        """Write a message to the screen, unless it shall be quiet, and to the log."""
+        """Write a message to the log and, unless `quiet` is set, to the screen."""
         text = f"[{time.perf_counter() - self.start:7.1f} s] {text}"
         if not self.args.quiet:
             print(text, file=sys.stderr)
         self.log(text)
 
     def log(self, text: str) -> None:
-        """Write to the log alone."""
+        """Write to the log only."""
         write_log(self.args, text)
 
 
@@ -37,7 +37,7 @@ def write_log(args: Namespace, text: str) -> None:
     Parameters
     ----------
     args : argparse.Namespace
-        Of the command.
+        Arguments of the command.
     text : str
         The line.
     """

@@ -1,4 +1,4 @@
-"""``skdesc convert``: turn a model into another kind of file."""
+"""``skdesc convert``: convert a model to another kind of file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ._models import check_folder, load_model, save_model
 
 
 def convert(args):
-    """Turn a model into another kind of file."""
+    """Convert a model to another kind of file."""
     check_folder(args.output)
     save_model(load_model(args), args.output)
     return 0

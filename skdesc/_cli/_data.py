@@ -1,4 +1,4 @@
-"""Structures in files, and what there is to learn from them."""
+"""Read structures and their targets from files, and write structures."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _OUTPUTS = {".xyz": "extxyz", ".extxyz": "extxyz", "": "extxyz", ".traj": "traj"
 
 
 def read_frames(args: Namespace) -> list[Atoms]:
-    """Structures of several files, one after the other.
+    """Read the structures of several files.
 
     Parameters
     ----------
     args : argparse.Namespace
-        Has the paths as `files`, and gets `origins`, the number of structures of each.
+        Arguments with the paths `files`; sets `origins`, the number of structures of each file.
 
     Returns
     -------
@@ -47,14 +47,14 @@ def _elements(args: Namespace) -> list[str] | None:
 
 
 def read_more(paths: list[str], args: Namespace) -> tuple[list[Atoms], np.ndarray, dict]:
-    """Structures of further files, with what there is to compare with.
+    """Read the structures of further files, with their reference data.
 
     Parameters
     ----------
     paths : list of str
         The files.
     args : argparse.Namespace
-        Of the command.
+        Arguments of the command.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def read_more(paths: list[str], args: Namespace) -> tuple[list[Atoms], np.ndarra
 
 
 def output_format(path: str) -> str:
-    """Format of ASE for an output, by the ending of its name.
+    """Determine ASE's format of an output from the ending of its name.
 
     Parameters
     ----------
@@ -88,18 +88,18 @@ def output_format(path: str) -> str:
         raise ValueError(
             f"--output is {str(path)!r}, but its name must end with .xyz or .extxyz (also "
             "compressed: .xz, .gz, .bz2), .traj, .json or .db: formats that keep energies and "
-            "forces; rename it, and convert what is written with ASE"
+            "forces; rename it, and convert the output with ASE"
         )
     return known[kind]
 
 
 def write_frames(path: str, frames: list[Atoms]) -> None:
-    """Write structures at once or not at all, in the format of the name.
+    """Write structures atomically, in the format that the name implies.
 
     Parameters
     ----------
     path : str
-        The file; extended xyz is compressed if the name ends so.
+        The file; extended xyz is compressed if the name says so.
     frames : list of ase.Atoms
         The structures.
     """
@@ -117,19 +117,19 @@ def write_frames(path: str, frames: list[Atoms]) -> None:
 
 
 def read_targets(frames: list[Atoms], args: Namespace) -> tuple[np.ndarray, dict]:
-    """Energies, and what else there is to learn or to compare with.
+    """Read energies, forces and virials from structures.
 
     Parameters
     ----------
     frames : list of ase.Atoms
         The structures.
     args : argparse.Namespace
-        Names of the data, and what to leave out.
+        Arguments, with the names of the data and of quantities to leave out.
 
     Returns
     -------
     y : ndarray of shape (n_structures,)
-        Energies, in eV; NaN where one is missing and may be.
+        Energies, in eV; NaN where one is missing and that is allowed.
     targets : dict
         May have "forces" and "virials".
     """
@@ -146,12 +146,12 @@ def read_targets(frames: list[Atoms], args: Namespace) -> tuple[np.ndarray, dict
 
 
 def config_types(frames: list[Atoms]) -> list[str]:
-    """Kinds of the structures; "default" where none is named."""
+    """Return the config_type of each structure, "default" where it has none."""
     return [str(atoms.info.get("config_type", "default")) for atoms in frames]
 
 
 def count(targets: dict) -> tuple[int, int]:
-    """Number of force components and of virials among targets."""
+    """Count force components and virials."""
     forces = sum(int(np.isfinite(block).sum()) for block in targets.get("forces", ())
                  if block is not None)
     virials = int(np.isfinite(targets.get("virials", np.empty((0, 3, 3)))).all(axis=(1, 2)).sum())

@@ -1,4 +1,4 @@
-"""Errors of a model: tables by kind of structure and by element, and pictures."""
+"""Errors of a model: tables by config_type and element, and parity plots."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _UNITS = {"energy": "meV/atom", "forces": "meV/A", "virials": "meV/atom"}
 
 
 def predictions(model: Any, frames: Sequence[Atoms], args: Namespace) -> dict[str, Any]:
-    """Energies, forces and virials of structures.
+    """Predict energies, forces and virials.
 
     Parameters
     ----------
     model : Pipeline
-        Fitted.
+        Fitted model.
     frames : sequence of ase.Atoms
         The structures.
     args : argparse.Namespace
-        Of the command.
+        Arguments of the command.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def error_table(
     predicted: dict[str, Any], frames: Sequence[Atoms], y: np.ndarray, targets: dict,
     by: Sequence[str] = (),
 ) -> dict[str, dict]:
-    """Errors of predictions.
+    """Compute errors of predictions.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def error_table(
     targets : dict
         Forces and virials, if there are some.
     by : sequence of str, default=()
-        "config_type" and "element": whether to add errors of each.
+        Groups for which to add errors: "config_type", "element".
 
     Returns
     -------
     dict of str to dict
-        By group and quantity: "count", "rmse", "mae" and "max", in eV per atom and eV/A.
+        For each group and quantity "count", "rmse", "mae" and "max", in eV per atom and eV/A.
     """
     n_atoms = np.array([len(atoms) for atoms in frames])
     errors = {"energy": _differences(predicted["energy"][:, None], y[:, None], n_atoms)}
@@ -101,7 +101,7 @@ def _summaries(errors, index):
 
 
 def _differences(predicted, true, divisors):
-    """Errors of each structure, flat; empty where there is nothing to compare with."""
+    """Return a flat array of errors per structure, empty where it has no reference data."""
     result = []
     for one, other, divisor in zip(predicted, true, divisors, strict=True):
         if other is None or not np.isfinite(other).any():
@@ -125,7 +125,7 @@ def _summary(errors):
 
 
 def format_table(table: dict[str, dict]) -> str:
-    """Lay out a table for the screen.
+    """Format a table for the screen.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def format_table(table: dict[str, dict]) -> str:
     Returns
     -------
     str
-        In meV and angstrom.
+        Text of the table, in meV and angstrom.
     """
     width = max(len(name) for name in table)
     lines = [f"{'':{width}}  {'':16}  {'count':>9}  {'RMSE':>10}  {'MAE':>10}  {'max':>10}"]
@@ -151,12 +151,12 @@ def format_table(table: dict[str, dict]) -> str:
 
 
 def check_picture(path: str | None) -> None:
-    """Refuse a picture that could not be written, before anything is computed.
+    """Refuse a picture that could not be written, before the computation.
 
     Parameters
     ----------
     path : str or None
-        The file.
+        File of the picture.
     """
     if path is None:
         return
@@ -166,14 +166,14 @@ def check_picture(path: str | None) -> None:
 
 
 def draw(path: str, sets: dict[str, tuple]) -> None:
-    """Draw predictions over reference data.
+    """Plot predictions against reference data.
 
     Parameters
     ----------
     path : str
-        The picture.
+        File of the picture.
     sets : dict of str to tuple
-        By the name of the set: structures, energies, targets and predictions.
+        Structures, energies, targets and predictions, by the name of the set.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from ._models import load_for_predictions
 
 
 def evaluate(args):
-    """Print errors of a model."""
+    """Print the errors of a model."""
     check_picture(args.plot)
     model = load_for_predictions(args)
     frames = read_frames(args)

@@ -17,7 +17,7 @@ from ._data import config_types, count, read_frames, read_more, read_targets
 from ._errors import check_picture, draw, error_table, format_table, predictions
 from ._models import check_folder, check_output, save_model
 
-# sets in a report, by the words that name their files
+# names of the sets in a report, by their options
 _NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -34,7 +34,7 @@ def fit(args):
 
 
 def read_others(args):
-    """Structures of ``--valid`` and ``--test``, by these words; what cannot be read shows early."""
+    """Read the structures of ``--valid`` and ``--test`` early, so that errors come first."""
     return {name: read_more(getattr(args, name), args)
             for name in ("valid", "test") if getattr(args, name)}
 
@@ -52,7 +52,7 @@ def read_training(args, progress):
 
 
 def make_metadata(frames, targets, args):
-    """What fit takes beside structures and energies."""
+    """Collect the arguments of ``fit`` other than structures and energies."""
     metadata = dict(targets)
     if args.sparse_method == "config":
         metadata["config_types"] = config_types(frames)
@@ -63,7 +63,7 @@ def make_metadata(frames, targets, args):
 
 
 def check_pages(args):
-    """Refuse pictures and reports that could not be written, before anything is computed."""
+    """Refuse pictures and reports that could not be written, before the computation."""
     check_picture(args.plot)
     if args.report is not None:
         check_folder(args.report)
@@ -71,7 +71,7 @@ def check_pages(args):
 
 def fit_and_save(pipeline, frames, y, targets, args, progress, others, search=None):
     metadata = make_metadata(frames, targets, args)
-    # all cores by default, which no model that is stored remembers
+    # all cores by default; stored models do not keep this setting
     with nullcontext() if args.jobs is not None else parallel_config(n_jobs=-1):
         pipeline.fit(frames, y, **{f"gap__{key}": value for key, value in metadata.items()})
     gap = pipeline["gap"]

@@ -1,4 +1,4 @@
-"""Errors and warnings in the words of the command line: flags and files, not Python arguments."""
+"""Errors and warnings that name flags and files in place of Python arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FLAGS = {option.parameter: option.flag for option in MODEL_OPTIONS} | {
     "elements": "--types",
     "compression": "--compression",
 }
-# arguments that stand for flags without a value
+# Python arguments that correspond to flags without a value
 _SWITCHES = {
     "forces=False": "--no-forces",
     "virials=False": "--no-virials",
@@ -45,7 +45,7 @@ def in_flags(text: str, args: Namespace) -> str:
     text : str
         The message.
     args : argparse.Namespace
-        Of the command; its flags are the ones that the user can change.
+        Arguments of the command, whose flags the user can change.
 
     Returns
     -------
@@ -63,13 +63,13 @@ def in_flags(text: str, args: Namespace) -> str:
 
 
 def _replace_argument(text: str, name: str, flag: str) -> str:
-    """Put a flag in place of an argument; a word of plain English must look like an argument."""
+    """Replace an argument by its flag; plain English words are replaced only in argument form."""
     before = r"(?<![\w.'\"\[-])"
     text = re.sub(rf"{before}{name}=(['\"]?)([\w.+-]+)\1", rf"{flag} \2", text)
     text = re.sub(rf"{before}{name}=(?!=)", flag, text)
     if "_" not in name:
         return re.sub(rf"{before}{name}(?= is | must | has )", flag, text)
-    # a parameter is found in the documentation under its Python name
+    # keep the Python name as well, under which the documentation has the parameter
     shown = flag if name.endswith("_key") else f"{flag} ({name})"
     text = re.sub(rf"{before}{name}\b", shown, text, count=1)
     return re.sub(rf"(?<![\w.'\"\[(-]){name}\b", flag, text)

@@ -1,4 +1,4 @@
-"""Model files: checked before anything is computed, loaded and saved."""
+"""Check, load and save model files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def check_output(path, pipeline):
     if not is_xml(path):
         return
     if "soap" not in pipeline.named_steps:
-        raise ValueError(f"{path} shall be a potential for QUIP, whose format has soap alone of "
-                         "what --descriptor takes; give --descriptor soap, or a .skd file")
+        raise ValueError(f"{path} is to be a potential for QUIP, whose format knows only soap of "
+                         "the descriptors; give --descriptor soap, or a .skd file")
     basis = pipeline["soap"].radial_basis
     if basis not in BASES:
-        raise ValueError(f"{path} shall be a potential for QUIP, which has no radial basis "
+        raise ValueError(f"{path} is to be a potential for QUIP, which has no radial basis "
                          f"{basis}; give --radial-basis equispaced")
     if not is_choice(pipeline["gap"].baseline, "auto", None):
-        raise ValueError(f"{path} shall be a potential for QUIP, whose format has no baseline; "
+        raise ValueError(f"{path} is to be a potential for QUIP, whose format has no baseline; "
                          "leave out --zbl")
 
 
@@ -48,13 +48,13 @@ def save_model(pipeline, path):
 def load_model(args):
     model = read_quip_xml(args.model) if is_xml(args.model) else load(args.model)
     if not isinstance(model, Pipeline) or not isinstance(model[-1], GAPRegressor):
-        raise ValueError(f"{args.model} holds a {type(model).__name__}, but a pipeline that ends "
-                         "in a GAPRegressor is needed")
+        raise ValueError(f"{args.model} holds a {type(model).__name__}, but must hold a pipeline "
+                         "that ends in a GAPRegressor")
     return model
 
 
 def load_for_predictions(args):
-    """Load a model that uses the threads that the command line asks for, all by default."""
+    """Load a model and set its number of threads to ``--n-jobs``, by default all cores."""
     model = load_model(args)
     first, last = model[0], model[-1]
     members = [step for _, step in first.transformer_list] if isinstance(

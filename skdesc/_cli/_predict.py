@@ -15,7 +15,7 @@ from ._data import output_format, read_frames, write_frames
 from ._models import check_folder, load_for_predictions
 
 _ATOMS_PER_CHUNK = 2000
-# names that ASE and this package give to results; reference data must not stay under them
+# names of results in ASE and this package, under which no reference data may remain
 _RESULTS = (*all_properties, "virial", "energy_std", "forces_std")
 
 
@@ -37,7 +37,7 @@ def predict(args):
                 found["stress"] = full_3x3_to_voigt_6_stress(
                     -virials[index] / copy.get_volume()
                 )
-            for key in _RESULTS:  # what came along would pass for a prediction
+            for key in _RESULTS:  # remove reference data, which would be mistaken for predictions
                 copy.info.pop(key, None)
                 copy.arrays.pop(key, None)
             if args.std:
@@ -50,7 +50,7 @@ def predict(args):
 
 
 def predict_in_chunks(model, frames, args):
-    """Yield structures, and energies, [std,] forces, virials."""
+    """Yield structures with their energies, [standard deviations,] forces and virials."""
     ends = np.cumsum([len(atoms) for atoms in frames]) // _ATOMS_PER_CHUNK
     starts = [*np.flatnonzero(np.diff(ends, prepend=-1)), len(frames)]
     with tqdm(total=len(frames), unit="structure", disable=args.quiet) as bar:

@@ -59,7 +59,7 @@ def tune(args):
         verbose=0 if args.quiet else 1,
     )
     with config_context(enable_metadata_routing=True), warnings.catch_warnings():
-        # swarms visit the worst of settings; the fit of the best warns of its own
+        # swarms visit bad settings, too; the final fit warns for itself
         for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
             warnings.simplefilter("ignore", category)
         search.fit(data[0], data[1], **data[2])
@@ -70,7 +70,7 @@ def tune(args):
 
 
 def _tell(search, progress):
-    """Say what the search has found, and why it stopped."""
+    """Print what the search found, and why it stopped."""
     for number, stage in enumerate(search.stage_results_, 1):
         progress.say(f"stage {number} of the search ended as {why_stopped(stage)}")
     progress.say(f"{search.n_models_trained_} models trained; cross-validated RMSE of the best:")
@@ -91,7 +91,7 @@ def _make_folds(args):
 
 
 def _with_valid(data, valid, args):
-    """Structures of training and validation in one, and the only fold that keeps them apart."""
+    """Join training and validation structures; return them with the one fold they define."""
     frames, y, metadata = data
     new_frames, new_y, targets = valid
     more = make_metadata(new_frames, targets, args)
@@ -111,7 +111,7 @@ def _with_valid(data, valid, args):
 
 
 def _make_scorer(score, targets):
-    """Scorer that ``--score`` asks for; None stands for all quantities together."""
+    """Return the scorer for ``--score``; None for all quantities together."""
     if score == "forces":
         return make_forces_scorer()
     learns_derivatives = "forces" in targets or "virials" in targets
@@ -119,7 +119,7 @@ def _make_scorer(score, targets):
 
 
 def _check_folds(args, n_structures):
-    """Refuse more folds than structures before anything is computed."""
+    """Refuse more folds than structures before the computation."""
     if args.folds < 2:
         raise ValueError(f"--folds is {args.folds}, but must be at least 2")
     if args.folds > n_structures:

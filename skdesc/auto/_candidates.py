@@ -1,4 +1,4 @@
-"""Descriptors that are tried, by the elements and distances in the data."""
+"""Candidates: descriptors that suit the elements and distances in the data."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from ..descriptors import SOAPTransformer, TensorReducedTransformer, TwoBodyTran
 from ..gaussian_process import GAPRegressor
 from ._data import LabeledStructures
 
-# sparse points of a linear model of pairs: as many as there are functions, or fewer
+# sparse points of a linear model of pairs: at most the number of functions
 _PAIR_POINTS = 200
-# Noise to begin with: what electronic structure theory leaves.
+# Initial noise: typical convergence errors of electronic structure calculations.
 _START = {"sigma_energy": 1e-4, "sigma_forces": 0.005, "sigma_virials": 0.2}
-# with more elements descriptors no longer tell all of them apart as neighbors
+# with more elements, descriptors do not distinguish all of them as neighbors
 _FEW_ELEMENTS = 3
-# structures that mixing weights are learned from
+# number of structures from which mixing weights are learned
 _LEARNED_FROM = 150
-# multiples of the default lengths; of these, those of a far descriptor, whose densities are wider
+# multiples of the default lengths, and for each the lengths of a wider, far descriptor
 _FACTORS, _FAR, _WIDER = (1.0, 0.85, 1.15), 1.5, 1.4
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A descriptor and how it is regressed on.
+    """A descriptor with the settings of its regressor.
 
     Attributes
     ----------
     name : str
         Short description.
     transformer : estimator
-        Not fitted.
+        Unfitted descriptor.
     zeta : float or tuple of float
         Exponent of each joined descriptor.
     noise : dict of str to float
-        Noise levels to begin with.
+        Initial noise levels.
     is_default : bool
         Whether this is the default pipeline, whose regressor keeps its parameters.
     """
@@ -52,7 +52,7 @@ class Candidate:
 
     @property
     def family(self) -> str:
-        """Kind of descriptors, without their lengths."""
+        """Name of the kind of descriptors, without their lengths."""
         return self.name.split(":")[0]
 
     @property
@@ -61,7 +61,7 @@ class Candidate:
         return sum(zeta != 1 for zeta in np.atleast_1d(self.zeta))
 
     def regressor(self, points: int, n_jobs: int | None, random_state: int) -> GAPRegressor:
-        """Regressor with so many sparse points per element, shared among the descriptors."""
+        """Regressor with the given number of points per element, divided among the descriptors."""
         if self.is_default:
             return GAPRegressor(n_jobs=n_jobs)
         n_sparse, single = self.n_sparse(points), np.ndim(self.zeta) == 0
@@ -81,35 +81,35 @@ class Candidate:
         return [_PAIR_POINTS if zeta == 1 else share for zeta in np.atleast_1d(self.zeta)]
 
     def descriptor(self, n_jobs: int | None):
-        """Clone of the transformer that uses so many threads."""
+        """Clone of the transformer that uses the given number of threads."""
         transformer = clone(self.transformer)
-        # that of a union would be processes
+        # n_jobs of a union would start processes
         suffix = "__n_jobs" if isinstance(transformer, FeatureUnion) else "n_jobs"
         threads = [name for name in transformer.get_params() if name.endswith(suffix)]
         return transformer.set_params(**dict.fromkeys(threads, n_jobs))
 
 
 def default_candidate() -> Candidate:
-    """The pipeline that has all defaults."""
+    """The default pipeline."""
     return Candidate("default", SOAPTransformer(), noise={}, is_default=True)
 
 
 def candidate_families(data: LabeledStructures, random_state: int) -> list[Iterator[Candidate]]:
-    """Descriptors that suit the structures, family after family, each with several lengths.
+    """Return families of candidates that suit the structures, each with several lengths.
 
     Parameters
     ----------
     data : LabeledStructures
-        What is learned.
+        The training data.
     random_state : int
         Seed of random mixing weights.
 
     Returns
     -------
     list of iterator of Candidate
-        Those of one family differ in lengths only; the first are most likely to be best. The
-        families come from the fastest to the slowest, for short budgets.
-        Candidates are made when asked for, as mixing weights may be learned.
+        An iterator for each family, from the fastest family to the slowest. Candidates of a family
+        differ only in their lengths; those most likely to be best come first. They are created on
+        demand, because some require learning mixing weights.
     """
     if len(data.elements) <= _FEW_ELEMENTS:
         families = (_small_soap, _single_soap, _two_soaps, _reduced_and_soap)
@@ -133,7 +133,7 @@ class _Lengths:
 
 
 def _lengths(data: LabeledStructures) -> list[_Lengths]:
-    """Those of the default descriptor and somewhat shorter and longer ones, each with a far one."""
+    """Default lengths, then somewhat shorter and longer ones, each with a far descriptor."""
     default = SOAPTransformer(n_max=2, l_max=1).fit(data.frames)
     common = {"species": data.elements, "radial_scaling": default.radial_scaling_}
     result = []
@@ -160,7 +160,7 @@ def _two_soaps(data, random_state, lengths):
 
 
 def _reduced_and_soap(data, random_state, lengths):
-    # two and three neighbors at once: one more than SOAP
+    # correlates one more neighbor than SOAP
     near = TensorReducedTransformer(
         **lengths.near, l_max=4, n_channels=16, correlation_order=3, random_state=random_state
     )
@@ -181,10 +181,10 @@ def _small_soap(data, random_state, lengths):
 
 
 def _blind(lengths):
-    """SOAP that does not tell elements of neighbors apart.
+    """SOAP that does not distinguish the elements of neighbors.
 
-    What is known of one element serves where another has not been seen. Pairs not seen at some
-    distance would have no repulsion there.
+    Knowledge of one element carries over to others. It also gives repulsion to pairs of elements
+    at distances at which the data have none.
     """
     return SOAPTransformer(**lengths.far, compression="mu2")
 

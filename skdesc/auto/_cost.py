@@ -1,4 +1,4 @@
-"""The time that a fit will take, from the times of smaller fits."""
+"""Prediction of the time of a fit from the times of smaller fits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..utils.blas import one_thread
 
 
 class Clock:
-    """Time since it was made, against a budget.
+    """Clock that starts when it is created and compares the time with a budget.
 
     Parameters
     ----------
     budget : float
-        In seconds.
+        Time budget in seconds.
     """
 
     def __init__(self, budget: float):
@@ -35,9 +35,9 @@ class Clock:
 
 
 def decomposition_rate() -> float:
-    """Additions and multiplications per second of a QR decomposition of a tall matrix.
+    """Measure the floating-point operations per second of a QR decomposition of a tall matrix.
 
-    On one thread, as decompositions are in fits: others would wait for the cores of a busy machine.
+    It runs on one thread, like the decompositions in fits.
     """
     n_rows, n_columns = 1500, 300
     rows = np.asfortranarray(np.random.RandomState(0).normal(size=(n_rows, n_columns)))
@@ -53,16 +53,16 @@ def decomposition_rate() -> float:
 
 @dataclass(frozen=True)
 class Size:
-    """What the time of a fit depends on.
+    """Size of a fit, which determines its time.
 
     Attributes
     ----------
     n_atoms, n_rows : int
-        Atoms that are learned, and equations: energies, force components, virials.
+        Numbers of training atoms and of equations: energies, force components, virials.
     n_held_back : int
-        Atoms that are predicted.
+        Number of held-back atoms, which are predicted.
     n_points : int
-        Sparse points of all elements and descriptors.
+        Number of sparse points of all elements and descriptors.
     """
 
     n_atoms: int
@@ -73,15 +73,15 @@ class Size:
 
 @dataclass
 class Timing:
-    """Times of a fit, from which those of larger ones of the same candidate follow.
+    """Times of a fit, from which those of larger fits of the same candidate are predicted.
 
     Attributes
     ----------
     size : Size
         Size of the fit.
     describe, fit, solve, predict : float
-        Seconds for the descriptors, for learning, for one change of noise, and for one
-        prediction of what is held back.
+        Seconds for the descriptors, for the fit, for one change of noise, and for predicting the
+        held-back structures.
     """
 
     size: Size
@@ -91,13 +91,13 @@ class Timing:
     predict: float = 0.0
 
     def learning(self, size: Size, rate: float) -> float:
-        """Seconds to describe structures and learn from them, at another size.
+        """Predict the seconds for descriptors and fit at another size.
 
-        The decomposition of the rows takes time with the square of the number of points, known
-        from their number; making the rows takes the rest, in proportion to the points.
+        The time of the decomposition follows from its number of operations, which grows with the
+        square of the number of points. The rest, computing the rows, is proportional to the points.
         """
         squares = 2.0 * self.size.n_rows * self.size.n_points**2 / rate
-        # a third is not explained by proportion, and grows as the square, too
+        # a third of it is assumed to grow with the square, too
         linear = max(self.fit - squares, 0.3 * self.fit)
         points = size.n_points / self.size.n_points
         atoms = size.n_atoms / self.size.n_atoms
@@ -108,7 +108,7 @@ class Timing:
         return self.describe * described + linear * atoms * points + decomposition
 
     def evaluation(self, size: Size, rate: float) -> float:
-        """Seconds to try other noise, at another size."""
+        """Predict the seconds to try other noise at another size."""
         points = size.n_points / self.size.n_points
         held_back = size.n_held_back / max(self.size.n_held_back, 1)
         solve = max(self.solve, 10.0 * self.size.n_points**3 / rate) * points**3

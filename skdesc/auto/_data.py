@@ -1,4 +1,4 @@
-"""Structures with their targets, and parts of them."""
+"""Structures with their targets, and subsets of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..utils.folds import take
 
 @dataclass
 class LabeledStructures:
-    """Structures with energies and, where there are some, forces and virials.
+    """Structures with energies and, optionally, forces and virials.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class LabeledStructures:
     y : ndarray of shape (n_structures,)
         Energies in eV; NaN where unknown.
     forces : list of (ndarray of shape (n_atoms, 3) or None), or None
-        In eV/angstrom.
+        Forces in eV/angstrom.
     virials : ndarray of shape (n_structures, 3, 3) or None
-        In eV; NaN where unknown.
+        Virials in eV; NaN where unknown.
     sigmas : array-like, dict or None
         Noise of single structures or of kinds, as in :meth:`skdesc.GAPRegressor.fit`.
     config_types : list of str or None
@@ -68,7 +68,7 @@ class LabeledStructures:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Those of energy, forces and virials that are known for some structure."""
+        """Names of the quantities (energy, forces, virials) that some structure has."""
         known = {
             "energy": np.isfinite(self.y).any(),
             "forces": self.forces is not None
@@ -86,12 +86,12 @@ class LabeledStructures:
 
     @property
     def metadata(self) -> dict:
-        """Arguments of :meth:`skdesc.GAPRegressor.fit` beside descriptors and energies."""
+        """Arguments of :meth:`skdesc.GAPRegressor.fit` other than descriptors and energies."""
         names = ("forces", "virials", "sigmas", "config_types")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def take(self, index: np.ndarray) -> LabeledStructures:
-        """Some of the structures, in the order of an index array."""
+        """Return the structures of an index array, in its order."""
         by_kind = isinstance(self.sigmas, dict)
         return LabeledStructures(
             [self.frames[i] for i in index],

@@ -1,4 +1,4 @@
-"""Errors of predictions by quantity, and when a model is no worse than another."""
+"""Errors of predictions by quantity, and comparison of models by their errors."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import numpy as np
 from ._data import LabeledStructures
 
 TOLERANCE = 1.02
-"""A model is no worse than another if none of its errors is larger than this times the other's."""
+"""A model is no worse than another if no error exceeds that of the other by this factor."""
 
 ENERGY_WEIGHT = 0.25
-"""Of energies in comparisons of small fits: they vary more from one choice of few structures to
-another than forces, of which there are many."""
+"""Tolerance for energies in small fits, whose few energies vary more with the choice of structures
+than the many forces."""
 
-# how strongly an error above that of the default counts in the score, per unit of its logarithm
+# penalty on the score per unit of the logarithm of an error relative to the default's, if above 1
 _PENALTY = 10.0
-# keeps logarithms finite where a model is exact, in eV
+# keeps logarithms finite if a model is exact, in eV
 _SMALLEST = 1e-9
 
 
 def predict_all(model, data: LabeledStructures, X=None) -> dict:
-    """Predict all quantities that some structures have targets for.
+    """Predict all quantities for which some structures have targets.
 
     Parameters
     ----------
     model : GAPRegressor or Pipeline
-        Fitted.
+        Fitted model.
     data : LabeledStructures
         The structures.
     X : AtomicFeatures, default=None
-        What the model takes; by default the structures.
+        Input of the model; by default the structures.
 
     Returns
     -------
     dict
-        "energy", and of "forces" and "virials" those that are known.
+        Predictions by quantity: "energy", and "forces" and "virials" if the data have them.
     """
     derivatives = [name for name in ("forces", "virials") if name in data.quantities]
     X = data.frames if X is None else X
@@ -44,20 +44,20 @@ def predict_all(model, data: LabeledStructures, X=None) -> dict:
 
 
 def residuals(data: LabeledStructures, predicted: dict) -> dict[str, list[np.ndarray]]:
-    """Differences of prediction and target, structure by structure.
+    """Compute differences of predictions and targets, structure by structure.
 
     Parameters
     ----------
     data : LabeledStructures
         The structures.
     predicted : dict
-        "energy", and what else was predicted of "forces" and "virials".
+        Predictions by quantity, from :func:`predict_all`.
 
     Returns
     -------
     dict of str to list of ndarray
-        Flat arrays, empty where nothing is known: energies and virials in eV per atom, forces
-        in eV/angstrom.
+        A flat array for each structure, empty if it has no target: energies and virials in eV per
+        atom, forces in eV/angstrom.
     """
     n_atoms = data.n_atoms
     targets = {"energy": data.y, "forces": data.forces, "virials": data.virials}
@@ -83,7 +83,7 @@ def _known_differences(predicted, target, divisor) -> np.ndarray:
 
 
 def composition_residuals(data: LabeledStructures, split) -> dict[str, list[np.ndarray]]:
-    """Residuals of energies that are the best linear function of the composition.
+    """Compute residuals of a linear fit of the energies to the composition.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def composition_residuals(data: LabeledStructures, split) -> dict[str, list[np.n
     Returns
     -------
     dict of str to list of ndarray
-        Only "energy", of what is held back, fold after fold.
+        Residuals of "energy" of the held-back structures, fold after fold.
     """
     fractions = data.n_atoms_of_elements / data.n_atoms[:, np.newaxis]
     y = data.y / data.n_atoms
@@ -109,19 +109,19 @@ def composition_residuals(data: LabeledStructures, split) -> dict[str, list[np.n
 
 
 def tightest(references, step: int = 1) -> dict[str, float] | None:
-    """The least errors of several models, of every so-manieth structure.
+    """Return the smallest errors among several models, over every `step`-th structure.
 
     Parameters
     ----------
     references : sequence of dict of str to list of ndarray
-        Residuals of each.
+        Residuals of each model.
     step : int, default=1
-        Of structures.
+        Step between the structures that are used.
 
     Returns
     -------
     dict of str to float or None
-        None without any reference.
+        Errors as in :func:`errors_of`; None if there are no models.
     """
     limits: dict[str, float] = {}
     for reference in references:
@@ -132,12 +132,12 @@ def tightest(references, step: int = 1) -> dict[str, float] | None:
 
 
 def errors_of(differences: dict[str, list[np.ndarray]]) -> dict[str, float]:
-    """Mean absolute and root mean square errors.
+    """Compute mean absolute and root mean square errors.
 
     Parameters
     ----------
     differences : dict of str to list of ndarray
-        As :func:`residuals` gives them.
+        Residuals from :func:`residuals`.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def errors_of(differences: dict[str, list[np.ndarray]]) -> dict[str, float]:
 
 
 def ratios(errors: dict[str, float], reference: dict[str, float]) -> dict[str, float]:
-    """Errors relative to those of another model, for all that both have."""
+    """Divide errors by those of another model, for all quantities that both have."""
     return {
         name: max(errors[name], _SMALLEST) / max(reference[name], _SMALLEST)
         for name in errors
@@ -173,25 +173,25 @@ def score(
     reference: dict[str, float] | None = None,
     energy_weight: float = 0.5,
 ) -> float:
-    """Minus the mean logarithm of the errors of energies and forces; the larger, the better.
+    """Compute minus the mean logarithm of the errors of energies and forces.
 
-    Relative improvements count alike, whatever the units. Absolute and square errors both count,
-    as square errors are often those of one or two structures.
+    Relative improvements count equally, whatever the units. Absolute and square errors both
+    count, because square errors are often dominated by one or two structures.
 
     Parameters
     ----------
     errors : dict of str to float
-        As :func:`errors_of` gives them.
+        Errors from :func:`errors_of`.
     reference : dict of str to float, default=None
         Errors that should not be exceeded; every quantity that exceeds them, virials included,
         lowers the score.
     energy_weight : float, default=0.5
-        Weight of energies, if there are forces as well, which have one minus that.
+        Weight of energies if there are forces, whose weight is ``1 - energy_weight``.
 
     Returns
     -------
     float
-        The score.
+        The score; the larger, the better.
     """
     logarithms = {name: np.log(max(value, _SMALLEST)) for name, value in errors.items()}
     means = [

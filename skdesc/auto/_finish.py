@@ -1,4 +1,4 @@
-"""The end of a search: the best model learns what is left over, and labels are looked at."""
+"""End of a search: fit the best model to the remaining data, and check the labels."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ._plan import Search
 from ._results import Result
 from ._trial import Trial
 
-# What is left over is learned in parts, each of which takes at most about so much of the budget;
-# parts may end so much later than the budget.
+# The remaining structures are learned in parts. Each part takes at most about the first fraction
+# of the budget, and the last part may exceed the budget by the second fraction.
 _PART, _LATE = 0.05, 0.05
 _MOST_PARTS = 10
 
 
 def finish(search: Search, best: Result) -> tuple[Pipeline, float]:
-    """Learn what the best model has not learned, as far as there is time.
+    """Fit the best model to the remaining structures, as far as time allows.
 
     Warns of labels that look wrong and of rounding errors of the model.
 
     Parameters
     ----------
     search : Search
-        After its run.
+        The completed search.
     best : Result
-        The model.
+        The best model.
 
     Returns
     -------
     pipeline : Pipeline
-        Fitted.
+        Fitted pipeline.
     share : float
-        Part of all structures that it has learned.
+        Fraction of all structures that it has learned.
     """
     trial, n_structures = best.trial, len(search.data)
     completed = best.pipeline, len(trial.learned) / n_structures
@@ -57,17 +57,17 @@ def finish(search: Search, best: Result) -> tuple[Pipeline, float]:
     except KeyboardInterrupt:
         search.is_interrupted = True
     except MemoryError as error:
-        search.say(f"what is left over was not learned: {error}")
+        search.say(f"the remaining structures were not learned: {error}")
     return completed
 
 
 def _learn_in_parts(search: Search, trial: Trial) -> int:
-    """Learn part after part of what is left over; return the number of structures learned."""
+    """Learn the remaining structures in parts; return the number of structures learned."""
     rest = np.setdiff1d(np.arange(len(search.data)), trial.learned)
     seconds = search.forecast.rest(trial)
     n_parts = int(np.clip(np.ceil(seconds / (_PART * search.clock.budget)), 1, _MOST_PARTS))
     n_learned = len(trial.learned)
-    # every part has some of all kinds
+    # every part has structures of all kinds
     for start in range(n_parts):
         part = rest[start::n_parts]
         if not len(part):
@@ -84,7 +84,7 @@ def _learn_in_parts(search: Search, trial: Trial) -> int:
 
 
 def _look_at_labels(search: Search, trial: Trial, gap, has_all: bool) -> None:
-    """Warn of labels that contradict each other, and of single ones if all have been learned."""
+    """Warn of contradictory labels, and of outliers if all structures have been learned."""
     warn_of_model(gap)
     seconds = trial.timing.describe + trial.timing.predict
     if has_all and seconds <= _time_left(search):
@@ -98,6 +98,6 @@ def _time_left(search: Search) -> float:
 
 
 def _ignore() -> None:
-    """Of some of the data, by places among these; all data are looked at in the end."""
+    """Whether a warning is about part of the data, whose indices would mislead the user."""
     for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
         warnings.simplefilter("ignore", category)

@@ -1,4 +1,4 @@
-"""What still fits into the time budget."""
+"""Forecast which fits the time budget allows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ._cost import Clock, Size, decomposition_rate
 from ._data import LabeledStructures
 from ._trial import Trial
 
-# predicted times may be exceeded by so much
+# factor by which predicted times may be exceeded
 _SAFETY = 1.4
-# of the time that is left, for the best so far to learn what is left over
+# fraction of the remaining time for fitting the best model to the remaining structures
 _MOST_RESERVED = 0.4
-# evaluations of noise that a final fit is given time for
+# number of noise evaluations for which a final fit gets time
 EVALUATIONS = 8
-# solving for more points takes gigabytes
+# solving for more points would take gigabytes
 _MOST_POINTS = 6000
-# of the memory of the machine, for triangles or descriptors
+# fraction of the machine's memory for triangles, and for descriptors
 _OF_MEMORY = 0.25
 
 
 class Forecast:
-    """Times of fits that are to come, from those of fits of the same candidates.
+    """Predicts times of fits from those of smaller fits of the same candidates.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Forecast:
     clock : Clock
         The time budget.
     time_per_atom : float or None
-        Most seconds for energy and forces of an atom.
+        Limit of the seconds for energy and forces of an atom.
     """
 
     def __init__(self, data: LabeledStructures, clock: Clock, time_per_atom: float | None):
@@ -39,55 +39,55 @@ class Forecast:
         self._rate = decomposition_rate()
 
     def fit(self, trial: Trial, split, scale: float = 1.0, evaluations: int = 1) -> float:
-        """Seconds to fit a candidate to other parts and to try noise so many times.
+        """Predict the seconds to fit a candidate to other parts and to adjust its noise.
 
         Parameters
         ----------
         trial : Trial
-            Fitted.
+            Fitted trial of the candidate.
         split : list of (train, held_back)
             Index arrays.
         scale : float, default=1.0
-            Number of sparse points, as a multiple of those of the trial.
+            Factor of the number of sparse points.
         evaluations : int, default=1
-            Changes of noise.
+            Number of changes of noise.
 
         Returns
         -------
         float
-            The time.
+            Seconds.
         """
         size = trial.size(split, scale)
         learning = trial.timing.learning(size, self._rate)
         return learning + evaluations * trial.timing.evaluation(size, self._rate)
 
     def fit_to_all(self, trial: Trial, split, scale: float = 1.0) -> float:
-        """Seconds to fit a final model, adjust its noise, and learn what is left over."""
+        """Predict the seconds to fit a final model, adjust its noise, and learn all structures."""
         size = trial.size(split, scale)
         rest = self._rest(size, split, size.n_points)
         return self.fit(trial, split, scale, EVALUATIONS) + trial.timing.learning(rest, self._rate)
 
     def rest(self, trial: Trial) -> float:
-        """Seconds that it will take to learn the rest of the data."""
+        """Predict the seconds to learn the remaining structures."""
         rest = self._rest(trial.timing.size, trial.split, trial.timing.size.n_points)
         return trial.timing.learning(rest, self._rate) + trial.timing.evaluation(
             trial.timing.size, self._rate
         )
 
     def all(self, trial: Trial) -> float:
-        """Seconds to fit a candidate anew to all structures."""
+        """Predict the seconds to fit a candidate to all structures from scratch."""
         return self.fit(trial, [(np.arange(len(self.data)), np.empty(0, dtype=np.intp))])
 
     def may_spend(self, seconds: float, best: Trial | None) -> bool:
-        """Whether the best so far can still learn more data after so many seconds."""
+        """Whether the best model so far can still learn more data after some seconds."""
         return _SAFETY * seconds + (self.reserved(best) if best else 0.0) <= self.clock.left
 
     def reserved(self, best: Trial, most: float = _MOST_RESERVED) -> float:
-        """Seconds to let the best so far learn the rest, at most a share of the time left."""
+        """Seconds reserved for the best model to learn the rest, at most a share of the time."""
         return min(_SAFETY * self.rest(best), most * self.clock.left)
 
     def final_size(self, trial: Trial, splits, limit: float):
-        """Points per element, and the part of the data, that a time allows.
+        """Choose the number of points per element and the part of the data that a time allows.
 
         Parameters
         ----------
@@ -96,14 +96,14 @@ class Forecast:
         splits : iterable of list of (train, held_back)
             Parts of the data; the first that allows as many points as the trial is chosen.
         limit : float
-            Seconds.
+            Time limit in seconds.
 
         Returns
         -------
         points : int
-            0 if there is no time for any of the parts.
+            Points per element; 0 if there is no time for any part.
         split : list of (train, held_back) or None
-            The part.
+            The chosen part.
         """
         most = self._most_points(trial)
         for split in splits:
@@ -119,22 +119,22 @@ class Forecast:
         return 0, None
 
     def _most_points(self, trial):
-        """Points per element within memory and the limit of time per atom."""
+        """Largest number of points per element within memory and the limit of time per atom."""
         memory = available_memory() or 8e9
         squares = 2 * len(self.data.quantities) + 4
         most = min(_MOST_POINTS, np.sqrt(_OF_MEMORY * memory / (8 * squares)))
         per_element = most * trial.points / trial.timing.size.n_points
         if self.time_per_atom is not None:
-            # descriptors take part of the time, whatever the number of points
+            # the time of descriptors does not depend on the number of points
             per_element = min(
                 per_element, trial.points * self.time_per_atom / trial.time_per_atom
             )
         return per_element
 
     def _rest(self, size: Size, split, n_points: int) -> Size:
-        """Size of what is left to be learned after a fit to part of the data."""
+        """Size of the data that remain to be learned after a fit to part of them."""
         n_atoms = int(self.data.n_atoms.sum())
-        # of a cross-validated set, the last fit is one of all
+        # a cross-validated model is refitted to all structures
         learned = size.n_atoms if len(split) == 1 else 0
         mean_rows = size.n_rows / max(size.n_atoms, 1)
         rest = n_atoms - learned

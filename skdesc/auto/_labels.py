@@ -1,4 +1,4 @@
-"""What a fit says about its data, said of all structures that a search is given."""
+"""Warnings of a fit about its data, issued once for all structures of a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._data import LabeledStructures
 
 
 def warn_of_targets(data: LabeledStructures):
-    """Warn of what can be seen without any fit: missing energies, huge forces.
+    """Warn of problems that need no fit: missing energies, huge forces.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def warn_of_model(regressor):
     Parameters
     ----------
     regressor : GAPRegressor
-        Fitted, with the data that it has seen.
+        Fitted regressor that still holds its data.
     """
     accumulator, posterior = regressor._training, regressor._model.posterior
     warn_of_rounding(posterior)
@@ -54,9 +54,9 @@ def warn_of_labels(regressor, X, y, **metadata):
     Parameters
     ----------
     regressor : GAPRegressor
-        Fitted to these data and no others, by :meth:`GAPRegressor.partial_fit`.
+        Regressor fitted to exactly these data by :meth:`GAPRegressor.partial_fit`.
     X, y, **metadata : object
-        As in :meth:`GAPRegressor.fit`.
+        Arguments of :meth:`GAPRegressor.fit`.
     """
     accumulator = regressor._training
     environments = check_environments(X, regressor, reset=False)

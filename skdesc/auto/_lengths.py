@@ -1,4 +1,4 @@
-"""Lengths of a candidate's descriptors, tuned by a particle swarm on part of the data."""
+"""Tune the lengths of a candidate's descriptors by a particle swarm on part of the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._errors import ENERGY_WEIGHT, errors_of, predict_all, residuals, score
 from ._noise import LARGEST, LEAST, PARAMETERS
 
 _LENGTHS = ("cutoff", "cutoff_width", "atom_sigma")
-# each length may shrink or grow by about a third
+# each length may change by about a third
 _FACTOR = 1.35
 _N_PARTICLES = 5
 
@@ -39,7 +39,7 @@ def tune_lengths(
     Parameters
     ----------
     candidate : Candidate
-        What to begin with; its lengths are the first particle.
+        Initial candidate, whose lengths are the first particle.
     points : int
         Sparse points per element.
     noise : dict of str to float
@@ -49,14 +49,14 @@ def tune_lengths(
     split : list of (train, held_back)
         Index arrays of the part of the data to search on.
     seconds : float
-        After so long no further iteration begins.
+        Time after which no further iteration begins.
     random_state : int
         Seed of the swarm.
 
     Returns
     -------
     Candidate or None
-        None if nothing better was found.
+        The better candidate; None if none was found.
     """
     lengths = _present_lengths(candidate.transformer)
     if not lengths:
@@ -95,7 +95,7 @@ def tune_lengths(
 
 
 class _Scorer:
-    """The score that candidates are ranked by, of features.
+    """Scorer of a regressor on features: the score by which candidates are ranked.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class _Scorer:
 
     def __init__(self, has_forces: bool):
         self.has_forces = has_forces
-        # what noise is to suit most
+        # quantity for which the noise is chosen
         self.kind = "forces" if has_forces else "energy"
 
     def get_metadata_routing(self):
@@ -121,7 +121,7 @@ class _Scorer:
 
 
 def _present_lengths(transformer) -> dict[str, float]:
-    """Lengths of a descriptor, or of those that are joined, which are numbers."""
+    """Return the numeric lengths of a descriptor or of joined descriptors."""
     names = _LENGTHS
     if isinstance(transformer, FeatureUnion):
         names = tuple(f"{part}__{name}" for part, _ in transformer.transformer_list

@@ -1,15 +1,15 @@
-"""Noise levels with the least errors on structures held back."""
+"""Adjust noise levels to minimize the errors on held-back structures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# Least noise: labels of electronic structure theory are not converged beyond it, and models that
-# follow all of their errors err most where there are few data.
+# Least noise: labels from electronic structure calculations are not more precise, and a model that
+# reproduces their errors generalizes badly where data are sparse.
 LEAST = {"sigma_energy": 1e-6, "sigma_forces": 1e-3, "sigma_virials": 0.01}
 LARGEST = {"sigma_energy": 1.0, "sigma_forces": 10.0, "sigma_virials": 10.0}
 
-# a smaller gain of the score does not justify other noise: few structures are held back
+# a smaller gain of the score is not significant, because few structures are held back
 _LEAST_GAIN = 0.01
 
 PARAMETERS = {"energy": "sigma_energy", "forces": "sigma_forces", "virials": "sigma_virials"}
@@ -24,19 +24,19 @@ def adjust_noise(
 ) -> dict[str, float]:
     """Change noise levels by factors, up and down, as long as a score improves.
 
-    All levels together come first, which decides how closely the model follows the data, then
-    single ones, which decide how much each quantity counts.
+    All levels are changed together first, which determines how closely the model follows the data,
+    then one by one, which determines the weight of each quantity.
 
     Parameters
     ----------
     noise : dict of str to float
-        Levels to begin with, by parameter.
+        Initial levels by parameter.
     quantities : tuple of str
         Quantities that are learned.
     factors : tuple of float
-        Steps, coarse ones first.
+        Factors to try, coarse ones first.
     evaluate : callable
-        Score of some noise levels; the larger, the better, minus infinity for what must not be.
+        Returns the score of noise levels; the larger, the better; minus infinity if forbidden.
     has_time : callable
         Whether another evaluation may begin.
 

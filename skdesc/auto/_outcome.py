@@ -1,4 +1,4 @@
-"""What a search has led to, ready to be attributes of the estimator."""
+"""Results of a search, as they become attributes of the estimator."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ._split import FEWEST
 
 @dataclass
 class Outcome:
-    """Attributes of a fitted :class:`skdesc.AutoPotential`, where most are described.
+    """Results of a search.
 
     Attributes
     ----------
     pipeline, leaderboard, front, has_learned_all : object
-        See there.
+        Attributes of :class:`skdesc.AutoPotential`.
     default_errors : dict of str to float
-        Of the default pipeline on what was held back; empty if it could not be fitted.
+        Held-back errors of the default pipeline; empty if it could not be fitted.
     folds : list of (train, held_back)
         Index arrays.
     compared : Pipeline or None
-        The model before it learned what was held back.
+        The model before it learned the held-back structures.
     """
 
     pipeline: Pipeline = field(repr=False)
@@ -49,33 +49,33 @@ class Outcome:
 
     @property
     def held_back(self) -> np.ndarray:
-        """Structures that candidates were compared on."""
+        """Structures on which candidates were compared."""
         return np.unique(np.concatenate(
             [np.empty(0, dtype=np.intp), *(held for _, held in self.folds)]
         ))
 
 
 def fit_default(data: LabeledStructures, n_jobs: int | None, random_state: int) -> Outcome:
-    """Fit the default pipeline to a set of which nothing can be held back.
+    """Fit the default pipeline to a set that is too small to hold structures back.
 
     Parameters
     ----------
     data : LabeledStructures
         The structures.
     n_jobs : int or None
-        Threads.
+        Number of threads.
     random_state : int
         Seed of the regressor.
 
     Returns
     -------
     Outcome
-        Errors are not known.
+        Results without errors.
     """
     warn_user(
-        f"X has {len(data)} structures, but at least {FEWEST} that are no isolated atoms are "
+        f"X has {len(data)} structures, but at least {FEWEST} that are not isolated atoms are "
         "needed to hold some back and compare models; the default pipeline was fitted, and "
-        "its errors are not known: give more structures"
+        "its errors are unknown: give more structures"
     )
     candidate = default_candidate()
     features = candidate.descriptor(n_jobs)
@@ -88,17 +88,17 @@ def fit_default(data: LabeledStructures, n_jobs: int | None, random_state: int) 
 
 
 def search_best(search: Search) -> Outcome:
-    """Run a search, and let the best model learn what was held back.
+    """Run a search, and fit the best model to the held-back structures, too.
 
     Parameters
     ----------
     search : Search
-        Not run.
+        The search, not yet run.
 
     Returns
     -------
     Outcome
-        With warnings of what there was no time for.
+        The results.
     """
     best = search.run()
     results = search.results
@@ -116,7 +116,7 @@ def search_best(search: Search) -> Outcome:
 
 
 def _tell(search: Search, best: Result, outcome: Outcome) -> None:
-    """Print what was chosen, and by how much it is better."""
+    """Print the chosen model and its errors relative to the default pipeline."""
     gain = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}"
                      for name, ratio in outcome.improvement.items())
     search.say(f"chosen: {best.record['candidate']}, {best.record['n_points']} points"
@@ -124,7 +124,7 @@ def _tell(search: Search, best: Result, outcome: Outcome) -> None:
 
 
 def _warn_of_time(search: Search, share: float) -> None:
-    """Warn of what the time budget did not suffice for."""
+    """Warn if the time budget was too short for part of the work."""
     default = search.results.default
     compared = default.record["share"] if default else 1.0
     budget = f"time_budget is {search.clock.budget:g} s"
@@ -144,7 +144,7 @@ def _warn_of_time(search: Search, share: float) -> None:
 
 
 def _warn_of_speed(search: Search, best: Result) -> None:
-    """Warn if no model is as fast as was asked for."""
+    """Warn if no model is as fast as requested."""
     if search.results.is_fast(best.trial):
         return
     warn_user(
@@ -160,14 +160,14 @@ def select(outcome: Outcome, index: int) -> Outcome:
     Parameters
     ----------
     outcome : Outcome
-        Of a search.
+        Results of a search.
     index : int
         Position in its front.
 
     Returns
     -------
     Outcome
-        With this model first in the leaderboard, which has not learned what was held back.
+        Results with this model, which has not learned the held-back structures, as the chosen one.
     """
     entry = outcome.front[index]
     front = [{**other, "chosen": other is entry} for other in outcome.front]

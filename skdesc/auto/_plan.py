@@ -1,4 +1,4 @@
-"""What is tried next, within the time budget."""
+"""Order of the fits of a search within the time budget."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from ._results import Result, Results
 from ._split import growing_parts, thinned
 from ._trial import Trial
 
-# sparse points per element of the first fits, and how many times more those at the next level have
+# sparse points per element of the first fits, and their factor from level to level
 _FEW_POINTS, _MORE = 160, 2.5
-# where predictions have to be fast
+# the same if predictions must be fast
 _FEWEST_POINTS = 10
-# Shares of the time that is left: for comparisons, small fits and the swarm among them; then for
-# the default pipeline, if a candidate seems better and if none does; then for a final fit.
+# Shares of the remaining time: for comparisons, including small fits and the swarm; then for the
+# default pipeline, if a candidate seems better and if none does; then for a final fit.
 _FOR_COMPARISON, _FOR_SMALL_FITS, _FOR_SWARM = 0.4, 0.2, 0.3
 _FOR_DEFAULT, _FOR_DEFAULT_ALONE = 0.3, 0.8
 _FOR_FINAL = 0.8
-# of the time before a final fit, at most, for the best so far to learn more if the fit is no better
+# largest share of the time before a final fit that is reserved in case the fit is not better
 _RESERVED = 0.15
-# a swarm makes many fits at once before it looks at the time
+# a swarm makes many fits before it checks the time
 _SWARM_FITS = 30
 _COARSE, _FINE = (10.0, 3.0), (3.0, 1.5)
-# the default is fitted again to so many times the structures
+# the default is refitted once this many times more structures can be learned
 _MORE_DATA = 1.2
-# a second final model of a candidate has to have so many times the points of the first, and one
-# of another candidate so many of the best model's
+# a second final model of a candidate must have this many times the points of the first, and one
+# of another candidate this many times those of the best model
 _MORE_POINTS, _FEWER_POINTS = 1.4, 0.6
 
 
 class Search:
-    """Candidates within a time budget, the default pipeline first.
+    """Search over candidates within a time budget, beginning with the default pipeline.
 
     Parameters
     ----------
@@ -51,20 +51,20 @@ class Search:
     clock : Clock
         The time budget.
     time_per_atom : float or None
-        Most seconds for energy and forces of an atom.
+        Limit of the seconds for energy and forces of an atom.
     n_jobs : int or None
-        Threads.
+        Number of threads.
     random_state : int
         Seed of the estimators.
     verbose : int
-        Whether to print what is tried.
+        Whether to print each fit.
 
     Attributes
     ----------
     results : Results
-        What was tried.
+        Models that were fitted.
     forecast : Forecast
-        What there is time for.
+        Predictions of times.
     is_interrupted : bool
         Whether Ctrl-C ended the search.
     """
@@ -73,7 +73,7 @@ class Search:
                  n_jobs=None, random_state=0, verbose=0):
         self.data, self.split, self.clock = data, split, clock
         self.n_jobs, self.random_state, self.verbose = n_jobs, random_state, verbose
-        # energies should be better than by the composition alone
+        # energies should be better than those of a linear model of the composition
         self.results = Results(composition_residuals(data, split), time_per_atom)
         self.forecast = Forecast(data, clock, time_per_atom)
         self.is_interrupted = False
@@ -82,16 +82,16 @@ class Search:
         self._noise_of_default: dict[str, float] | None = None
 
     def run(self) -> Result:
-        """Try candidates until the time is spent or all has been tried.
+        """Try candidates until the time is spent or all have been tried.
 
         Returns
         -------
         Result
-            The best.
+            The best model.
         """
         try:
             with warnings.catch_warnings():
-                # of some of the data, by places among these; all data are looked at in the end
+                # these are about part of the data; all data are checked at the end
                 for category in (SuspiciousTargetsWarning, UntrustworthyFitWarning):
                     warnings.simplefilter("ignore", category)
                 small = self._try_default()
@@ -109,7 +109,7 @@ class Search:
         return self.results.best()
 
     def say(self, text: str) -> None:
-        """Print a line with the time, if that is wanted."""
+        """Print a line with the time if `verbose` is set."""
         if self.verbose:
             print(f"[{self.clock.elapsed:7.1f} s] {text}", file=sys.stderr, flush=True)
 
@@ -122,11 +122,11 @@ class Search:
         return trial
 
     def _record_default(self, trial: Trial):
-        """Note the default pipeline, as it is and with noise that is adjusted."""
+        """Record the default pipeline with its own noise and with adjusted noise."""
         trial.evaluate()
         self.results.default = default = self._record(trial)
         default.residuals = trial.held_back_residuals()
-        # what suited less of the data is near what suits more
+        # the best noise for less of the data is a good guess
         factors = _FINE if self._noise_of_default else _COARSE
         self._adjust(trial, factors, default, 0.1, self._noise_of_default)
         self._noise_of_default = dict(trial.noise)
@@ -134,7 +134,7 @@ class Search:
             self._record(trial, "default with other noise")
 
     def _share_of_default(self, ranking: list[Trial]) -> float:
-        """Share of the time left for the default pipeline: most, if no candidate seems better."""
+        """Share of the remaining time for the default pipeline: most if it seems the best."""
         if self.results.default is None or not ranking:
             return _FOR_DEFAULT_ALONE
         reference = max(score(result.errors, energy_weight=ENERGY_WEIGHT)
@@ -167,21 +167,21 @@ class Search:
         end, soon = start + _FOR_COMPARISON * left, start + _FOR_SMALL_FITS * left
         families = candidate_families(self.data.take(self.split[0][0]), self.random_state)
         first = self._small_fits((next(family) for family in families), soon)
-        # other lengths of the best families
+        # more lengths of the best families
         order = [first.index(trial) for trial in self._ranked(first)]
         others = (candidate for k in order for candidate in families[k])
         trials = self._ranked([*first, *self._small_fits(others, soon)])
         trials = self._ranked([*trials, *self._swarm(trials, start + _FOR_SWARM * left)])
-        # the best lengths of each family: what is best with few data may not be with more
+        # keep the best lengths of each family, whose order may change with more data
         trials = _first_of_each_family(trials)
         if len(self._levels) > 1:
             trials = self._larger_fits(trials, end) or trials
         return trials
 
     def _small_fits(self, candidates, end: float) -> list[Trial]:
-        """Fits to the smallest part of the data, as long as there is time."""
+        """Fit candidates to the smallest part of the data while there is time."""
         trials: list[Trial] = []
-        # the default takes about as long as one of these
+        # the default takes about as long as one candidate
         longest = self._seconds_of_default
         for candidate in candidates:
             if self.clock.elapsed + longest > end or not self._may_spend(longest):
@@ -195,7 +195,7 @@ class Search:
         return trials
 
     def _first_trial(self, candidate: Candidate) -> Trial | None:
-        """Fit with few points, or with as few as predictions are fast enough with."""
+        """Fit with few points, or with fewer if predictions must be fast."""
         trial = self._trial(candidate, _FEW_POINTS, self._levels[0])
         if trial is None or self.results.is_fast(trial):
             return trial
@@ -219,7 +219,7 @@ class Search:
         return tuned
 
     def _larger_fits(self, trials: list[Trial], end: float) -> list[Trial]:
-        """The same candidates with more of the data and more points."""
+        """Fit the same candidates with more data and more points."""
         level = self._levels[1]
         larger = []
         for trial in trials:
@@ -236,14 +236,14 @@ class Search:
         return self._ranked(larger)
 
     def _ranked(self, trials: list[Trial]) -> list[Trial]:
-        """The best first; those that take too long per atom last."""
+        """Sort trials, the best first, and those that take too long per atom last."""
         return sorted(
             trials,
             key=lambda trial: (not self.results.is_fast(trial), -_comparable_score(trial)),
         )
 
     def _fit_finally(self, ranking: list[Trial]):
-        """Fit the best candidates to all the data with as many sparse points as there is time."""
+        """Fit the best candidates to all data with as many sparse points as time allows."""
         largest: dict[str, int] = {}
         for trial in [*ranking, *ranking[:1]]:
             best = self.results.best().trial
@@ -266,14 +266,14 @@ class Search:
                 self._record(final)
 
     def _time_for_final(self, trial: Trial, best: Trial) -> float:
-        """Seconds for a final fit, with time left to complete the best so far if it fails."""
+        """Seconds for a final fit that leave time to complete the best model so far."""
         limit = _FOR_FINAL * self.clock.left
         if best.candidate is trial.candidate:
             return limit
         return limit - self.forecast.reserved(best, _RESERVED)
 
     def _adjust(self, trial: Trial, factors, reference: Result | None, share: float, guess=None):
-        """Adjust the noise of a trial within a share of the time that is left."""
+        """Adjust the noise of a trial within a share of the remaining time."""
         end = self.clock.elapsed + share * (self.clock.left - self.forecast.rest(trial))
         references = [self.results.composition]
         if reference is not None:
@@ -281,7 +281,7 @@ class Search:
         trial.adjust(factors, references, lambda: self.clock.elapsed < end, guess)
 
     def _trial(self, candidate: Candidate, points: int, split, noise=None) -> Trial | None:
-        """Fit a candidate; None, and a record, if that is not possible."""
+        """Fit a candidate; record a failure and return None."""
         trial = Trial(candidate, points, self.data, split, self.n_jobs, self.random_state)
         if noise is not None:
             trial.first_noise = noise
@@ -295,14 +295,14 @@ class Search:
         return trial
 
     def _record(self, trial: Trial, name: str | None = None) -> Result:
-        """Note a model with its present noise."""
+        """Record a model with its present noise."""
         result = self.results.add(trial, len(trial.learned) / len(self.split[0][0]), name)
         self.results.release()
         self.say(self.results.describe(result))
         return result
 
     def _may_spend(self, seconds: float) -> bool:
-        """Whether the best so far can still learn more data after so many seconds."""
+        """Whether the best model so far can still learn more data after some seconds."""
         best = self.results.best().trial if self.results.models else None
         return self.forecast.may_spend(seconds, best)
 
@@ -313,7 +313,7 @@ def _comparable_score(trial: Trial) -> float:
 
 
 def _first_of_each_family(trials: list[Trial]) -> list[Trial]:
-    """The first trial of each kind of descriptors."""
+    """Return the first trial of each kind of descriptors."""
     first: dict[str, Trial] = {}
     for trial in trials:
         first.setdefault(trial.candidate.family, trial)

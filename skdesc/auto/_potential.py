@@ -37,28 +37,28 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     The default pipeline, ``SOAPTransformer()`` and ``GAPRegressor()``, is fitted first. Then
     other descriptors (pairs, near and far SOAP, tensor-reduced descriptors of two and three
     neighbors, mixing weights for many elements), numbers of sparse points and noise levels are
-    compared on structures that are held back, first on a small part of the data with few sparse
-    points; the better ones get more of both. The model that is returned has no error, of any
-    quantity, above 1.02 times that of the default pipeline on what was held back. At the end it
-    learns from what was held back as well.
+    compared on held-back structures, first with a small part of the data and few sparse points;
+    the better candidates get more of both. No error of the returned model on held-back structures,
+    of any quantity, exceeds 1.02 times that of the default pipeline. At the end the model is
+    fitted to the held-back structures, too.
 
     Parameters
     ----------
     time_budget : float, default=600
-        Seconds that a fit may take. It ends earlier if there is nothing left to try, and after
-        Ctrl-C, with the best so far. The first fits are made even if they take longer.
+        Time limit of a fit in seconds. The fit ends earlier if nothing remains to be tried, or
+        with the best model so far after Ctrl-C. The first fits are made even if they take longer.
     time_per_atom : float, default=None
-        Most seconds that energy and forces of one atom may take, measured on some 200 atoms of
-        this machine at a time. If given, the best model within it is returned, even if the
-        default pipeline, being slower, has smaller errors.
+        Limit of the seconds for energy and forces of one atom, measured on this machine with
+        about 200 atoms at a time. If given, the best model within the limit is returned, even if
+        the slower default pipeline has smaller errors.
     n_jobs : int, default=None
-        Threads of the estimators, -1 for all cores, None for one.
+        Number of threads of the estimators, -1 for all cores, None for one.
     random_state : int, RandomState or None, default=None
-        Decides which structures are held back, and seeds all estimators. Which candidates are
-        tried, and with how many sparse points, depends on measured times as well, so that two
-        fits agree only as far as their times do.
+        Seed for the choice of held-back structures and for all estimators. The candidates and
+        their numbers of sparse points also depend on measured times, so two fits with the same
+        seed can differ.
     verbose : int, default=0
-        Whether to print what is tried to the standard error stream.
+        Whether to print progress to the standard error stream.
 
     Attributes
     ----------
@@ -66,27 +66,28 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         The potential, with steps "descriptor" and "gap": an ordinary pipeline of this package
         that can be saved, exported, and searched further.
     leaderboard_ : list of dict
-        What was tried, the best first: "candidate", errors on what was held back
-        ("energy_mae", "energy_rmse", "forces_mae", ..., in eV per atom and eV/angstrom; virials
-        in eV per atom), "score" (minus the mean logarithm of those of energies and forces),
+        Models that were tried, the best first: "candidate", held-back errors ("energy_mae",
+        "energy_rmse", "forces_mae", ..., in eV per atom and eV/angstrom; virials in eV per
+        atom), "score" (minus the mean logarithm of the errors of energies and forces),
         "time_per_atom" in seconds, "share" of the data learned from, "n_structures",
         "n_points" (sparse points), "seconds" it took, noise levels, and whether it is "chosen".
-        What could not be fitted has "failure" in their place.
+        Candidates that could not be fitted have "failure" instead of errors.
     front_ : list of dict
         Entries that no other beats in both score and time per atom, the fastest first, each
-        with its fitted "pipeline", which has not learned from what was held back; see
+        with its fitted "pipeline", which has not learned from the held-back structures; see
         :meth:`select`.
     improvement_ : dict of str to float
-        Errors on what was held back, relative to those of the default pipeline. Empty if nothing
-        could be held back or the default could not be fitted.
+        Held-back errors relative to those of the default pipeline. Empty if no structures could
+        be held back or the default could not be fitted.
     held_back_ : ndarray of int
-        Structures that candidates were compared on. Of a small set, each fifth in turn: all.
+        Structures on which candidates were compared. In a small set each fifth is held back in
+        turn, so these are all structures.
     has_learned_all_ : bool
-        Whether `pipeline_` has learned from all structures, those held back included.
+        Whether `pipeline_` has learned from all structures, including held-back ones.
     warnings_ : list of str
-        What the fit warned of.
+        Warnings of the fit.
     seconds_ : float
-        How long the fit took.
+        Time of the fit.
 
     See Also
     --------
@@ -97,9 +98,9 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     -----
     Consecutive structures of a kind (by `config_types`, or by elements and periodicity) are held
     back in blocks, because neighbors in time of a trajectory are nearly copies of one another.
-    Isolated atoms, and all structures with an element that no other has, are always learned.
-    With `sigmas` noise is not adjusted. Structures of fewer than five in all are not held back:
-    the default pipeline is fitted to them, with a warning.
+    Isolated atoms, and structures that are the only ones with an element, are always learned.
+    With `sigmas` the noise is not adjusted. If there are fewer than five structures, none is held
+    back: the default pipeline is fitted to them, with a warning.
 
     Examples
     --------
@@ -160,8 +161,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         virials : array-like of shape (n_structures, 3, 3), default=None
             Virials, in eV; None or NaN where they are not known.
         sigmas, config_types : object, default=None
-            As in :meth:`skdesc.GAPRegressor.fit`. Kinds are read from ``atoms.info`` if every
-            structure has a "config_type".
+            Arguments of :meth:`skdesc.GAPRegressor.fit`. Kinds are read from ``atoms.info`` if
+            every structure has a "config_type".
 
         Returns
         -------
@@ -171,14 +172,13 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If structures, targets or parameters are not what they must be, or no candidate
-            could be fitted.
+            If structures, targets or parameters are invalid, or no candidate could be fitted.
 
         Warns
         -----
         TimeBudgetWarning
-            If the default pipeline could learn from part of the data only, or there was no time
-            to learn what was held back.
+            If the default pipeline could learn from only part of the data, or there was no time
+            to learn from the held-back structures.
         SuspiciousTargetsWarning, UserWarning
             If labels look wrong or are missing; if no model is as fast as `time_per_atom`, or
             structures are too few to compare models.
@@ -200,7 +200,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         return self
 
     def _find(self, data: LabeledStructures, clock: Clock) -> Outcome:
-        """Hold some structures back, and search."""
+        """Hold structures back and run the search."""
         warn_of_targets(data)
         rng = check_random_state(self.random_state)
         split = make_split(data, rng, clock.budget) if len(data) >= FEWEST else []
@@ -213,7 +213,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         ))
 
     def _become(self, outcome: Outcome):
-        """Take the results of a search."""
+        """Set attributes from the results of a search."""
         self._outcome = outcome
         self.pipeline_, self.has_learned_all_ = outcome.pipeline, outcome.has_learned_all
         self.leaderboard_, self.front_ = outcome.leaderboard, outcome.front
@@ -238,7 +238,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         return_forces: bool = False,
         return_virials: bool = False,
     ) -> Any:
-        """Predict energies, and what else is asked for.
+        """Predict energies and, on request, other quantities.
 
         Parameters
         ----------
@@ -254,8 +254,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_structures,), or tuple
-            Total energies in eV; if anything else is asked for, a tuple that begins with them,
-            see :meth:`skdesc.GAPRegressor.predict`.
+            Total energies in eV, or a tuple that begins with them if further quantities are
+            requested, see :meth:`skdesc.GAPRegressor.predict`.
         """
         check_is_fitted(self, "pipeline_")
         return self.pipeline_.predict(
@@ -282,8 +282,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Returns
         -------
         float
-            At most 1. Energies that are NaN do not count. ``skdesc.metrics`` has errors per
-            atom and of forces.
+            The coefficient, at most 1. Structures whose energy is NaN are ignored.
+            ``skdesc.metrics`` has errors per atom and of forces.
         """
         check_is_fitted(self, "pipeline_")
         data = collect(X, y)
@@ -301,14 +301,14 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         forces: PerStructure | None = None,
         virials: PerStructure | None = None,
     ) -> dict[str, float]:
-        """Errors on structures with known targets.
+        """Compute errors on structures with known targets.
 
         Parameters
         ----------
         X : sequence of ase.Atoms
             The structures.
         y, forces, virials : object, default=None
-            As in :meth:`fit`; read from the structures if `y` is None.
+            Targets as in :meth:`fit`; read from the structures if `y` is None.
 
         Returns
         -------
@@ -321,17 +321,17 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         return errors_of(residuals(data, predict_all(self.pipeline_, data)))
 
     def calculator(self, **kwargs: Any) -> SkdescCalculator:
-        """ASE calculator of the potential.
+        """Return an ASE calculator of the potential.
 
         Parameters
         ----------
         **kwargs : object
-            For :class:`skdesc.calculator.SkdescCalculator`.
+            Arguments of :class:`skdesc.calculator.SkdescCalculator`.
 
         Returns
         -------
         skdesc.calculator.SkdescCalculator
-            Energies, forces and stresses of single structures.
+            Calculator of energies, forces and stresses of single structures.
         """
         from ..calculator import SkdescCalculator
 
@@ -345,18 +345,17 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
     ) -> None:
         """Write a page on data, candidates, errors and uncertainty.
 
-        It is one HTML file that needs no other and no network: counts, ranges and warnings about
-        the data, what was tried, errors on training, held-back and test structures by kind and
-        element, parity, learning curves, calibration, the ten worst structures, curves of pairs
-        of atoms, and what is needed to repeat the search.
+        It is a self-contained HTML file with counts, ranges and warnings about the data, the
+        candidates, errors on training, held-back and test structures by kind and element, parity
+        plots, learning curves, calibration, the ten worst structures, energies of pairs of atoms,
+        and the code and versions that reproduce the search.
 
         Parameters
         ----------
         path : str or path-like
             The file, which is replaced if it exists.
         test : sequence of ase.Atoms or (frames, y, targets), default=None
-            Structures that were not learned, with targets attached or as
-            :func:`skdesc.extract_targets` gives them.
+            Test structures, with targets attached or from :func:`skdesc.extract_targets`.
         command : str, default=None
             Command line that started the search, shown on the page.
         """
@@ -367,7 +366,7 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
 
     @atomic
     def select(self, index: int) -> AutoPotential:
-        """Take another model of the front, one that is faster or more accurate.
+        """Choose another model of the front, one that is faster or more accurate.
 
         Parameters
         ----------
@@ -377,8 +376,8 @@ class AutoPotential(FittedCaption, RegressorMixin, BaseEstimator):
         Returns
         -------
         self : AutoPotential
-            `pipeline_` is that of the entry from now on. It has not learned from what was held
-            back; ``clone(auto.pipeline_).fit(...)`` learns from all structures.
+            The estimator with the `pipeline_` of the entry, which has not learned from the
+            held-back structures; ``clone(auto.pipeline_).fit(...)`` fits it to all structures.
         """
         check_is_fitted(self, "pipeline_")
         if not isinstance(index, numbers.Integral) or not 0 <= index < len(self.front_):

@@ -28,20 +28,20 @@ def make_page(auto, test=None, command: str | None = None) -> str:
     Parameters
     ----------
     auto : AutoPotential
-        Fitted.
+        Fitted estimator.
     test : sequence of ase.Atoms or (frames, y, targets), default=None
-        Structures with known targets that were not learned.
+        Test structures with known targets.
     command : str, default=None
-        What the search was started with.
+        Command that started the search.
 
     Returns
     -------
     str
-        HTML that needs no other file.
+        Self-contained HTML.
     """
     parts = _make_parts(auto, test)
     pipeline, data = auto.pipeline_, auto._data
-    remark = " Structures held back were predicted by a model that had not learned them."
+    remark = " Held-back structures were predicted by a model that had not learned them."
     sections = [
         ("Result", _result(auto, parts)),
         ("Data", data_section(data, auto.warnings_, pipeline[-1].e0_)),
@@ -56,10 +56,10 @@ def make_page(auto, test=None, command: str | None = None) -> str:
 
 
 def _make_parts(auto, test) -> list[Part]:
-    """Learned, held back and test structures, with predictions."""
+    """Training, held-back and test structures, with predictions."""
     data, parts = auto._data, []
     learned = np.setdiff1d(np.arange(len(data)), auto.held_back_)
-    if not len(learned) or not len(auto.held_back_):  # cross-validated, or nothing held back
+    if not len(learned) or not len(auto.held_back_):  # cross-validated, or none held back
         learned = np.arange(len(data))
     parts.append(predicted_part("training", auto.pipeline_, data.take(learned), learned))
     if len(auto.held_back_):
@@ -73,7 +73,7 @@ def _make_parts(auto, test) -> list[Part]:
 
 
 def test_data(test) -> LabeledStructures:
-    """Structures with targets, from structures alone or (frames, y, targets)."""
+    """Convert structures, or (frames, y, targets), to structures with targets."""
     if isinstance(test, tuple) and len(test) == 3 and isinstance(test[2], dict):
         frames, y, targets = test
         return collect(frames, y, **targets)
@@ -92,7 +92,7 @@ def _result(auto, parts) -> str:
     if auto.improvement_:
         rows = [(name.replace("_", " "), milli(name, chosen[name]), f"{ratio:.2f}")
                 for name, ratio in auto.improvement_.items()]
-        html += "<h3>Errors held back, relative to the default pipeline</h3>" + table(
+        html += "<h3>Held-back errors relative to the default pipeline</h3>" + table(
             ["error", "value", "of the default"], rows
         )
     return html
@@ -110,7 +110,7 @@ def _tried(auto) -> str:
     pictures = [(plots.front(records, error), "Error and speed")]
     curve = plots.learning_curve(records, error)
     if curve is not None:
-        pictures.append((curve, "Learning curves: error held back against structures learned"))
+        pictures.append((curve, "Learning curves: held-back error against training structures"))
     return html + figures(pictures)
 
 
@@ -123,7 +123,7 @@ def _tried_table(records, quantities) -> str:
             digits(1e6 * record["time_per_atom"]), f"{record['seconds']:.3g}",
         ))
     header = ["candidate", "structures", "points", *quantities, "us per atom", "seconds"]
-    return (f"<p>Errors on what was held back, mean absolute / root mean square{UNITS}; the best "
+    return (f"<p>Errors on held-back structures, mean absolute / root mean square{UNITS}; the best "
             "first.</p>" + table(header, rows, text=(0,), long=(0,), chosen=0))
 
 

@@ -1,4 +1,4 @@
-"""What a report tells: predictions, errors and descriptions, as plain tables."""
+"""Content of a report: predictions, errors and descriptions as plain tables."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..exceptions import SuspiciousTargetsWarning
 from ._data import LabeledStructures
 from ._errors import errors_of, predict_all, residuals
 
-# predictions of more atoms than this take longer than they tell
+# predict at most this many atoms; more would take long and tell little
 _MOST_ATOMS = 20_000
-# standard deviations of forces are dear
+# standard deviations of forces are expensive
 _ATOMS_WITH_STD = 300
 _PROGRAMS = ("skdesc", "scikit-learn", "numpy", "scipy", "ase")
 _WORST = 10
-# two atoms do not notice each other, in angstrom
+# distance at which two atoms do not interact, in angstrom
 _APART = 100.0
 
 
 @dataclass
 class Part:
-    """Structures of one kind in a report: learned, held back, or for testing.
+    """One set of structures in a report.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class Part:
     data : LabeledStructures
         The structures.
     index : ndarray
-        Their places among those that were passed.
+        Their indices among the structures that were passed.
     residuals : dict of str to list of ndarray
-        See :func:`skdesc.auto._errors.residuals`.
+        Residuals, see :func:`skdesc.auto._errors.residuals`.
     std : ndarray or None
         Standard deviations of the energies, in eV.
     forces_z : ndarray or None
-        Errors of some force components over their standard deviations.
+        Errors of some force components divided by their standard deviations.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Part:
     forces_z: np.ndarray | None = None
 
     def energies_z(self) -> np.ndarray:
-        """Errors of energies over their standard deviations."""
+        """Errors of energies divided by their standard deviations."""
         if "energy" not in self.residuals:
             return np.empty(0)
         known = np.isfinite(self.data.y)
@@ -61,25 +61,25 @@ class Part:
 
 
 def predicted_part(name: str, model, data: LabeledStructures, index, *, with_std=False) -> Part:
-    """Predict some structures, at most as many as are affordable.
+    """Predict structures, or an evenly chosen part of them if there are too many.
 
     Parameters
     ----------
     name : str
-        Name of the part.
+        Name of the set.
     model : Pipeline
-        Fitted.
+        Fitted model.
     data : LabeledStructures
         The structures.
     index : ndarray
-        Their places.
+        Their indices.
     with_std : bool, default=False
         Whether to predict standard deviations as well.
 
     Returns
     -------
     Part
-        Evenly chosen structures if there are too many.
+        The structures with their residuals.
     """
     step = max(1, -(-int(data.n_atoms.sum()) // _MOST_ATOMS))
     chosen = np.arange(0, len(data), step)
@@ -106,17 +106,17 @@ def _forces_z(gap, data, features, errors) -> np.ndarray:
 
 
 def error_rows(part: Part) -> list[tuple[str, dict]]:
-    """Errors of a part: of all structures, by config_type, and by element.
+    """Compute errors of a set: of all structures, by config_type, and by element.
 
     Parameters
     ----------
     part : Part
-        The structures.
+        The set.
 
     Returns
     -------
     list of (label, errors)
-        Errors by quantity: (number of values, MAE, RMSE).
+        By quantity, the number of values, MAE and RMSE.
     """
     groups = [("all", part.residuals)]
     kinds = part.data.config_types
@@ -161,7 +161,7 @@ def _summary(blocks) -> tuple[int, float, float, float]:
 
 
 def worst_rows(parts: list[Part]) -> list[tuple]:
-    """The structures with the largest errors, relative to the root mean square of each quantity."""
+    """Find the structures with the largest errors relative to the RMSE of each quantity."""
     rows = []
     for part in parts:
         typical = {q: _summary(blocks)[2] for q, blocks in part.residuals.items() if _count(blocks)}
@@ -181,7 +181,7 @@ def worst_rows(parts: list[Part]) -> list[tuple]:
 
 
 def describe_data(data: LabeledStructures) -> list[tuple[str, str]]:
-    """Counts and ranges of the structures and targets."""
+    """Describe counts and ranges of the structures and targets."""
     n_atoms = data.n_atoms
     periodic = sum(bool(atoms.pbc.any()) for atoms in data.frames)
     known = np.isfinite(data.y)
@@ -212,7 +212,7 @@ def _range(values) -> str:
 
 
 def element_rows(data: LabeledStructures, e0: dict[str, float]) -> list[tuple]:
-    """Atoms of each element, structures that have it, energy of a single atom and its source."""
+    """List, by element, numbers of atoms and structures, and the energy of a single atom."""
     isolated = {atoms.get_chemical_symbols()[0] for atoms, energy in
                 zip(data.frames, data.y, strict=True)
                 if len(atoms) == 1 and not atoms.pbc.any() and np.isfinite(energy)}
@@ -231,21 +231,21 @@ def element_rows(data: LabeledStructures, e0: dict[str, float]) -> list[tuple]:
 
 
 def dimer_curves(model, elements: list[str], most: int = 10) -> dict[str, tuple]:
-    """Energies of pairs of atoms in free space, from 0.4 to 6 angstrom.
+    """Predict energies of pairs of atoms in free space, from 0.4 to 6 angstrom.
 
     Parameters
     ----------
     model : Pipeline
-        Fitted.
+        Fitted model.
     elements : list of str
         Chemical symbols.
     most : int, default=10
-        Number of pairs.
+        Largest number of pairs.
 
     Returns
     -------
     dict of str to (distances, energies)
-        By pair, energies relative to single atoms, in eV.
+        Curve of each pair; energies relative to single atoms, in eV.
     """
     distances = np.linspace(0.4, 6.0, 113)
     pairs = [(a, b) for k, a in enumerate(elements) for b in elements[k:]][:most]
@@ -253,7 +253,7 @@ def dimer_curves(model, elements: list[str], most: int = 10) -> dict[str, tuple]
     for a, b in pairs:
         frames = [Atoms([a, b], [[0, 0, 0], [0, 0, r]]) for r in (*distances, _APART)]
         with warnings.catch_warnings():
-            # constants of compositions that the data tell nothing of are the same for all
+            # warnings about energies of single atoms do not affect the shape of the curves
             warnings.simplefilter("ignore", SuspiciousTargetsWarning)
             *energies, apart = model.predict(frames)
         curves[f"{a}-{b}"] = distances, np.array(energies) - apart
@@ -261,7 +261,7 @@ def dimer_curves(model, elements: list[str], most: int = 10) -> dict[str, tuple]
 
 
 def versions() -> list[tuple[str, str]]:
-    """Versions of the programs, and the machine."""
+    """List versions of the software, and the machine."""
     rows = [("Python", platform.python_version())]
     for program in _PROGRAMS:
         if program == "skdesc":

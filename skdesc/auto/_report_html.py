@@ -1,4 +1,4 @@
-"""Pieces of HTML that reports are made of."""
+"""HTML elements of reports."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ pre { background: #f4f6fa; border-radius: 6px; padding: 10px; overflow-x: auto;
 
 
 def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
-    """Write a page that needs no other file.
+    """Compose a self-contained page.
 
     Parameters
     ----------
     title : str
-        Shown at the top; escaped here.
+        Title at the top, which is escaped here.
     sections : sequence of (heading, content)
-        HTML; sections without content are left out.
+        Headings and contents in HTML; sections without content are left out.
 
     Returns
     -------
@@ -74,14 +74,14 @@ def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
 
 
 def cards(values: Iterable[tuple[str, str]]) -> str:
-    """Numbers in large type, each with a label."""
+    """Compose numbers in large type, each with a label."""
     text = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
                    for value, label in values)
     return f'<div class="cards">{text}</div>'
 
 
 def terms(pairs: Iterable[tuple[str, str]]) -> str:
-    """List of names and what belongs to them."""
+    """Compose a list of names with their values."""
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in pairs)
     return f"<dl>{items}</dl>"
 
@@ -90,18 +90,18 @@ def table(
     header: Sequence[str], rows: Iterable[Sequence[Any]], text: Iterable[int] = (0,),
     long: Iterable[int] = (), chosen: int | None = None,
 ) -> str:
-    """Table, in which everything is escaped.
+    """Compose a table, whose content is escaped.
 
     Parameters
     ----------
     header : sequence of str
         Names of the columns.
     rows : iterable of sequence
-        What each row shows.
+        Cells of each row.
     text, long : iterable of int
-        Columns of words, and of words that may fill several lines.
+        Columns of text, and of text that may take several lines.
     chosen : int, default=None
-        Row that is highlighted.
+        Row to highlight.
 
     Returns
     -------
@@ -124,12 +124,12 @@ def table(
 
 
 def figures(pictures: Iterable[tuple[Any, str]]) -> str:
-    """Figures of Matplotlib with captions, side by side where there is room."""
+    """Compose figures with captions, side by side if they fit."""
     return f'<div class="plots">{_captioned(pictures)}</div>'
 
 
 def wide_figure(figure: Any, caption: str) -> str:
-    """A figure with several panels, and its caption."""
+    """Compose a figure of several panels with its caption."""
     return f'<div class="across">{_captioned([(figure, caption)])}</div>'
 
 
@@ -142,25 +142,25 @@ def _captioned(pictures: Iterable[tuple[Any, str]]) -> str:
 
 
 def warning(text: str) -> str:
-    """Text in a frame that catches the eye."""
+    """Compose a highlighted warning."""
     return f'<div class="warning">{escape(text)}</div>'
 
 
 def pair(mae: float, rmse: float) -> str:
-    """Two errors in thousandths of their unit."""
+    """Format two errors in thousandths of their unit."""
     return f"{digits(1e3 * mae)} / {digits(1e3 * rmse)}"
 
 
 def digits(value: float) -> str:
-    """Three digits, without an exponent where there are more before the point."""
+    """Format with three significant digits, without an exponent for large numbers."""
     return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def milli(name: str, value: float) -> str:
-    """An error in meV, by the name of its quantity."""
+    """Format an error in meV/atom or meV/A."""
     return f"{digits(1e3 * value)} {'meV/A' if name.startswith('forces') else 'meV/atom'}"
 
 
 def milli_or_empty(value: float) -> str:
-    """An error in thousandths of its unit; empty if it is unknown."""
+    """Format an error in thousandths of its unit; empty if it is unknown."""
     return digits(1e3 * value) if np.isfinite(value) else ""

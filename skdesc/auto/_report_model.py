@@ -1,4 +1,4 @@
-"""The HTML page on a potential that was fitted with given or searched parameters."""
+"""HTML page on a potential that was fitted with given or searched parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ._report_sections import (
 
 _UNITS = {"energy": "meV/atom", "forces": "meV/A", "virials": "meV/atom"}
 _WHY = {
-    "n_iterations": "all iterations were done",
+    "n_iterations": "all iterations were completed",
     "max_time": "the time was up",
     "convergence": "the particles had converged",
     "interrupt": "it was interrupted",
@@ -41,20 +41,20 @@ def model_page(
     Parameters
     ----------
     pipeline : Pipeline
-        Fitted; its last step is a GAPRegressor.
+        Fitted pipeline whose last step is a GAPRegressor.
     sets : mapping of str to LabeledStructures
-        "training" first, then "validation" and "test" if there are such.
+        "training" first, then "validation" and "test" if given.
     command : str
-        Command line that led to the potential.
+        Command line that produced the potential.
     warnings : sequence of str, default=()
-        What was said of the data and the fit.
+        Warnings about the data and the fit.
     search : TwoStagePSOSearchCV, default=None
         The search that found the parameters.
 
     Returns
     -------
     str
-        HTML that needs no other file.
+        Self-contained HTML.
     """
     parts = [
         predicted_part(name, pipeline, data, np.arange(len(data)), with_std=name != "training")
@@ -75,7 +75,7 @@ def model_page(
 
 
 def why_stopped(stage: Mapping) -> str:
-    """Why a stage of a search has ended, in words."""
+    """Describe why a stage of a search ended."""
     return _WHY.get(stage["stopped_by"], stage["stopped_by"])
 
 
@@ -89,10 +89,10 @@ def _result(gap, data: LabeledStructures, parts: list[Part]) -> str:
 
 
 def _remark(parts: list[Part], sets: Mapping[str, LabeledStructures]) -> str:
-    """Which sets are so large that only a part of them was predicted."""
+    """Describe which sets were predicted only in part."""
     return "".join(
-        f" Of {len(sets[part.name])} {part.name} structures, {len(part.data)}, evenly chosen, were "
-        "predicted for this page." for part in parts if len(part.data) < len(sets[part.name])
+        f" Of {len(sets[part.name])} {part.name} structures, {len(part.data)} evenly chosen ones "
+        "were predicted for this page." for part in parts if len(part.data) < len(sets[part.name])
     )
 
 

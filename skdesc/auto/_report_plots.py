@@ -10,22 +10,22 @@ import numpy as np
 _BLUE, _ORANGE, _GREEN, _GRAY = "#2166ac", "#d6604d", "#1a9850", "#888888"
 _COLORS = {"training": _GRAY, "held back": _BLUE, "validation": _GREEN, "test": _ORANGE}
 _UNITS = {"energy": "eV/atom", "forces": "eV/A", "virials": "eV/atom"}
-# more points than this make an image larger, not clearer
+# more points would make the image larger but not clearer
 _MOST_POINTS = 4000
 
 
 def new_figure(width: float = 4.4, height: float = 3.5):
-    """Figure and axes that no other code sees.
+    """Create a figure and axes without global state.
 
     Parameters
     ----------
     width, height : float
-        In inches.
+        Size in inches.
 
     Returns
     -------
     figure, axes : matplotlib Figure, Axes
-        Without any global state.
+        The figure and its axes.
     """
     from matplotlib.figure import Figure
 
@@ -38,36 +38,36 @@ def new_figure(width: float = 4.4, height: float = 3.5):
 
 
 def image(figure, description: str) -> str:
-    """HTML element with a figure.
+    """Compose an HTML element with a figure.
 
     Parameters
     ----------
     figure : matplotlib Figure
         The figure.
     description : str
-        What it shows, already escaped.
+        Alternative text, already escaped.
 
     Returns
     -------
     str
-        An ``img`` that holds the picture itself.
+        An ``img`` element with the embedded picture.
     """
     buffer = io.BytesIO()
-    # without a date, equal reports are equal files
+    # no date, so that equal reports are equal files
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<img alt="{description}" src="data:image/svg+xml;base64,{encoded}">'
 
 
 def parity(parts, quantity: str):
-    """Predicted against true values of a quantity.
+    """Plot predicted against true values of a quantity.
 
     Parameters
     ----------
     parts : list of Part
-        Training, held back, validation, test.
+        Sets to plot.
     quantity : {"energy", "forces", "virials"}
-        What is drawn.
+        The quantity.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def _true_and_predicted(part, quantity):
 
 
 def _values(part, quantity):
-    """Known true values and errors, in the units of the plot."""
+    """Return known true values and errors in the units of the plot."""
     data = part.data
     targets = {"energy": data.y, "forces": data.forces, "virials": data.virials}[quantity]
     if quantity not in part.residuals:
@@ -119,14 +119,14 @@ def _values(part, quantity):
 
 
 def front(records: list[dict], error: str):
-    """Error against time per atom of all that was tried.
+    """Plot error against time per atom of all models.
 
     Parameters
     ----------
     records : list of dict
         The leaderboard.
     error : str
-        Such as "forces_mae".
+        Name of the error, such as "forces_mae".
 
     Returns
     -------
@@ -147,7 +147,7 @@ def front(records: list[dict], error: str):
 
 
 def _use_plain_logarithms(axes):
-    """Logarithmic axes with few and plain numbers."""
+    """Format logarithmic axes with few, plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axes.set(xscale="log", yscale="log")
@@ -169,19 +169,19 @@ def _error_label(error):
 
 
 def learning_curve(records: list[dict], error: str):
-    """Error against the number of structures learned, for each kind of candidate.
+    """Plot error against the number of training structures, for each kind of candidate.
 
     Parameters
     ----------
     records : list of dict
         The leaderboard.
     error : str
-        Such as "forces_mae".
+        Name of the error, such as "forces_mae".
 
     Returns
     -------
     figure : matplotlib Figure or None
-        None if all candidates learned from equally many structures.
+        The plot; None if all candidates learned from the same number of structures.
     """
     curves: dict[str, dict[int, float]] = {}
     for record in records:
@@ -201,12 +201,12 @@ def learning_curve(records: list[dict], error: str):
 
 
 def calibration(parts):
-    """How often errors lie within so many standard deviations, against a normal distribution.
+    """Plot the fraction of errors within intervals of standard deviations against its expectation.
 
     Parameters
     ----------
     parts : list of Part
-        With standard deviations.
+        Sets with standard deviations.
 
     Returns
     -------
@@ -234,12 +234,12 @@ def calibration(parts):
 
 
 def dimers(curves: dict[str, tuple]):
-    """Energies of pairs of atoms.
+    """Plot energies of pairs of atoms.
 
     Parameters
     ----------
     curves : dict of str to (distances, energies)
-        By pair.
+        Curve of each pair.
 
     Returns
     -------

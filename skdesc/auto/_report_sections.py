@@ -1,4 +1,4 @@
-"""Sections of reports that every fitted potential has."""
+"""Sections of reports on fitted potentials."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def data_section(data: LabeledStructures, texts: Sequence[str], e0: dict[str, fl
 
 
 def error_section(parts: Sequence[Part], remark: str = "") -> str:
-    """Errors by kind of structure and element, and predictions over true values."""
+    """Errors by config_type and element, and parity plots."""
     quantities = [q for q in ("energy", "forces", "virials") if q in parts[0].residuals]
     rows = [
         (part.name if label == "all" else f"\u2003{label}",
@@ -73,8 +73,8 @@ def uncertainty_section(parts: Sequence[Part]) -> str:
         for quantity, z in (("energy", part.energies_z()), ("forces", part.forces_z)):
             if z is not None and z.size:
                 rows.append((part.name, quantity, z.size, f"{np.sqrt(np.mean(z**2)):.3g}"))
-    html = ("<p>z is the error over the predicted standard deviation; its root mean square is 1 "
-            "where deviations are as large as errors.</p>")
+    html = ("<p>z is the error divided by the predicted standard deviation; its root mean square "
+            "is 1 if deviations are as large as errors.</p>")
     html += table(["structures", "quantity", "values", "r.m.s. of z"], rows, text=(0, 1))
     return html + figures([(plots.calibration(known), "Calibration")])
 
@@ -92,21 +92,21 @@ def worst_section(parts: Sequence[Part]) -> str:
         header.remove("config_type")
         rows = [(*row[:3], *row[4:]) for row in rows]
     return ("<p>The ten structures with the largest errors, relative to the root mean "
-            f"square{UNITS}; the largest component.</p>"
+            f"square{UNITS}; largest components.</p>"
             + table(header, rows, text=(0, 2, *range(3, len(header) - len(quantities))),
                      long=range(3, len(header) - len(quantities))))
 
 
 def pairs_section(pipeline: Pipeline, elements: list[str]) -> str:
-    """Energies of two atoms over their distance."""
+    """Energies of two atoms against their distance."""
     curves = dimer_curves(pipeline, elements)
-    return ("<p>Two atoms in free space. Data rarely have any, so this shows what the model makes "
-            "up: it should rise steeply at short distances.</p>"
+    return ("<p>Two atoms in free space. Data rarely contain them, so this shows how the model "
+            "extrapolates: energies should rise steeply at short distances.</p>"
             + figures([(plots.dimers(curves), "Energies of pairs")]))
 
 
 def repeat_section(command: str | None, code: str, remark: str, pipeline: Pipeline) -> str:
-    """The command or code that led to the potential, versions, and the pipeline."""
+    """The command or code that produced the potential, versions, and the pipeline."""
     html = "".join(f"<pre>{escape(text)}</pre>" for text in (command, code) if text)
     html += f"<p>{escape(remark)}</p>" if remark else ""
     return html + terms(versions()) + f"<h3>The pipeline</h3><pre>{escape(repr(pipeline))}</pre>"

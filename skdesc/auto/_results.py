@@ -1,4 +1,4 @@
-"""What has been tried, and which of it is best."""
+"""Models that were fitted, and the choice of the best."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ._trial import Trial
 
 @dataclass
 class Result:
-    """A model that could be returned.
+    """A fitted model that could be returned.
 
     Attributes
     ----------
     trial : Trial
-        Holds the fitted estimators.
+        Trial with the fitted estimators.
     noise : dict of str to float
-        Noise levels of this model; the trial may have gone on to others.
+        Noise levels of this model, which may differ from the present ones of the trial.
     errors : dict of str to float
-        On what is held back.
+        Held-back errors.
     record : dict
         Entry of the leaderboard.
     pipeline : Pipeline
-        Fitted to what is not held back.
+        Pipeline fitted to the training structures.
     residuals : dict of str to list of ndarray, or None
-        On what is held back, see :func:`skdesc.auto._errors.residuals`.
+        Held-back residuals, see :func:`skdesc.auto._errors.residuals`.
     """
 
     trial: Trial
@@ -44,23 +44,23 @@ class Result:
 
 
 class Results:
-    """Models that were fitted, and candidates that could not be.
+    """Models that were fitted, and records of candidates that could not be fitted.
 
     Parameters
     ----------
     composition : dict of str to list of ndarray
-        Residuals of energies by the composition alone.
+        Residuals of a linear fit of the energies to the composition.
     time_per_atom : float or None
-        Most seconds for energy and forces of an atom.
+        Limit of the seconds for energy and forces of an atom.
 
     Attributes
     ----------
     models : list of Result
-        In the order of the fits.
+        Models in the order of the fits.
     default : Result or None
-        The default pipeline that learned most; None if it cannot be fitted.
+        The default pipeline fitted to most data; None if it cannot be fitted.
     failures : list of dict
-        Records of what could not be fitted.
+        Records of candidates that could not be fitted.
     """
 
     def __init__(self, composition: dict, time_per_atom: float | None):
@@ -70,21 +70,21 @@ class Results:
         self.failures: list[dict] = []
 
     def add(self, trial: Trial, share: float, name: str | None = None) -> Result:
-        """Note a model with its present noise.
+        """Record a model with its present noise.
 
         Parameters
         ----------
         trial : Trial
-            Fitted and evaluated.
+            Fitted and evaluated trial.
         share : float
-            Part of the training structures that it has learned.
+            Fraction of the training structures that it has learned.
         name : str, default=None
-            Name in the leaderboard, instead of the candidate's.
+            Name in the leaderboard; by default the candidate's.
 
         Returns
         -------
         Result
-            With a pipeline that does not change if the trial goes on to other noise.
+            The model; later changes of the trial's noise do not affect its pipeline.
         """
         record = {
             "candidate": name or trial.candidate.name,
@@ -104,7 +104,7 @@ class Results:
         return result
 
     def release(self) -> None:
-        """Forget the data of all models but the last, the best and the default."""
+        """Release the data of all models except the last, the best and the default."""
         kept = {id(result.trial) for result in (self.models[-1], self.best(), self.default)
                 if result is not None}
         for result in self.models:
@@ -112,15 +112,15 @@ class Results:
                 result.trial.release()
 
     def is_fast(self, trial: Trial) -> bool:
-        """Whether predictions take no longer than they may."""
+        """Whether predictions are within the limit of time per atom."""
         return self.time_per_atom is None or trial.time_per_atom <= self.time_per_atom
 
     def best(self) -> Result:
-        """The best of what may be returned.
+        """Return the best model that may be returned.
 
-        That is within the limit of time per atom, no worse than the default in any quantity if
-        the default is within that limit, and with energies no worse than by the composition
-        alone if there is such a model. The fastest, if nothing is within the limit.
+        It is within the limit of time per atom and, if the default is, too, no worse than the
+        default in any quantity. If possible, its energies are no worse than those of a linear
+        model of the composition. If no model is within the limit, the fastest is returned.
         """
         affordable = [result for result in self.models if self.is_fast(result.trial)]
         if not affordable:
@@ -133,7 +133,7 @@ class Results:
         return max(affordable, key=lambda result: score(result.errors, reference))
 
     def front(self) -> list[Result]:
-        """Models that no other beats in both error and speed, the fastest first."""
+        """Return models that no other beats in both error and speed, the fastest first."""
         front: list[Result] = []
         for result in sorted(self.models, key=lambda r: (r.trial.time_per_atom, -r.score)):
             if not front or result.score > front[-1].score:
@@ -141,12 +141,12 @@ class Results:
         return front
 
     def ranked(self) -> list[Result]:
-        """All models: the one to return first, then by score."""
+        """Return all models: the best first, then the others by score."""
         best = self.best()
         return sorted(self.models, key=lambda result: (result is not best, -result.score))
 
     def describe(self, result: Result) -> str:
-        """One line on a model."""
+        """Describe a model in one line."""
         record = result.record
         errors = ", ".join(
             f"{name.replace('_', ' ')} {1e3 * value:.3g}" for name, value in result.errors.items()

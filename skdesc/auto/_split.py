@@ -1,6 +1,6 @@
-"""Structures that are held back, and parts of the others.
+"""Choice of held-back structures, and of growing parts of the others.
 
-Those held back are of every kind, and none of their neighbors in time is learned.
+Structures of every kind are held back. Their neighbors in time are not among the training data.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ import numpy as np
 from ._data import LabeledStructures
 
 N_FOLDS = 5
-"""A fifth of the structures is held back; of few structures, each fifth in turn."""
+"""One of this many structures is held back; in small sets, each fold in turn."""
 
 FEWEST = 5
-"""Fewer structures are too few to hold any back."""
+"""Smallest number of structures of which some can be held back."""
 
-# sets that are smaller than both are cross-validated: one part held back would say little
+# sets with fewer structures and fewer equations are cross-validated: one fold would tell little
 _FEW_STRUCTURES, _FEW_ATOMS = 60, 4000
-# blocks of consecutive structures of a kind, so that those held back are not the next steps of a
-# trajectory that is learned: so many per kind, unless they would have more structures than this
+# blocks of consecutive structures of a kind are held back, so that they are not the next steps of
+# a training trajectory: number of blocks per kind, and largest number of structures in a block
 _BLOCKS_PER_KIND, _LONGEST_BLOCK = 25, 10
-# more atoms held back tell no more; budgets shorter than a minute have no time to predict as many
+# largest number of held-back atoms; with budgets below a minute it is smaller
 _MOST_HELD_BACK, _FEWEST_HELD_BACK = 6000, 400
 
-# Atoms that candidates are compared on, level by level; the last level has all of them. Structures
-# without forces are one equation each, so that more of them are needed and affordable.
+# Training atoms at each level of comparison; the last level has all. A structure without forces is
+# only one equation, so more of them are needed and affordable.
 _LEVEL_ATOMS = (1500, 6000)
 _ENERGY_ONLY = 4
-# a part that is hardly smaller than the next is left out
+# a level that is hardly smaller than the next is left out
 _LEAST_STEP = 1.5
-# shorter budgets, in seconds, have a smaller first level
+# with shorter budgets, in seconds, the first level is smaller
 _SHORT, _FEWEST_ATOMS = 60.0, 250
 
 
 def make_split(
     data: LabeledStructures, rng: np.random.RandomState, budget: float = np.inf
 ) -> list[tuple]:
-    """Choose what is held back.
+    """Choose the held-back structures.
 
     Parameters
     ----------
     data : LabeledStructures
         At least :data:`FEWEST` structures.
     rng : RandomState
-        Decides which blocks are held back.
+        Random numbers for the choice of blocks.
     budget : float, default=inf
         Seconds for the whole search.
 
     Returns
     -------
     list of (train, held_back)
-        Index arrays. One pair, or :data:`N_FOLDS` of them for small sets. A pair need not have
-        all structures: what is left over is neither learned nor looked at.
+        Index arrays: one pair, or :data:`N_FOLDS` pairs for small sets. Structures in neither
+        part of a pair are not used for comparisons.
     """
     fold = _assign_folds(data, rng)
     most = max(_FEWEST_HELD_BACK, int(_MOST_HELD_BACK * min(1.0, budget / _SHORT)))
@@ -67,13 +67,13 @@ def make_split(
 
 
 def _assign_folds(data: LabeledStructures, rng: np.random.RandomState) -> np.ndarray:
-    """Fold of each structure; -1 for what is always learned."""
+    """Return the fold of each structure; -1 for structures that are always learned."""
     fold = np.full(len(data), -1)
     start = 0
     for members in _kinds(data):
         length = int(np.clip(len(members) // _BLOCKS_PER_KIND, 1, _LONGEST_BLOCK))
         n_blocks = -(-len(members) // length)
-        # every fold in each run of as many blocks, in random order
+        # each run of N_FOLDS blocks has every fold once, in random order
         order = np.concatenate(
             [rng.permutation(N_FOLDS) for _ in range(-(-(n_blocks + start) // N_FOLDS))]
         )[start : start + n_blocks]
@@ -83,7 +83,7 @@ def _assign_folds(data: LabeledStructures, rng: np.random.RandomState) -> np.nda
 
 
 def _kinds(data: LabeledStructures):
-    """Index arrays of structures of one kind; isolated atoms, which define e0, are in none."""
+    """Group structures by kind; isolated atoms, which define e0, are in no group."""
     names = data.config_types or [None] * len(data)
     kinds: dict[object, list[int]] = {}
     for index, (atoms, name) in enumerate(zip(data.frames, names, strict=True)):
@@ -103,7 +103,7 @@ def _thin(data: LabeledStructures, index: np.ndarray, most: int) -> np.ndarray:
 
 
 def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tuple]]:
-    """Splits with growing shares of the training parts; the last is the split itself.
+    """Make splits with growing shares of the training parts; the last is the split itself.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tu
     Returns
     -------
     list of list of (train, held_back)
-        What is held back is the same in all.
+        Splits with the same held-back structures.
     """
     n_atoms = sum(data.n_atoms[train].sum() for train, _ in split)
     first, *others = _LEVEL_ATOMS
@@ -132,12 +132,12 @@ def growing_parts(data: LabeledStructures, split, budget: float) -> list[list[tu
 
 
 def thinned(data: LabeledStructures, split, step: float) -> list[tuple]:
-    """Split with every so-manieth training structure, and all elements."""
+    """Make a split with every n-th training structure, and all elements."""
     return [(_with_all_elements(data, train, step), held) for train, held in split]
 
 
 def _with_all_elements(data: LabeledStructures, index: np.ndarray, step: float) -> np.ndarray:
-    """Every so-manieth structure, and the first of each element that these lack."""
+    """Take every n-th structure, and the first one with each element that is missing."""
     chosen = set(index[np.arange(0, len(index), step).astype(np.intp)].tolist())
     seen = set().union(*(data.frames[i].numbers.tolist() for i in chosen))
     for i in index:

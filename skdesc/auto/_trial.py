@@ -1,4 +1,4 @@
-"""One candidate fitted to part of the data with some sparse points."""
+"""Fit of one candidate to part of the data with a number of sparse points."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from ._data import LabeledStructures
 from ._errors import errors_of, predict_all, residuals, score, tightest
 from ._noise import adjust_noise
 
-# the cost of a prediction is that of about so many atoms at once
+# number of atoms with which the time of a prediction is measured
 _ATOMS_TO_TIME = 200
-# noise is adjusted on part of what is held back, of about so many atoms
+# noise is adjusted on part of the held-back structures, with about this many atoms
 _ATOMS_TO_ADJUST = 1500
 _NOISE = ("sigma_energy", "sigma_forces", "sigma_virials")
 
 
 class Trial:
-    """A candidate with some sparse points, learned from part of what is not held back.
+    """A candidate with a number of sparse points, fitted to part of the training structures.
 
     Parameters
     ----------
     candidate : Candidate
-        What is fitted.
+        The candidate.
     points : int
-        Sparse points per element; of the default pipeline, those of its regressor.
+        Sparse points per element; the default pipeline keeps the number of its regressor.
     data : LabeledStructures
         All structures.
     split : list of (train, held_back)
         Index arrays.
     n_jobs, random_state : int or None
-        For the estimators.
+        Parameters of the estimators.
 
     Attributes
     ----------
     split : list of (train, held_back)
-        As passed.
+        Index arrays.
     transformer : estimator
-        Fitted to the first training part.
+        Transformer fitted to the first training part.
     regressors : list of GAPRegressor
-        One for each pair of the split.
+        One regressor for each pair of the split.
     noise : dict of str to float
         Noise levels.
     errors : dict of str to float
-        On what is held back.
+        Held-back errors.
     timing : Timing
-        What it took.
+        Measured times.
     time_per_atom : float
         Seconds for energy and forces of an atom.
     """
@@ -67,26 +67,26 @@ class Trial:
         self.errors: dict[str, float] = {}
         self.noise: dict[str, float] = {}
         self.time_per_atom = np.nan
-        # noise to begin with, instead of the candidate's
+        # initial noise, in place of the candidate's
         self.first_noise: dict[str, float] = {}
 
     @property
     def score(self) -> float:
-        """Score of the errors held back, without regard to any reference."""
+        """Score of the held-back errors, without a reference."""
         return score(self.errors) if self.errors else -np.inf
 
     @property
     def learned(self) -> np.ndarray:
-        """Structures that the first regressor has learned."""
+        """Number of structures that the first regressor has learned."""
         return self.split[0][0]
 
     @property
     def seconds(self) -> float:
-        """Time that fit and adjustment have taken."""
+        """Seconds that fit and adjustment of noise took."""
         return self._seconds
 
     def fit(self) -> Trial:
-        """Learn from the training parts."""
+        """Fit to the training parts."""
         start = time.perf_counter()
         self.transformer = self.candidate.descriptor(self.n_jobs)
         train = self.split[0][0]
@@ -120,12 +120,12 @@ class Trial:
         split : list of (train, held_back), default=None
             Index arrays; by default those of this trial.
         scale : float, default=1.0
-            Sparse points per element, as a multiple of those of this trial.
+            Factor of the number of sparse points per element.
 
         Returns
         -------
         Size
-            Few atoms have fewer sparse points than there may be.
+            The size, with no more sparse points than atoms.
         """
         data, split = self._data, split or self.split
         train = np.concatenate([pair[0] for pair in split])
@@ -140,31 +140,31 @@ class Trial:
         )
 
     def _most_points(self, split, scale: float = 1.0) -> float:
-        """Sparse points if all environments differ."""
+        """Number of sparse points if all environments differ."""
         atoms = np.mean([self._data.n_atoms_of_elements[train].sum(axis=0) for train, _ in split],
                         axis=0)
         n_sparse = self.candidate.n_sparse(self.points)
         return sum(np.minimum(scale * n, atoms).sum() for n in n_sparse)
 
     def evaluate(self) -> dict[str, float]:
-        """Find the errors on what is held back."""
+        """Compute the held-back errors."""
         start = time.perf_counter()
         self.errors = errors_of(self.held_back_residuals())
         self._seconds += time.perf_counter() - start
         return self.errors
 
     def held_back_residuals(self, step: int = 1) -> dict[str, list[np.ndarray]]:
-        """Differences of prediction and target of what is held back, fold after fold.
+        """Compute residuals of the held-back structures, fold after fold.
 
         Parameters
         ----------
         step : int, default=1
-            Every so-manieth structure only.
+            Step between the structures that are used.
 
         Returns
         -------
         dict of str to list of ndarray
-            As of :func:`residuals`.
+            Residuals as from :func:`residuals`.
         """
         result: dict[str, list] = {}
         for features, regressor, (_, held_back) in zip(
@@ -178,30 +178,30 @@ class Trial:
         return result
 
     def adjust(self, factors, references, has_time, guess=None) -> dict[str, float]:
-        """Adjust the noise to what is held back, and find the errors.
+        """Adjust the noise on held-back structures, and compute their errors.
 
         Parameters
         ----------
         factors : tuple of float
-            Steps, see :func:`adjust_noise`.
+            Factors to try, see :func:`adjust_noise`.
         references : sequence of dict of str to list of ndarray
             Residuals of models whose errors should not be exceeded.
         has_time : callable
             Whether another evaluation may begin.
         guess : dict of str to float, default=None
-            Noise levels to begin with, if they are better than the present ones.
+            Initial noise levels, used if they are better than the present ones.
 
         Returns
         -------
         dict of str to float
-            The errors.
+            Held-back errors.
         """
         start = time.perf_counter()
         step = max(1, self.timing.size.n_held_back // _ATOMS_TO_ADJUST)
         limits = tightest(references, step)
 
         def evaluate(noise):
-            """Score of some noise, minus infinity if rounding errors would spoil the model."""
+            """Return the score of noise levels; minus infinity if rounding spoils the model."""
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UntrustworthyFitWarning)
                 try:
@@ -228,7 +228,7 @@ class Trial:
         return self.evaluate()
 
     def solve(self, noise: dict[str, float]) -> None:
-        """Change the noise of all regressors."""
+        """Set the noise of all regressors."""
         start = time.perf_counter()
         for regressor in self.regressors:
             regressor.set_params(**noise).solve()
@@ -239,7 +239,7 @@ class Trial:
         self.noise = {name: getattr(self.regressors[0], name) for name in _NOISE}
 
     def measure_time_per_atom(self) -> float:
-        """Time energies and forces of some atoms that are held back, at best of three."""
+        """Measure the time of energies and forces of some held-back atoms, the best of three."""
         frames, n_atoms = [], 0
         for index in self.split[0][1]:
             frames.append(self._data.frames[index])
@@ -259,24 +259,24 @@ class Trial:
         return Pipeline([("descriptor", self.transformer), ("gap", self.regressors[0])])
 
     def pipeline_without_data(self) -> Pipeline:
-        """Pipeline that stays as it is if noise changes or more is learned."""
+        """Pipeline that does not change if noise changes or more data are learned."""
         regressor = copy(self.regressors[0])
         regressor._training = None
         return Pipeline([("descriptor", self.transformer), ("gap", regressor)])
 
     def learn_more(self, index: np.ndarray) -> None:
-        """Let the regressor of a single pair learn further structures."""
+        """Fit the regressor of a single pair to further structures."""
         part = self._data.take(index)
         features = self.transformer.transform(part.frames)
         self.regressors[0].partial_fit(features, part.y, **part.metadata)
 
     @property
     def has_data(self) -> bool:
-        """Whether the regressors can learn more and change noise, see :meth:`release`."""
+        """Whether the regressors can still learn and change noise, see :meth:`release`."""
         return self.regressors[0]._training is not None
 
     def learn_all(self, noise: dict[str, float]) -> Pipeline:
-        """Fit anew to all structures with some noise; return the pipeline."""
+        """Fit to all structures from scratch with given noise; return the pipeline."""
         regressor = self.candidate.regressor(self.points, self.n_jobs, self.random_state)
         regressor.set_params(**noise)
         transformer = clone(self.transformer)
@@ -285,7 +285,7 @@ class Trial:
         return Pipeline([("descriptor", transformer), ("gap", regressor)])
 
     def release(self) -> None:
-        """Forget the data that the regressors have seen, which takes most of the memory."""
+        """Release the data of the regressors, which take most of the memory."""
         self._held_back = []
         for regressor in self.regressors:
             regressor._training = None

@@ -388,6 +388,6 @@ def test_short_budgets_are_admitted(few_candidates, monkeypatch):
 
 def test_isolated_atoms_alone():
     frames = [labeled(Atoms("Cu", positions=[[0.0, 0.0, 0.0]])) for _ in range(6)]
-    with pytest.warns(UserWarning, match="no isolated atoms"):
+    with pytest.warns(UserWarning, match="not isolated atoms"):
         auto = AutoPotential(time_budget=1).fit(frames, [-1.0] * 6)
     np.testing.assert_allclose(auto.predict(frames), -1.0)

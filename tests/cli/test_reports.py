@@ -199,7 +199,7 @@ def test_candidates_compared_on_valid(folder, capsys):
     _, err = run(capsys, "tune", folder / "train.xyz", "-o", folder / "t.skd", *SMALL[:6],
                  "--n-sparse", 10, "--search-n-sparse", 5, "--valid", folder / "test.xyz",
                  "--n-particles", 2, "--n-iterations", 1, "--folds", 50)
-    assert "the search ended as all iterations were done" in err
+    assert "the search ended as all iterations were completed" in err
     assert "errors of valid structures" in err
     assert "read 8 structures" in err
 
@@ -210,4 +210,4 @@ def test_exit_codes(folder, capsys):
     assert caught.value.code == 2
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "Exit codes: 0 all went well, 1 an error, 2" in capsys.readouterr().out
+    assert "Exit codes: 0 success, 1 an error, 2" in capsys.readouterr().out

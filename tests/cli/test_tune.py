@@ -47,7 +47,7 @@ def test_tune(folder, capsys):
     run(capsys, *words, "--objective", "loo", "--quiet", "--report", folder / "tuned.html")
     np.testing.assert_array_equal(load(path)["gap"].weights_, model["gap"].weights_)
     page = outline(folder / "tuned.html")
-    found = {"Search", "Parameters found", "soap__cutoff", "all iterations were done"}
+    found = {"Search", "Parameters found", "soap__cutoff", "all iterations were completed"}
     assert found <= set(page.text)
     assert f"{model['soap'].cutoff:.4g}" in page.text
     present = re.search(r"forces [\d.e-]+ eV/A, before the search ([\d.e-]+)", err)[1]

@@ -1,4 +1,4 @@
-"""Searches for the hyper-parameters of pipelines."""
+"""Search for the hyper-parameters of pipelines."""
 
 from ._comparison import TradeOffWarning
 from ._protocols import FoldSession, OffersFoldSession

@@ -1,4 +1,4 @@
-"""Values that a search begins with: those of the estimator, and those that the user names."""
+"""Initial values of a search, from the estimator and from the user."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from ._steps import resolve_parameters, step_of
 
 
 def present_values(estimator, spaces, X):
-    """Values of all parameters searched, each in its space, and which are the present ones.
+    """Return initial values of all searched parameters, and which of them are the present values.
 
     Parameters
     ----------
     estimator : estimator
-        That of the search.
+        Estimator of the search.
     spaces : dict of str to SearchSpace
-        By the name of the argument.
+        Spaces by the name of the argument.
     X : sequence
         Samples.
 
     Returns
     -------
     start : dict of str to object
-        By name.
+        Values by name, each in its space.
     present : set of str
-        Names of those that are the estimator's present ones.
+        Names of the parameters that start at the estimator's present value.
     """
     known = estimator.get_params(deep=True)
     searched = {name for space in spaces.values() for name in space.names}
     for argument, space in spaces.items():
         for name in space.names:
-            # parameters of a step that is itself searched may come with one of its values
+            # parameters of a step that is itself searched may exist only for some of its values
             if name not in known and step_of(name) not in searched - {name}:
                 near = get_close_matches(name, known, n=1)
                 hint = f" (did you mean {near[0]!r}?)" if near else ""
                 raise ValueError(
-                    f"{argument} names {name!r}, which is no parameter of the estimator{hint}; "
+                    f"{argument} names {name!r}, which is not a parameter of the estimator{hint}; "
                     "see estimator.get_params()"
                 )
-    # values outside the spaces are no candidates
+    # values outside the spaces are not candidates
     start, present = {}, set()
     for space in spaces.values():
         values = {name: known[name] for name in space.names if name in known}
@@ -49,16 +49,16 @@ def present_values(estimator, spaces, X):
 
 
 def check_init(init, spaces, n_particles):
-    """Check the further candidates that the user names.
+    """Check the further initial candidates of the user.
 
     Parameters
     ----------
     init : list of dict
-        Parameters.
+        Parameters of each candidate.
     spaces : dict of str to SearchSpace
-        By the name of the argument.
+        Spaces by the name of the argument.
     n_particles : int
-        Candidates of the smallest swarm.
+        Number of particles of the smallest swarm.
     """
     _check_init_names(init, spaces)
     _check_init_size(init, n_particles)

@@ -1,6 +1,6 @@
-"""Evaluations kept in a file, so that a search that was killed continues where it was.
+"""File of evaluations from which a search that was killed can continue.
 
-Nothing of the swarm is stored: it is deterministic, so a search that runs again asks for the
+The state of the swarm is not stored. It is deterministic: a search that runs again asks for the
 same candidates, and finds those evaluated before in the file.
 """
 
@@ -19,7 +19,7 @@ from ..utils.files import replace_file
 from ._fingerprint import fingerprint
 
 _FORMAT = 2
-# what every evaluation has
+# keys of every evaluation
 _RESULTS = {"error", "n_models", "n_features", "feature_time"}
 
 
@@ -29,26 +29,26 @@ class Checkpoint:
     Parameters
     ----------
     path : str, path-like or None
-        The file; None keeps nothing.
+        The file; None for no file.
     fingerprint : dict of str to str
-        Hashes of all that an evaluation depends on. A file with others is refused, unless it has
-        no evaluations.
+        Hashes of everything that an evaluation depends on. A file with other hashes is refused,
+        unless it has no evaluations.
     seed : int
-        Used unless the file has one.
+        Seed of a new file.
 
     Attributes
     ----------
     seed : int
-        Seed of the search that began the file.
+        Seed of the search that created the file.
     evaluations : dict of str to dict
-        What earlier runs have computed.
+        Evaluations of earlier runs, by candidate.
     """
 
     def __init__(self, path, fingerprint, seed):
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"checkpoint is {path!r}, but must be the path of a file, or None")
         self._path = None if path is None else Path(path)
-        # what changes as the search runs, such as a list of calls that a scorer looks at, has a
+        # parts that the search itself changes, such as a scorer that lists its calls, have a
         # second fingerprint
         self._fingerprints = [fingerprint]
         self.seed = seed
@@ -74,7 +74,7 @@ class Checkpoint:
     def _read(self):
         if not stat.S_ISREG(self._path.stat().st_mode):
             raise ValueError(
-                f"checkpoint={str(self._path)!r} is no regular file; name one, or one that does "
+                f"checkpoint={str(self._path)!r} is not a regular file; name one, or one that does "
                 "not exist yet"
             )
         content = self._parse()
@@ -97,9 +97,9 @@ class Checkpoint:
         ]
         if other:
             raise ValueError(
-                f"checkpoint={str(self._path)!r} belongs to another search: {', '.join(other)} "
-                "differ; name another file, or delete it to start anew. Folds of a shuffled cv "
-                "repeat only if it has an integer random_state"
+                f"checkpoint={str(self._path)!r} belongs to another search (different "
+                f"{', '.join(other)}); name another file, or delete it to start again. Folds of a "
+                "shuffled cv repeat only if it has an integer random_state"
             )
         self._fingerprints = known
         self.seed, self.evaluations = seed, evaluations
@@ -119,31 +119,31 @@ class Checkpoint:
                 "another; finish it with that version, name another file, or delete it"
             )
         raise ValueError(
-            f"checkpoint={str(self._path)!r} exists but is no checkpoint of a search; name "
+            f"checkpoint={str(self._path)!r} exists but is not a checkpoint of a search; name "
             "another file"
         )
 
     def add(self, evaluations):
-        """Keep more evaluations; the file is replaced at once or not at all.
+        """Store more evaluations; the file is replaced atomically.
 
-        If it cannot be written any more, a warning says so once, and the search goes on.
+        If it can no longer be written, the search warns once and continues.
 
         Parameters
         ----------
         evaluations : dict of str to dict
-            By candidate. Those that failed for lack of memory are not kept in the file.
+            Evaluations by candidate. Those that failed for lack of memory are not stored.
         """
         self.evaluations.update(evaluations)
         if self._path is not None and evaluations:
             self._try_to_write()
 
     def finish(self, fingerprint):
-        """Note what the search has changed itself.
+        """Update the fingerprint of parts that the search itself has changed.
 
         Parameters
         ----------
         fingerprint : dict of str to str
-            Of the parts that a search may change, such as a scorer that counts its calls.
+            Hashes of the parts that a search may change, such as a scorer that counts its calls.
         """
         latest = {**self._fingerprints[0], **fingerprint}
         if self._path is not None and latest not in self._fingerprints:
@@ -181,19 +181,19 @@ class Checkpoint:
 
 
 def open_checkpoint(search, evaluator):
-    """Checkpoint of a search, empty if it has no file.
+    """Open the checkpoint of a search; it is empty if the search has no file.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Parameters.
+        The search.
     evaluator : Evaluator
-        Holds the data.
+        Evaluator with the data.
 
     Returns
     -------
     Checkpoint
-        With the seed to use.
+        The checkpoint, with the seed of the search.
     """
     random_state = check_random_state(search.random_state)
     given = isinstance(search.random_state, (int, np.integer))
@@ -212,19 +212,19 @@ def open_checkpoint(search, evaluator):
 
 
 def changeable_fingerprint(search, evaluator):
-    """Fingerprint of the parts that hold functions, which may count their calls.
+    """Compute the fingerprint of the parts that hold functions, which may count their calls.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Parameters.
+        The search.
     evaluator : Evaluator
-        Knows the metrics.
+        Evaluator with the metrics.
 
     Returns
     -------
     dict of str to str
-        All that decides on the candidates and their values, but not how many there will be.
+        Hashes of everything that affects the candidates and their scores, except their number.
     """
     given = isinstance(search.random_state, (int, np.integer))
     names = ("n_particles", "n_warm_up", "strategy", "stage_one_objective", "stage_two_objective",

@@ -1,4 +1,4 @@
-"""What a function's code is and what it refers to, as far as bytecode tells for certain."""
+"""Identity of a function's code and of the objects it refers to, as far as bytecode tells."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 
 _OWN = __name__.partition(".")[0]
-# they run what no look at the code shows
+# builtins that run code which the bytecode does not show
 _OPAQUE = {"eval", "exec", "compile", "__import__", "globals", "locals"}
 _LOOK_UPS = ("LOAD_ATTR", "LOAD_METHOD")
-# methods that add to a container, or empty it, and tell nothing of it
+# methods that add to a container or empty it without returning any of its content
 _ADDING = {"append", "extend", "add", "insert", "clear", "appendleft"}
 
 
 def installed_version(module):
-    """Version of the package that a module is of, None if the user may have written it.
+    """Return the version of a module's package, None if the user may have written it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def installed_version(module):
     Returns
     -------
     str or None
-        Python's own modules have Python's version.
+        The version; Python's version for its own modules.
     """
     package = module.partition(".")[0]
     if package == "builtins" or package in sys.stdlib_module_names:
@@ -57,22 +57,22 @@ def _version_of(package, loaded):
 
 @functools.cache
 def _places():
-    """Folders of installed packages."""
+    """Return the folders of installed packages."""
     return {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *site.getsitepackages()}
 
 
 def describe_code(code):
-    """Text of compiled code, but for the places of its lines.
+    """Describe compiled code without its line numbers.
 
     Parameters
     ----------
     code : code object
-        Of a function.
+        Code of a function.
 
     Returns
     -------
     list
-        Nested, of strings.
+        Nested list of strings.
     """
     names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
     counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
@@ -86,28 +86,27 @@ def _describe_constant(constant):
         return describe_code(constant)
     if isinstance(constant, tuple):
         return ["tuple", *map(_describe_constant, constant)]
-    if isinstance(constant, frozenset):  # its order is that of hashes, which differ by process
+    if isinstance(constant, frozenset):  # the order depends on hashes, which differ by process
         return ["frozenset", *sorted(map(repr, constant))]
     return [type(constant).__name__, repr(constant)]
 
 
 def find_globals(function):
-    """Objects that a function refers to by global names.
+    """Find the objects to which a function refers by global names.
 
-    Of the user's own modules, the attributes that the function looks up are taken instead of the
-    module.
+    Modules of the user are replaced by those of their attributes that the function looks up.
 
     Parameters
     ----------
     function : function
-        Written in Python.
+        A function written in Python.
 
     Returns
     -------
     used : dict of str to object
-        By dotted name.
+        Objects by dotted name.
     doubt : str
-        Why there may be more; empty if there is not.
+        Why there may be more objects; empty if all are known.
     """
     used, doubts = {}, set()
     for code in all_codes(function.__code__):
@@ -128,17 +127,17 @@ def find_globals(function):
 
 
 def find_logs(codes):
-    """Names that code writes to and never reads, such as lists of calls.
+    """Find names that code writes to and never reads, such as lists of calls.
 
     Parameters
     ----------
     codes : iterable of code object
-        All that may refer to the names.
+        All code that may refer to the names.
 
     Returns
     -------
     set of str
-        Names of variables and attributes: their content has no influence on what the code does.
+        Names of variables and attributes whose content does not affect the code's results.
     """
     written, read = set(), set()
     for code in codes:
@@ -153,13 +152,13 @@ def find_logs(codes):
 
 
 def _instructions(code):
-    """Pairs of the operation and the name or value it is about."""
+    """Return pairs of an operation and its name or value."""
     idle = ("CACHE", "PUSH_NULL", "NOP", "RESUME", "COPY_FREE_VARS")
     return [(i.opname, i.argval) for i in dis.get_instructions(code) if i.opname not in idle]
 
 
 def _resolve(name, value, following):
-    """Follow attributes of the user's own modules."""
+    """Resolve attributes of the user's own modules."""
     while isinstance(value, types.ModuleType) and installed_version(value.__name__) is None:
         operation, attribute = next(following, (None, None))
         if operation not in _LOOK_UPS:
@@ -171,7 +170,7 @@ def _resolve(name, value, following):
 
 
 def all_codes(code):
-    """Code of a function and of those inside it, one after the other."""
+    """Yield the code of a function and of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

@@ -1,4 +1,4 @@
-"""Present parameters beside those found, for each kind of target on the same folds."""
+"""Comparison of present and found parameters for each kind of target on the same folds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from ..utils.user_warnings import warn_user
 
-# a quantity may get worse by so much for the sake of the others
+# factor by which a quantity may get worse for the sake of the others
 _TOLERANCE = 1.02
 
 
 class TradeOffWarning(UserWarning):
-    """What a search has found is better by its metric, and worse for a kind of target."""
+    """The parameters found are better by the metric, but worse for a kind of target."""
 
 
 def errors_of_row(row):
-    """Mean over folds of the errors that the models report.
+    """Average the errors that the models report over folds.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def errors_of_row(row):
     Returns
     -------
     dict of str to float
-        By kind of target; empty if there are none.
+        Errors by kind of target; empty if the models report none.
     """
     reports = [fold["errors"] for fold in row.get("folds", ()) if "errors" in fold]
     names = {name: None for report in reports for name in report}
@@ -36,12 +36,12 @@ def errors_of_row(row):
 
 
 def add_untuned(ledger):
-    """Make a row of the estimator as it was given, after those of the candidates.
+    """Add a row for the estimator with its present parameters, after those of the candidates.
 
     Parameters
     ----------
     ledger : Ledger
-        Of a search that has run.
+        Ledger of a completed search.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def add_untuned(ledger):
 
 
 def keep_from_worse(rows, present, scores):
-    """Best candidate that is nowhere worse than the present parameters.
+    """Find the best candidate that is worse than the present parameters for no kind of target.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def keep_from_worse(rows, present, scores):
     present : int or None
         Index of the present parameters.
     scores : ndarray of shape (n_rows,)
-        The larger, the better; NaN for those that failed.
+        Scores; the larger, the better; NaN for candidates that failed.
 
     Returns
     -------
     int
-        Its index: no kind of target has an error more than two per cent larger.
+        Index of the candidate; none of its errors is more than two per cent larger.
     """
     best = int(np.nanargmax(scores))
     limits = {} if present is None else errors_of_row(rows[present])
@@ -82,20 +82,20 @@ def keep_from_worse(rows, present, scores):
 
 
 def set_comparison(search, rows, present, metrics, keeps):
-    """Set the table of a search, and see that no kind of target has got worse unsaid.
+    """Set the comparison of a search, and warn if a kind of target has become worse.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Has its results and best candidate; gets ``comparison_``.
+        Search with its results and best candidate; ``comparison_`` is set.
     rows : list of dict
         Its cross-validated candidates.
     present : int or None
         Index of the present parameters.
     metrics : list of str
-        What its swarms looked at.
+        Metrics that the swarms optimized.
     keeps : bool
-        Whether the best candidate must be nowhere worse than the present parameters.
+        Whether no error of the best candidate may be larger than that of the present parameters.
     """
     search.comparison_ = {}
     if present is None or not hasattr(search, "best_index_"):

@@ -6,26 +6,26 @@ import numpy as np
 
 _FIRST_STEP = 0.25
 _LEAST_STEP = 0.03
-# an improvement of the cost by a smaller part is not worth further steps
+# smaller relative improvements of the cost do not justify further steps
 _LEAST_GAIN = 2e-3
 
 
 class CompassSearch:
     """Local search by batches of steps along the axes of the unit cube.
 
-    After each batch it tries all steps together that have paid, beside steps from the best point.
+    After each batch it tries the sum of all successful steps, and steps from the best point.
 
     Parameters
     ----------
     start : ndarray of shape (n_first, n_dims)
-        The first row is where it begins, further rows are tried beside the first steps; NaN stands
-        for the middle.
+        The first row is the starting point, further rows are tried together with the first steps;
+        NaN means the middle.
     space : SearchSpace
-        Says which positions stand for the same values.
+        Space that defines which positions stand for the same values.
     width : float
-        Steps are as much smaller.
+        Factor of the step lengths.
     n_settings : int
-        How many positions to try at most.
+        Largest number of positions to try.
     """
 
     def __init__(self, start, space, width, n_settings):
@@ -40,7 +40,7 @@ class CompassSearch:
 
     @property
     def finished(self):
-        """Whether no further position is worth a try."""
+        """Whether no further position is worth trying."""
         return len(self._position) == 0
 
     def ask(self):
@@ -48,16 +48,16 @@ class CompassSearch:
         return self._position.copy()
 
     def tell(self, costs):
-        """Take the costs of the current positions and move on.
+        """Receive the costs of the current positions and choose new ones.
 
         Parameters
         ----------
         costs : ndarray of shape (n_positions,)
-            To be minimised; what is not finite is as bad as can be.
+            Costs to be minimized; values that are not finite count as infinite.
         """
         costs = np.where(np.isfinite(costs), costs, np.inf)
         best = int(np.argmin(costs))
-        # the first batch begins with the centre
+        # the first batch begins with the center
         before = costs[0] if np.isinf(self._cost) else self._cost
         pays = before - costs[best] > _LEAST_GAIN * abs(before) if costs[best] < before else False
         combined = self._combine(self._position[np.argsort(-costs)], np.sort(costs)[::-1], before)
@@ -69,7 +69,7 @@ class CompassSearch:
         self._position = self._fresh([] if is_small else [combined, *self._steps()])
 
     def _combine(self, positions, costs, before):
-        """All steps together that have led downhill, those that led farther above others."""
+        """Combine all steps that lowered the cost; along one axis, the most successful counts."""
         combined = self._centre.copy()
         for position in positions[costs < before]:
             combined = np.where(position == self._centre, combined, position)
@@ -80,7 +80,7 @@ class CompassSearch:
             yield from self._space.neighbors(self._centre, axis, self._step)
 
     def _fresh(self, points):
-        """Those that stand for values not tried before, as many as are left."""
+        """Select positions of values not tried before, up to the remaining number."""
         fresh = []
         for point in points:
             key = self._space.snap(point[np.newaxis])[0].tobytes()

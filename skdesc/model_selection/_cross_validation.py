@@ -1,4 +1,4 @@
-"""Cross-validation of a candidate on folds that are fixed, metadata for the scorers included."""
+"""Cross-validation of a candidate on fixed folds, including metadata for scorers."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ def cross_validate(
 ):
     """Fit and score all folds as scikit-learn's searches do.
 
-    Its public ``cross_validate`` hands metadata to scorers only where all metadata is routed by
-    request; its searches do otherwise, too.
+    scikit-learn's public ``cross_validate`` passes metadata to scorers only with metadata routing
+    enabled, but its searches pass them without it, too.
 
     Parameters
     ----------
     estimator : estimator
-        Never changed.
+        Estimator to clone.
     X, y : object
         All samples and targets.
     splits : list of (train, test)
         Index arrays.
     make_scorer : callable
-        Called with `raise_exc`, gives what :func:`sklearn.metrics.check_scoring` does.
+        Called with `raise_exc`; returns a scorer as :func:`sklearn.metrics.check_scoring` does.
     fit_params, score_params : dict
-        Metadata by the names of arguments; what has one entry per sample is split.
+        Metadata by the names of arguments; entries with one value per sample are split.
     error_score : "raise" or float
         Score of a fold that fails.
     return_train_score : bool
-        Whether to score the training folds too.
+        Whether to score the training folds, too.
     report : dict, default=None
         Metadata for the method ``report_errors`` of the fitted estimators; None does not call it.
 
     Returns
     -------
     list of dict
-        Scores and times under the names that ``cross_validate`` has, one dict per fold.
+        Scores and times under the names of ``cross_validate``, one dict per fold.
 
     Raises
     ------
     MemoryError
-        If a fold runs out of memory, whatever `error_score` says: another time it may not.
+        If a fold runs out of memory, whatever `error_score` is: a later attempt may succeed.
     """
 
     def evaluate(train, test, mode):
@@ -70,7 +70,7 @@ def cross_validate(
         except Exception:
             if error_score == "raise":
                 raise
-            # once more, for scikit-learn's own words and whatever can be scored
+            # repeat, for scikit-learn's own warning and the scores of the other metrics
             results.append(evaluate(train, test, error_score))
     warn_or_raise_about_fit_failures(results, error_score)
     insert_error_scores(results, error_score)
@@ -84,7 +84,7 @@ def cross_validate(
 
 
 def _reported(model, X, y, test, metadata):
-    """Errors that a fitted estimator, or the last step of a pipeline, reports."""
+    """Return the errors that a fitted estimator, or the last step of a pipeline, reports."""
     if isinstance(model, Pipeline):
         X, model = (model[:-1].transform(X) if len(model) > 1 else X), model[-1]
     # with metadata routing disabled, names begin with that of a step

@@ -1,4 +1,4 @@
-"""Evaluation of one candidate: features once, folds sliced from them."""
+"""Evaluation of one candidate: features are computed once and sliced into folds."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from ._steps import (
 from ._subset import choose_samples, restrict_folds, restrict_metadata
 from ._workers import limited_threads
 
-# objectives that every candidate has besides its scores; the smaller, the better
+# objectives of every candidate besides its scores; the smaller, the better
 TIMES = ("fit_time", "score_time")
 
 
-@dataclass(frozen=True, eq=False)  # dask hashes what it runs, and arrays have no hash
+@dataclass(frozen=True, eq=False)  # dask hashes its tasks, and arrays cannot be hashed
 class Evaluator:
-    """All that a worker needs to evaluate a candidate.
+    """Everything that a worker needs to evaluate a candidate.
 
     Parameters
     ----------
     estimator : estimator
-        Never changed; candidates are set on clones.
+        Estimator to clone for each candidate.
     X, y : object
         Data of all folds.
     fit_params : dict
-        Metadata for the estimator, by the names that the user gave.
+        Metadata for the estimator, by the user's names.
     score_params : dict
-        Metadata for the scorers: with routing by request by the names that the user gave, else by
-        those of arguments.
+        Metadata for the scorers, by the user's names with metadata routing enabled, otherwise by
+        the names of arguments.
     splits : list of (train, test)
         The folds.
     scoring : str, callable, list, tuple, dict or None
@@ -55,19 +55,19 @@ class Evaluator:
     error_score : "raise" or float
         Score of a fold that fails.
     return_train_score : bool
-        Whether to score the training folds too.
+        Whether to score the training folds, too.
     cache_features : bool
-        Whether stateless leading steps are applied to the whole of `X`, once.
+        Whether stateless leading steps are applied once to all of `X`.
     n_threads : int or None
-        Limit for libraries with threads of their own; None for none.
+        Limit for libraries with threads of their own; None for no limit.
     frozen : frozenset of str
-        Names of leading steps that `X` has passed already.
+        Names of leading steps that have already been applied to `X`.
     scope : str or None
-        Key of the session that candidates on the same features have in common; None for none.
+        Key of the session that candidates on the same features share; None for no session.
     metrics : tuple of str
-        Those of several metrics that the search looks at.
+        Metrics, of several, that the swarms optimize.
     fraction : float
-        Part of all samples that these are.
+        Fraction of all samples that `X` holds.
     """
 
     estimator: Any
@@ -93,24 +93,24 @@ class Evaluator:
         Parameters
         ----------
         objective : {"cv", "one_pass", "alignment", "ridge", "loo"} or callable
-            What to compute.
+            Objective to compute.
         params : dict of str to object
             Parameters of the whole estimator.
         found_in : SearchSpace or None
-            Space of those of the parameters that the last step finds itself.
+            Space of the parameters that the last step tunes itself.
         deadline : float or None
             Time, in seconds since the epoch, after which nothing is computed.
         untuned : bool
-            Whether to score the candidate without what the last step finds, too.
+            Whether to score the candidate also without the tuned parameters.
 
         Returns
         -------
         dict or None
-            None if it was too late. Otherwise JSON-able. Always has "error" (None or a traceback),
-            "n_models", "n_features", "feature_time", and "model_time", the seconds in fits and
-            scores; then "folds", a list with one dict per fold, or "score"; and "found", the
-            parameters that the last step has found; "untuned" folds, if asked for. An error that
-            may not come again, for lack of memory, is "transient".
+            None after the deadline. Otherwise a dict that JSON can express, with "error" (None or
+            a traceback), "n_models", "n_features", "feature_time", and "model_time", the seconds
+            in fits and scores; then "folds", a list with one dict per fold, or "score"; "found",
+            the parameters that the last step tuned; and, on request, the "untuned" folds. An error
+            for lack of memory, which may not recur, is marked "transient".
         """
         if deadline is not None and time.time() > deadline:
             return None
@@ -134,19 +134,19 @@ class Evaluator:
         return evaluation
 
     def count_frozen_steps(self, params, names):
-        """Count the leading steps that candidates of a stage have in common.
+        """Count the leading steps that are the same for all candidates of a stage.
 
         Parameters
         ----------
         params : dict of str to object
             Parameters of the whole estimator.
         names : iterable of str
-            Those of them that differ between candidates.
+            Parameters that differ between candidates.
 
         Returns
         -------
         int
-            Stateless steps before the first that any name belongs to.
+            Number of stateless steps before the first one with such a parameter.
         """
         if not self.cache_features:
             return 0
@@ -159,19 +159,19 @@ class Evaluator:
         return n_stateless
 
     def freeze(self, params, n_steps):
-        """Evaluator on the features of fixed leading steps, computed now.
+        """Apply fixed leading steps now, and return the evaluator of the remaining steps.
 
         Parameters
         ----------
         params : dict of str to object
             Parameters of the whole estimator.
         n_steps : int
-            Number of steps to leave behind.
+            Number of steps to apply.
 
         Returns
         -------
         Evaluator
-            Ignores parameters of those steps.
+            Evaluator that ignores parameters of the applied steps.
         """
         estimator = self._configured(params)
         rest, Z, fit_params = self._apply(estimator, n_steps, {"n_features": 0})
@@ -182,19 +182,19 @@ class Evaluator:
         )
 
     def on_part(self, fraction, seed):
-        """Evaluator of the same candidates on some of the samples.
+        """Return an evaluator of the same candidates on a subset of the samples.
 
         Parameters
         ----------
         fraction : float
-            Which part of the samples; 1 is this evaluator.
+            Fraction of the samples; 1 returns this evaluator.
         seed : int
-            Decides which samples.
+            Seed for the choice of samples.
 
         Returns
         -------
         Evaluator
-            Its last step is smaller, too, if it says how.
+            Evaluator whose last step is made smaller, too, if it supports that.
         """
         if fraction == 1:
             return self
@@ -212,7 +212,7 @@ class Evaluator:
         )
 
     def forget(self):
-        """Drop what this process has kept for the fits of this evaluator."""
+        """Close the session that this process keeps for this evaluator."""
         if self.scope is not None:
             close_session(self.scope)
 
@@ -240,7 +240,7 @@ class Evaluator:
         return scorer_of_requested(scorer) if self.score_params else scorer
 
     def _metadata_of(self, estimator, scorer, params):
-        """Metadata for the fit of the last steps, and for their scorer, by names of arguments."""
+        """Return metadata for the fit of the last steps and for their scorer, by argument."""
         if not routing_enabled():
             return params, self.score_params
         fit_params = requested(estimator, "fit", params)
@@ -307,25 +307,25 @@ class Evaluator:
         except Exception:
             if self.error_score == "raise":
                 raise
-            # fold by fold, so that no more than those that fail are lost
+            # fold by fold, so that only failing folds are lost
             return self._cross_validate(estimator, counts)
         finally:
             counts["model_time"] = time.perf_counter() - start
 
     def _score_session(self, session, last, searched, Z, scorer, score_params, fit_params):
-        """Scores of all folds with the present parameters of the last step."""
+        """Score all folds with the present parameters of the last step."""
         return score_folds(
             partial(session.models, _values(last, searched)), Z, self.y, self.splits, scorer,
             score_params, self.return_train_score, self._report(last, fit_params),
         )
 
     def _report(self, last, fit_params):
-        """Metadata for errors that models report; None where they report none, or on a part."""
+        """Metadata for errors that models report; None if they report none, or on a subset."""
         last = last.steps[-1][1] if isinstance(last, Pipeline) else last
         return fit_params if self.fraction == 1 and hasattr(last, "report_errors") else None
 
     def _tune(self, session, last, searched, step, scorer, space):
-        """Values of parameters that the last step tunes itself."""
+        """Return values of parameters that the last step tunes itself."""
         several = scorers_of(scorer)
         metrics = [scorer] if several is None else [several[name] for name in self.metrics]
         bounds = _without_step(space.bounds())
@@ -333,10 +333,10 @@ class Evaluator:
         return space.nearest({f"{step}__{name}": value for name, value in found.items()})
 
     def _objective(self, objective, estimator, params, counts):
-        # there are no folds here, so that even fitted transformers are applied just once
+        # without folds, even transformers that learn are applied only once
         n_steps = len(estimator.steps) - 1 if isinstance(estimator, Pipeline) else 0
         if n_steps:
-            # features of all samples are wanted, not of those that a sampler chooses or makes
+            # compute features of all samples, not of those that a sampler selects or creates
             samplers = [name for name, step in estimator.steps[:-1] if is_sampler(step)]
             estimator.set_params(**dict.fromkeys(samplers, "passthrough"))
         rest, Z, fit_params = self._apply(estimator, n_steps, counts)
@@ -350,7 +350,7 @@ class Evaluator:
         return score
 
     def _apply(self, estimator, n_steps, counts):
-        """Apply leading steps; return the other steps, the features, what metadata is left."""
+        """Apply leading steps; return the other steps, the features, and the other metadata."""
         if n_steps == 0:
             return estimator, self.X, self.fit_params
         leading, rest = estimator[:n_steps], estimator[n_steps:]
@@ -369,7 +369,7 @@ class Evaluator:
 
 
 def _values(estimator, names):
-    """Present values of parameters, as copies."""
+    """Return copies of the present values of parameters."""
     present = estimator.get_params()
     return {name: clone(present[name], safe=False) for name in names}
 

@@ -1,8 +1,8 @@
-"""Identity of objects across processes: equal content, equal hash; in doubt, a refusal.
+"""Identity of objects across processes: equal content gives equal hashes, doubt is refused.
 
-Objects are taken apart into text. Functions and classes of installed packages are known by name
-and version; all others by their code, by what they close over, and by the globals that they use.
-Instances are known by their class and the state that pickling would keep.
+Objects are decomposed into text. Functions and classes of installed packages are identified by
+name and version, all others by their code, their closures, and the globals that they use.
+Instances are identified by their class and the state that pickling would keep.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from ._code_identity import (
     installed_version,
 )
 
-# of a class: what Python adds by itself, and documentation
+# attributes of a class that Python adds itself, and documentation
 _OF_EVERY_CLASS = {
     "__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__",
     "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__slots__",
     "__orig_bases__", "__parameters__", "__annotate__", "__annotate_func__",
     "__annotations_cache__", "__dataclass_fields__", "__dataclass_params__", "__match_args__",
 }
-# of an estimator, beside its parameters, what clones keep
+# attributes of an estimator, other than parameters, that clones keep
 _KEPT_BY_CLONES = ("_metadata_request", "_sklearn_output_config")
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 
 
 class UnidentifiableError(ValueError):
-    """An object of which nobody can say whether another process has the same."""
+    """An object that cannot be compared reliably with that of another process."""
 
 
 def fingerprint(**parts):
@@ -51,7 +51,7 @@ def fingerprint(**parts):
     Parameters
     ----------
     **parts : object
-        Anything.
+        Objects of any type.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def fingerprint(**parts):
     Raises
     ------
     UnidentifiableError
-        If a part holds an object that cannot be identified for certain; names it.
+        If a part holds an object that cannot be identified for certain; the message names it.
     """
     hashes = {}
     for name, value in parts.items():
@@ -71,7 +71,7 @@ def fingerprint(**parts):
 
 
 class _Description:
-    """Takes one part apart; remembers where it is, so that cycles end."""
+    """Decomposes one part, and detects cycles."""
 
     def __init__(self, part):
         self._part = part
@@ -79,7 +79,7 @@ class _Description:
         self._known = {}
 
     def of(self, value):
-        """Nested lists of strings that are equal for equal content."""
+        """Return nested lists of strings that are equal for equal content."""
         if isinstance(value, _PLAIN) and type(value) in _PLAIN:
             return [type(value).__name__, repr(value)]
         if id(value) in self._above:
@@ -151,7 +151,7 @@ class _Description:
         return ["frozen", self.of(value.dist), self.of(value.args), self.of(value.kwds)]
 
     def _distribution(self, value):
-        # its source of randomness takes no part in quantiles
+        # quantiles do not depend on the source of randomness
         state = {k: v for k, v in value.__getstate__().items() if k != "_random_state"}
         return ["distribution", self.of(type(value)), self.of(state)]
 
@@ -170,7 +170,7 @@ class _Description:
         return ["module", value.__name__, version]
 
     def _by_name(self, value, name=None):
-        """Something of an installed package, if it is what its name says; else None."""
+        """Identify an object of an installed package by its name; None if that fails."""
         module = getattr(value, "__module__", None)
         name = name or getattr(value, "__qualname__", getattr(value, "__name__", None))
         version = installed_version(module) if isinstance(module, str) else None
@@ -204,7 +204,7 @@ class _Description:
         for name, cell in cells:
             try:
                 used[f"closure {name}"] = cell.cell_contents
-            except ValueError:  # not yet bound
+            except ValueError:  # an empty cell of a closure
                 used[f"closure {name}"] = NotImplemented
         logs = find_logs(all_codes(value.__code__))
         used = {
@@ -241,7 +241,7 @@ class _Description:
         return ["partial", *map(self.of, (value.func, value.args, value.keywords))]
 
     def _instance(self, value):
-        """By class, and the state that pickling would keep."""
+        """Identify an instance by its class and the state that pickling would keep."""
         named = self._by_name(value) if callable(value) else None
         if named is not None:  # compiled functions, for example
             return named
@@ -249,10 +249,10 @@ class _Description:
             return self._ufunc(value)
         try:
             reduced = value.__reduce_ex__(4)
-        except Exception as error:  # pickling runs foreign code, which may raise anything
+        except Exception as error:  # pickling runs code of the object, which may raise anything
             raise self._refusal(value, "cannot be taken apart") from error
         if isinstance(reduced, str):
-            raise self._refusal(value, "is known by a name only")
+            raise self._refusal(value, "is identified by its name only")
         build, arguments, state, *items = [*reduced, None, None, None][:5]
         if isinstance(state, dict):
             logs = _logs_of(type(value))
@@ -271,14 +271,14 @@ class _Description:
         raise self._refusal(value, "is compiled, and not found under its name")
 
     def _stream(self, value):
-        raise self._refusal(value, "is used up by looking at it")
+        raise self._refusal(value, "is consumed by iterating over it")
 
     def _atom(self, value):
         return [type(value).__name__, repr(value)]
 
 
 def _logs_of(kind):
-    """Attributes that the methods of a class of the user's write to and never read."""
+    """Return attributes that the methods of a user's class write to and never read."""
     if installed_version(kind.__module__) is not None:
         return set()
     functions = [

@@ -1,4 +1,4 @@
-"""What a fitted search does: predict, score, and which scorers it has."""
+"""Methods of a fitted search: predictions and scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..utils.typing import PerStructure, Samples
 
 
 def _base_offers(name):
-    """Available where scikit-learn's method is, which depends on the estimator."""
+    """Make a method available under the same condition as scikit-learn's."""
 
     def check(self):
         getattr(super(FittedSearch, self), name)
@@ -23,7 +23,7 @@ def _base_offers(name):
 
 
 class FittedSearch(BaseSearchCV):
-    """Methods of a search besides its fit."""
+    """Methods of a search other than ``fit``."""
 
     @available_if(_base_offers("predict"))
     def predict(self, X: Samples, **params: Any) -> Any:
@@ -39,7 +39,7 @@ class FittedSearch(BaseSearchCV):
         Returns
         -------
         ndarray or tuple
-            What the best estimator returns.
+            Return value of the best estimator.
         """
         if not params:
             return super().predict(X)
@@ -61,7 +61,7 @@ class FittedSearch(BaseSearchCV):
         Returns
         -------
         float
-            By the metric of `refit`, or the first of several objectives.
+            Score by the metric of `refit`, or by the first of several objectives.
         """
         if not (getattr(self, "multimetric_", False) and self._is_knee_chosen()):
             return super().score(X, y, **params)
@@ -77,7 +77,7 @@ class FittedSearch(BaseSearchCV):
         Parameters
         ----------
         *callbacks : object
-            None at all is fine.
+            Callbacks; only an empty list is accepted.
 
         Returns
         -------
@@ -87,7 +87,7 @@ class FittedSearch(BaseSearchCV):
         Raises
         ------
         NotImplementedError
-            If there are any.
+            If callbacks are given.
         """
         if callbacks:
             raise NotImplementedError(
@@ -97,7 +97,7 @@ class FittedSearch(BaseSearchCV):
         return self
 
     def _own_scorer(self):
-        """Metric that the last step names for its searches, where `scoring` names none."""
+        """Return the default metric of the last step, used if `scoring` is None."""
         if self.scoring is not None:
             return None
         steps = getattr(self.estimator, "steps", [(None, self.estimator)])
@@ -112,6 +112,6 @@ class FittedSearch(BaseSearchCV):
         return self.refit is True and isinstance(self.objective, (list, tuple))
 
     def _check_refit_for_multimetric(self, scores):
-        # the knee of a front is a choice that needs no metric's name
+        # the knee of a front is chosen without naming a metric
         if not self._is_knee_chosen():
             super()._check_refit_for_multimetric(scores)

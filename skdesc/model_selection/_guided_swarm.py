@@ -1,4 +1,4 @@
-"""A swarm whose particles weigh their moves by what a surrogate expects of them."""
+"""A swarm whose particles choose their moves by the expected improvement of a surrogate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.stats import qmc
 from ..utils.blas import one_thread
 from ._surrogate import Surrogate
 
-# proposals that a particle weighs: moves of a plain swarm, small steps, and points of the whole
+# numbers of proposals of a particle: moves of a plain swarm, small steps, and points of the whole
 # cube
 _N_MOVES, _N_STEPS, _N_ANYWHERE = 24, 20, 16
 _INERTIA, _COGNITIVE, _SOCIAL = 0.5, 1.5, 1.5
@@ -21,24 +21,24 @@ _STEPS = (0.02, 0.3)
 class GuidedSwarm:
     """Particles with a memory and a leader that choose among many moves.
 
-    The first positions are a Sobol sequence, with those that are given among them; the best go on.
-    Each particle then draws proposals: moves of a particle swarm, with inertia and attraction by
-    its own best position and by the leader; small steps from both; and points anywhere. It takes
-    the one with the largest expected improvement by a Gaussian process of all costs so far, in
-    which the choices of the particles before it count with their expected cost.
+    The first positions are a Sobol sequence that includes the given ones; the best particles
+    continue. Each particle then draws proposals: moves of a particle swarm, with inertia and
+    attraction by its own best position and by the leader; small steps from both; and random points.
+    It chooses the one with the largest expected improvement according to a Gaussian process of all
+    costs so far, in which earlier choices of this iteration count with their expected cost.
 
     Parameters
     ----------
     start : ndarray of shape (n_first, n_dims)
-        Starting positions; NaN where they are to be drawn.
+        Starting positions; NaN for coordinates to be drawn.
     space : SearchSpace
-        Says which positions stand for the same values.
+        Space that defines which positions stand for the same values.
     random_state : RandomState
         The only source of randomness.
     width : float
         Edge of the cube in which the first positions are drawn, around the first of them.
     n_particles : int
-        Particles that go on after the first iteration.
+        Number of particles after the first iteration.
     """
 
     finished = False
@@ -60,12 +60,12 @@ class GuidedSwarm:
         self._best, self._best_cost = self._position, np.full(len(start), np.inf)
 
     def remember(self, other):
-        """Take what another swarm has learned, on a part of the samples, for a hint.
+        """Use the costs that another swarm found on a subset of the samples as hints.
 
         Parameters
         ----------
         other : GuidedSwarm
-            In the same space.
+            Swarm in the same space.
         """
         self._former = [*other._former, (other._points, other._costs)]
 
@@ -74,12 +74,12 @@ class GuidedSwarm:
         return self._position.copy()
 
     def tell(self, costs):
-        """Take the costs of the current positions and move on.
+        """Receive the costs of the current positions and move the particles.
 
         Parameters
         ----------
         costs : ndarray of shape (n_particles,)
-            To be minimised; what is not finite is as bad as can be.
+            Costs to be minimized; values that are not finite count as infinite.
         """
         costs = np.where(np.isfinite(costs), costs, np.inf)
         self._points = np.vstack([self._points, self._space.snap(self._position)])
@@ -112,7 +112,7 @@ class GuidedSwarm:
         self._position = position
 
     def _known(self):
-        """All points with the part of the samples as one more coordinate, and their costs."""
+        """Return all points, with the fraction of samples as a further coordinate, and costs."""
         rungs = [*self._former, (self._points, self._costs)]
         points = [self._embed(points, level) for level, (points, _) in enumerate(rungs)]
         return np.vstack(points), [costs for _, costs in rungs]
@@ -136,14 +136,14 @@ class GuidedSwarm:
         lengths = np.exp(self._random.uniform(*np.log(_STEPS), size=(_N_STEPS, 1)))
         origins = np.where(self._random.uniform(size=(_N_STEPS, 1)) < 0.5, best, leader)
         steps = origins + lengths * self._random.normal(size=(_N_STEPS, n_dims))
-        # along some axes only, as few parameters matter at a time
+        # only along some axes, because few parameters matter at a time
         steps = np.where(self._random.uniform(size=steps.shape) < 0.5, steps, origins)
         anywhere = self._random.uniform(size=(_N_ANYWHERE, n_dims))
         return _reflect(np.vstack([moves, steps, anywhere]))
 
     def _sobol(self, n_points, n_dims):
         with warnings.catch_warnings():
-            # of a balance that only powers of two have
+            # Sobol's warning that only powers of two are balanced
             warnings.simplefilter("ignore", UserWarning)
             return qmc.Sobol(n_dims, rng=self._random.randint(2**31 - 1)).random(n_points)
 

@@ -1,4 +1,4 @@
-"""What a search has evaluated: each candidate once, what it cost, and which rows it gives."""
+"""Ledger of a search: evaluations of candidates, their price, and the rows of results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ._workers import evaluate_in_workers
 
 
 class Ledger:
-    """Evaluations of a search, in the order in which candidates were asked for.
+    """Evaluations of a search, in the order in which they were requested.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         Evaluations of earlier runs.
     spaces : dict of str to SearchSpace
-        Space of each parameter searched.
+        Space of each searched parameter.
     present : dict of str to object
-        Their values at the start.
+        Initial values of the parameters.
     metrics : list of str
-        What the search looks at.
+        Metrics that the swarms optimize.
     max_fits : float or None
-        Price that is not to be exceeded, in fits to all the data.
+        Limit of the price, in fits to all data.
 
     Attributes
     ----------
@@ -38,15 +38,15 @@ class Ledger:
     errors : list of str
         Tracebacks of candidates that failed.
     n_evaluated : int
-        Different candidates evaluated.
+        Number of different candidates evaluated.
     spent : float
-        Price of these, in fits to all the data.
+        Their price, in fits to all data.
     work_time : float
-        Seconds in features, fits and scores of these.
+        Seconds spent on their features, fits and scores.
     untuned : dict or None
-        Folds of the estimator as it was given, if its last step finds parameters itself.
+        Folds of the estimator with its present parameters, if its last step tunes some itself.
     present_row : int or None
-        Index among the rows of the estimator as it was given, if nothing was found for it.
+        Row of the estimator with its present parameters, if its last step tuned none.
     """
 
     def __init__(self, checkpoint, spaces, present, metrics, max_fits):
@@ -64,11 +64,11 @@ class Ledger:
         Parameters
         ----------
         stage : Stage
-            Which objective, and on which part of the samples.
+            Stage with the objective and the fraction of the samples.
         shared : SharedFeatures
             The evaluator of the stage.
         candidates : list of dict
-            Values of all parameters searched.
+            Values of all searched parameters.
         iteration : int
             Number of the batch in its stage.
         parallel : joblib.Parallel
@@ -79,9 +79,9 @@ class Ledger:
         Returns
         -------
         evaluations : list of (dict or None)
-            None for what has not been evaluated.
+            None for candidates that were not evaluated.
         cut_by : {"max_time", "max_fits", "interrupt"} or None
-            Why that is.
+            Why some were not evaluated.
         """
         keys = [self.key(stage, candidate) for candidate in candidates]
         wanted = {key: keys.index(key) for key in keys if key not in self._seen}
@@ -98,16 +98,16 @@ class Ledger:
         return [self._seen.get(key) for key in keys], cut_by
 
     def found(self, stage, candidate):
-        """Values that the last step has found for a candidate."""
+        """Return the values that the last step found for a candidate."""
         return self._seen[self.key(stage, candidate)].get("found", {})
 
     def key(self, stage, candidate):
-        """Equal for equal candidates, here and in a checkpoint."""
-        # what looks at features alone does not depend on the regressor
+        """Return a key that is equal for equal candidates, here and in a checkpoint."""
+        # an objective of features alone does not depend on the regressor
         alone = isinstance(stage.objective, str) and stage.objective in FEATURE_OBJECTIVES
         names = stage.space.names if alone else sorted(candidate)
         if stage.found_in:
-            # what is found does not depend on what was there
+            # values that the last step finds do not depend on its present values
             names = [name for name in names if name not in stage.found_in.names]
         tokens = {name: self._spaces[name].token(name, candidate[name]) for name in names}
         found = [stage.found_in.names] if stage.found_in else []
@@ -115,16 +115,16 @@ class Ledger:
         return json.dumps([stage.label, tokens, *found, *part])
 
     def scores(self, stage, evaluation):
-        """Scores of a candidate for the swarm; the larger, the better."""
+        """Return the scores of a candidate for the swarm; the larger, the better."""
         if evaluation["error"] is not None:
-            # whatever error_score says: nothing should follow what does not work
+            # whatever error_score is: particles must not follow a candidate that fails
             return np.full(len(self._metrics) if stage.has_folds else 1, np.nan)
         if not stage.has_folds:
             return np.array([evaluation["score"]])
         return np.array([_mean(evaluation["folds"], name) for name in self._metrics])
 
     def _affordable(self, stage, shared, new):
-        """As many candidates as the limit of the price allows; the first of all always."""
+        """Select candidates up to the limit of the price; the very first is always allowed."""
         price = stage.price(shared.splits)
         if self._max_fits is not None and not stage.is_needed:
             left = max(int((self._max_fits - self.spent) / price), self.n_evaluated == 0)
@@ -133,7 +133,7 @@ class Ledger:
         return new
 
     def _compute(self, stage, shared, todo, new, parallel, deadline):
-        """Evaluate what no earlier run has; return what cut it short."""
+        """Evaluate candidates that no earlier run has; return what interrupted it, if anything."""
         results = evaluate_in_workers(
             parallel, shared.evaluator(), self._jobs(stage, todo, deadline)
         )
@@ -150,17 +150,17 @@ class Ledger:
         return None if all(key in known for key in todo) else "max_time"
 
     def _jobs(self, stage, todo, deadline):
-        """Arguments of the evaluator for each candidate."""
+        """Return the arguments of the evaluator for each candidate."""
         present = self.key(stage, self._present) if stage.fraction == 1 else None
         jobs = {}
         for key, params in todo.items():
-            # the first of all candidates is evaluated, however little time there is
+            # the very first candidate is evaluated, however little time there is
             limit = None if self.n_evaluated == 0 and not jobs else deadline
             jobs[key] = stage.objective, params, stage.found_in, limit, key == present
         return jobs
 
     def _take(self, stage, key, candidate, iteration, particle):
-        """Count an evaluation, and keep what it says."""
+        """Record an evaluation and its price."""
         evaluation = self._seen[key] = self._checkpoint.evaluations[key]
         self.n_evaluated += 1
         self.n_models += evaluation["n_models"]
@@ -176,7 +176,7 @@ class Ledger:
             self.present_row = len(self.rows)
         params = {**candidate, **evaluation.get("found", {})}
         if stage.found_in:
-            # the second stage begins with what the first has found
+            # the second stage begins with the values that the first one found
             self._seen[self.key(replace(stage, found_in=None), params)] = evaluation
         where = {"stage": stage.number, "cycle": stage.cycle, "iteration": iteration}
         self.rows.append({"params": params, **where, "particle": particle, **evaluation})

@@ -1,4 +1,4 @@
-"""Metadata of a search: where it goes, with routing by request and without."""
+"""Routing of a search's metadata, with scikit-learn's metadata routing enabled or disabled."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..utils._sklearn_compat import scorers_of, with_scorers
 
 
 def routing_enabled():
-    """Whether scikit-learn routes metadata by request."""
+    """Whether scikit-learn's metadata routing is enabled."""
     return sklearn.get_config()["enable_metadata_routing"]
 
 
 def requested(consumer, method, params):
-    """Metadata that a method of an estimator or scorer has requested.
+    """Select the metadata that a method of an estimator or scorer has requested.
 
     Parameters
     ----------
@@ -29,13 +29,13 @@ def requested(consumer, method, params):
     method : str
         Name of the method.
     params : dict
-        All metadata, under the names that the user gave.
+        All metadata, under the user's names.
 
     Returns
     -------
     dict
-        Those requested, by the names of the method's arguments; for something that hands metadata
-        on by itself, such as a pipeline, under the user's names.
+        Requested metadata, by the names of the method's arguments; for an object that routes
+        metadata itself, such as a pipeline, under the user's names.
     """
     names = get_routing_for_object(consumer).consumes(method, params)
     given = {name: values for name, values in params.items() if name in names}
@@ -47,18 +47,18 @@ def requested(consumer, method, params):
 
 
 def check_metadata(estimator, scorers, routed, spaces):
-    """Check that what is passed to fit has a place to go.
+    """Check that all metadata passed to ``fit`` have a consumer.
 
     Parameters
     ----------
     estimator : estimator
-        A Pipeline, or anything.
+        Estimator of the search.
     scorers : callable
-        As scikit-learn's searches have them.
+        Scorers, as in scikit-learn's searches.
     routed : Bunch
         Metadata of estimator, splitter and scorers.
     spaces : iterable of SearchSpace
-        What is searched.
+        The search spaces.
     """
     params = routed.estimator.fit
     if routing_enabled():
@@ -75,17 +75,17 @@ def check_metadata(estimator, scorers, routed, spaces):
 
 
 def _check_requests(estimator, scorers, routed, spaces):
-    """Refuse metadata that nobody requests: searches would leave it out until the refit."""
+    """Refuse unrequested metadata, which searches would ignore until the refit."""
     if scorers_of(scorers) is not None:
         process_routing(scorers, "score", **routed.scorer.score)
-    # steps that are searched themselves may have other requests
+    # steps that are themselves searched may have other requests
     fixed = all("__" in name for space in spaces for name in space.names)
     if isinstance(estimator, Pipeline) and fixed:
         process_routing(estimator, "fit", **routed.estimator.fit)
 
 
 def metadata_of_scorers(estimator, scorers, X, y, params, routed):
-    """Metadata that scorers shall get, whether routed, given to fit, or read from the samples.
+    """Collect metadata for scorers: routed, passed to ``fit``, or read from the samples.
 
     A scorer may have a method ``read_metadata(estimator, X, y, given)``, see
     :class:`~skdesc.model_selection._protocols.ReadsMetadata`.
@@ -93,31 +93,32 @@ def metadata_of_scorers(estimator, scorers, X, y, params, routed):
     Parameters
     ----------
     estimator : estimator
-        That of the search.
+        Estimator of the search.
     scorers : callable
-        As scikit-learn's searches have them.
+        Scorers, as in scikit-learn's searches.
     X, y : object
-        Samples and targets, as they were given to fit.
+        Samples and targets that were passed to ``fit``.
     params : dict
-        Metadata given to fit.
+        Metadata that were passed to ``fit``.
     routed : Bunch
-        What scikit-learn makes of them.
+        The same metadata, routed by scikit-learn.
 
     Returns
     -------
     dict
-        Under the user's names with routing by request, else by the names of arguments.
+        Metadata under the user's names with metadata routing enabled, otherwise by the names of
+        arguments.
 
     Raises
     ------
     ValueError
-        If a scorer misses something, before anything is computed.
+        If a scorer lacks metadata; it is raised before the computation.
     """
     score_params = dict(params if routing_enabled() else routed.scorer.score)
     for scorer in (scorers_of(scorers) or {"score": scorers}).values():
         arguments = _requests(scorer)
         if not routing_enabled():
-            # named by a step, such as gap__forces
+            # prefixed with the name of a step, such as gap__forces
             named = {name.split("__")[-1]: values for name, values in params.items()}
             score_params |= {name: named[name] for name in arguments if name in named}
         if hasattr(scorer, "read_metadata"):
@@ -132,7 +133,7 @@ def metadata_of_scorers(estimator, scorers, X, y, params, routed):
 
 
 def _requests(scorer):
-    """Arguments that a scorer has requested, and the user's names for them."""
+    """Return the arguments that a scorer has requested, and the user's names for them."""
     requests = getattr(getattr(get_routing_for_object(scorer), "score", None), "requests", {})
     if not routing_enabled():
         return {name: name for name, request in requests.items() if request not in (None, False)}
@@ -141,25 +142,26 @@ def _requests(scorer):
 
 
 def scorer_of_requested(scorer):
-    """With routing disabled, a scorer that takes any metadata and uses what it has requested.
+    """Make a scorer that accepts any metadata and uses only those that it has requested.
 
-    scikit-learn then hands the same metadata to all scorers of several metrics.
+    With metadata routing disabled, scikit-learn passes the same metadata to all scorers of several
+    metrics.
 
     Parameters
     ----------
     scorer : callable
-        As :func:`sklearn.metrics.check_scoring` gives it.
+        Scorer from :func:`sklearn.metrics.check_scoring`.
 
     Returns
     -------
     callable
-        The scorer itself where routing is enabled.
+        The scorer; unchanged if metadata routing is enabled.
     """
     return scorer if routing_enabled() else with_scorers(scorer, _Selective)
 
 
 class _Selective:
-    """Scorer that leaves out metadata that it has not requested, but for weights."""
+    """Scorer that ignores metadata that it has not requested, except weights."""
 
     def __init__(self, scorer):
         self._scorer = scorer

@@ -1,4 +1,4 @@
-"""Objectives of the first stage that need fewer models than cross-validation, or none."""
+"""Objectives of the first stage that need no models, or fewer than cross-validation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..utils.ragged import EXPONENTS, RaggedRows, is_ragged
 
 
 class UnsuitableEstimatorError(TypeError):
-    """No candidate of this estimator can be scored; raised whatever `error_score` says."""
+    """No candidate of this estimator can be scored; raised whatever `error_score` is."""
 
 
 def compute_objective(objective, estimator, Z, y, params, fit_params):
@@ -21,7 +21,7 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
     objective : {"alignment", "ridge", "loo"} or callable
         A callable is called as ``objective(estimator, Z, y, params)``.
     estimator : estimator
-        What follows the transformers, not fitted.
+        Unfitted estimator that follows the transformers.
     Z : object
         Features of all samples.
     y : array-like
@@ -46,7 +46,7 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
         classes = is_classifier(estimator)
         known = [] if classes else np.isfinite(_columns(y)).all(axis=1)
         if not np.all(known):
-            # beside forces, energies may be unknown
+            # energies may be unknown if there are forces
             Z, y = Z[known], np.asarray(y)[known]
         return FEATURE_OBJECTIVES[objective](Z, y, classes=classes)
     if objective == "loo":
@@ -55,16 +55,16 @@ def compute_objective(objective, estimator, Z, y, params, fit_params):
 
 
 def kernel_target_alignment(Z, y, *, classes=False):
-    """Centered alignment between the kernel of features and that of targets.
+    """Compute the centered alignment between the kernel of features and that of targets.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features) or container of ragged features
         A container has rows ``values`` and ``offsets``, the range of rows of each sample.
-        Its rows are normalised and averaged over each sample, and since a target then is a
-        sum over rows, it is divided by their number. Where the container labels its rows
-        (``species``), what a linear model of the numbers of each label explains is
-        subtracted from the targets first: it takes no features to know that.
+        Its rows are normalized and averaged over each sample; targets, which are sums over
+        rows, are divided by the number of rows. If the container labels its rows (``species``),
+        a linear model of the number of rows of each label is subtracted from the targets first,
+        because it needs no features.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Numbers, or labels of classes.
     classes : bool, default=False
@@ -73,30 +73,30 @@ def kernel_target_alignment(Z, y, *, classes=False):
     Returns
     -------
     float
-        Between 0 and 1.
+        The alignment, between 0 and 1.
 
     References
     ----------
     C. Cortes, M. Mohri, A. Rostamizadeh, J. Mach. Learn. Res. 13, 795 (2012).
     """
     rows, targets = _centered(Z, y, classes)
-    # |K|_F is that of the smaller of both Gram matrices
+    # |K|_F from the smaller of both Gram matrices
     gram = rows @ rows.T if rows.shape[0] <= rows.shape[1] else rows.T @ rows
     norm = np.linalg.norm(gram) * np.linalg.norm(targets.T @ targets)
     return float(np.sum((rows.T @ targets) ** 2) / norm) if norm > 0 else 0.0
 
 
 def ridge_score(Z, y, *, classes=False):
-    """Minus the leave-one-out error of ridge regression, at its best regularisation.
+    """Compute minus the leave-one-out error of ridge regression at its best regularization.
 
-    In closed form, from one eigendecomposition for all regularisations: no parameter of the
-    pipeline's own regressor takes part, so its present values cannot mislead the search.
+    It has a closed form, with one eigendecomposition for all regularizations. No parameter of the
+    pipeline's own regressor is used, so its present values cannot mislead the search.
 
     Parameters
     ----------
     Z, y, classes : object
-        As for :func:`kernel_target_alignment`, with the same treatment of targets. For a
-        container, the best of several kernels counts, each the mean of a power of the dot
+        Arguments of :func:`kernel_target_alignment`, with the same treatment of targets. For a
+        container, the best of several kernels is used; each is the mean of a power of the dot
         products between rows.
 
     Returns
@@ -125,14 +125,14 @@ def _ridge_score(rows, targets):
         return 0.0
     kept = spectrum > 1e-14 * max(spectrum.max(), np.finfo(float).tiny)
     spectrum, basis = spectrum[kept], basis[:, kept]
-    if not kept.any():  # the mean of the others is all there is to predict
+    if not kept.any():  # without features, the mean of the other targets is predicted
         return -n_samples / (n_samples - 1)
     projected = basis.T @ targets
     errors = []
     for ridge in spectrum.max() * np.logspace(-13, 1, 29):
         shrunk = spectrum / (spectrum + ridge)
         residuals = targets - basis @ (shrunk[:, np.newaxis] * projected)
-        # the intercept, which is not penalised, has the leverage 1 / n everywhere
+        # the unpenalized intercept has the leverage 1 / n for each sample
         leverage = 1.0 / n_samples + basis**2 @ shrunk
         # as many parameters as samples: the formula is 0 / 0
         slack = 1.0 - leverage
@@ -145,13 +145,13 @@ FEATURE_OBJECTIVES = {"alignment": kernel_target_alignment, "ridge": ridge_score
 
 
 def leave_one_out_error(estimator, Z, y, fit_params):
-    """Fit once and return the root mean square of the fitted leave-one-out residuals.
+    """Fit once and return the root mean square of the leave-one-out residuals.
 
     Parameters
     ----------
     estimator : estimator
-        After fit its last step has ``loo_``, the residual of each sample (or output) under
-        the model that has not seen it.
+        Estimator whose last step has, after ``fit``, the attribute ``loo_``: the residual of each
+        sample (or output) for the model that was not fitted to this sample.
     Z, y : object
         Features and targets.
     fit_params : dict
@@ -173,7 +173,7 @@ def leave_one_out_error(estimator, Z, y, fit_params):
 
 
 def _centered(Z, y, classes):
-    """Features and targets as rows, one per sample, without their means."""
+    """Return centered features and targets, one row per sample."""
     rows, targets = _rows_and_targets(Z, _one_hot(y) if classes else _columns(y))
     return rows - rows.mean(axis=0), targets - targets.mean(axis=0)
 
@@ -191,7 +191,7 @@ def _plain_rows(Z):
 
 
 def _one_hot(y):
-    """A column for each label; of several targets, one beside the other."""
+    """One-hot encode labels; columns of several targets are placed side by side."""
     y = y.toarray() if sparse.issparse(y) else np.asarray(y)
     codes = []
     for column in y.reshape(len(y), -1).T:

@@ -14,15 +14,15 @@ import numpy as np
 
 from ..utils.folds import can_share_a_pass, split_blocks, take
 
-# each block that no part of a fold cuts has triangles of its own, and all are kept at once
+# largest number of folds: each has triangles of its own, which are kept at the same time
 _MAX_BLOCKS = 32
-# sessions of this process by what they are for; a search forgets those that it has begun
+# sessions of this process by key; a search removes those that it has begun
 _sessions = {}
 _lock = threading.Lock()
 
 
 def is_one_pass_cheap(splits, n_samples):
-    """Whether folds overlap little enough for one pass.
+    """Whether folds are suitable for one pass over the data.
 
     Parameters
     ----------
@@ -42,21 +42,21 @@ def is_one_pass_cheap(splits, n_samples):
 
 
 def parameters_declared_by_last_step(estimator, method, names):
-    """Searched parameters of the last step that it names itself.
+    """Return searched parameters of the last step that one of its methods names.
 
     Parameters
     ----------
     estimator : Pipeline
         The pipeline.
     method : {"self_tuned_parameters", "feature_bound_parameters"}
-        Method of the last step that names them, given those that are searched; it may be missing.
+        Method of the last step, which may be missing.
     names : iterable of str
-        Parameters of the last step that are searched.
+        Searched parameters of the last step.
 
     Returns
     -------
     list of str
-        May be empty.
+        Names of the parameters; may be empty.
     """
     step, last = estimator.steps[-1]
     searched = [name.removeprefix(f"{step}__") for name in names]
@@ -66,7 +66,7 @@ def parameters_declared_by_last_step(estimator, method, names):
 
 
 def open_session(estimator, Z, y, splits, metadata, key=None):
-    """Session of features, targets and folds.
+    """Open a session for features, targets and folds.
 
     Parameters
     ----------
@@ -79,12 +79,12 @@ def open_session(estimator, Z, y, splits, metadata, key=None):
     metadata : dict
         Further arguments of fit.
     key : str, default=None
-        Equal for equal data; then this process has one session for all.
+        Key that is equal for equal data, for which this process keeps one session.
 
     Returns
     -------
     FoldSession
-        New, or that of an earlier candidate.
+        A new session, or that of an earlier candidate.
     """
     with _lock:
         session = _sessions.get(key)
@@ -97,12 +97,12 @@ def open_session(estimator, Z, y, splits, metadata, key=None):
 
 
 def close_session(key):
-    """Drop the session that this process has for a key.
+    """Drop the session that this process keeps for a key.
 
     Parameters
     ----------
     key : str
-        As given to :func:`open_session`.
+        Key that was passed to :func:`open_session`.
     """
     with _lock:
         _sessions.pop(key, None)
@@ -116,25 +116,25 @@ def score_folds(
     Parameters
     ----------
     fit : callable
-        Gives a model for each fold.
+        Returns a model for each fold.
     Z, y : object
         Features and targets of all samples.
     splits : list of (train, test)
         The folds.
     scorer : callable
-        As :func:`sklearn.metrics.check_scoring` gives it.
+        Scorer from :func:`sklearn.metrics.check_scoring`.
     score_params : dict
         Metadata by the names of arguments of the scorers.
     train_scores : bool, default=False
-        Whether to score the training parts too.
+        Whether to score the training parts, too.
     report : dict, default=None
         Metadata for the method ``report_errors`` of the models; None does not call it.
 
     Returns
     -------
     list of dict
-        Scores and times by fold, named as by ``cross_validate``; each has its share of the time
-        to fit. "errors" are those that the model reports.
+        Scores and times of each fold under the names of ``cross_validate``; each has its share of
+        the fit time. "errors" are the errors that the model reports.
     """
     start = time.perf_counter()
     models = fit()
@@ -161,7 +161,7 @@ def score_folds(
 
 
 def _remember_predictions(model):
-    """Let scorers and reports of a model, which is used for nothing else, share predictions."""
+    """Let scorers and error reports of a model share predictions."""
     predict, known = getattr(model, "predict", None), []
     if predict is None:
         return

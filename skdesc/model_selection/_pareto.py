@@ -1,4 +1,4 @@
-"""Trade-offs between several costs, all to be minimised."""
+"""Pareto fronts of several costs, all to be minimized."""
 
 from dataclasses import dataclass, field
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 def dominates(a, b):
-    """Whether the costs `a` are nowhere worse than `b` and somewhere better, row by row.
+    """Whether the costs `a` dominate `b`: no cost is larger, and one is smaller.
 
     Parameters
     ----------
     a, b : ndarray of shape (..., n_objectives)
-        Costs; they broadcast.
+        Costs, which are broadcast against each other.
 
     Returns
     -------
     ndarray of bool
-        One value per pair of rows.
+        One value for each pair of rows.
     """
     return np.all(a <= b, axis=-1) & np.any(a < b, axis=-1)
 
@@ -27,12 +27,12 @@ def is_non_dominated(costs):
     Parameters
     ----------
     costs : ndarray of shape (n_points, n_objectives)
-        Rows with a value that is not finite are never marked, nor are repetitions.
+        Costs; rows with values that are not finite and duplicates are never marked.
 
     Returns
     -------
     ndarray of bool of shape (n_points,)
-        The Pareto front.
+        Mask of the Pareto front.
     """
     finite = np.isfinite(costs).all(axis=1)
     bounded = np.where(finite[:, np.newaxis], costs, np.inf)
@@ -43,7 +43,7 @@ def is_non_dominated(costs):
 
 
 def crowding_distance(costs):
-    """How empty the surroundings of each point of a front are.
+    """Compute the crowding distance of each point of a front.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def crowding_distance(costs):
     Returns
     -------
     ndarray of shape (n_points,)
-        Sum over objectives of the normalised distance between both neighbors; infinite at
+        Sum over objectives of the normalized distance between both neighbors; infinite at
         the ends.
     """
     distance = np.zeros(len(costs))
@@ -66,7 +66,7 @@ def crowding_distance(costs):
 
 
 def knee_point(costs):
-    """Point of a front that is nearest to the best value of every objective at once.
+    """Find the point of a front that is nearest to the ideal point.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def knee_point(costs):
     Returns
     -------
     int
-        Row with the least Euclidean distance to the ideal point, after each objective is
-        scaled to [0, 1] over the front.
+        Row with the smallest Euclidean distance to the best values of all objectives, each of
+        which is scaled to [0, 1] over the front.
     """
     span = np.ptp(costs, axis=0)
     scaled = (costs - costs.min(axis=0)) / np.where(span > 0, span, 1.0)
@@ -86,13 +86,13 @@ def knee_point(costs):
 
 @dataclass
 class Front:
-    """Best candidates of a stage: one, or the trade-offs between several metrics."""
+    """Best candidate of a stage, or the Pareto front of several metrics."""
 
     candidates: list = field(default_factory=list)
     scores: np.ndarray | None = None
 
     def update(self, candidates, scores):
-        """Take a batch in; return whether the front has changed."""
+        """Add a batch; return whether the front has changed."""
         candidates = [*self.candidates, *candidates]
         scores = scores if self.scores is None else np.concatenate([self.scores, scores])
         kept = np.flatnonzero(is_non_dominated(-scores))
@@ -102,12 +102,12 @@ class Front:
 
     @property
     def best(self):
-        """Index of the best candidate, that at the knee if there are several metrics."""
+        """Index of the best candidate; with several metrics, that at the knee of the front."""
         return knee_point(-self.scores)
 
     @property
     def best_score(self):
-        """Its score, or scores; NaN before any candidate has succeeded."""
+        """Score or scores of the best candidate; NaN before any candidate has succeeded."""
         if not self.candidates:
             return np.nan
         scores = self.scores[self.best]

@@ -1,4 +1,4 @@
-"""Stages of a search: what each searches, by which objective, and from where."""
+"""Stages of a search: their spaces, objectives and starting points."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ._steps import has_leading_steps, step_of, supports_one_pass
 from ._subset import choose_fractions, price_of_candidate
 from ._swarm import SwarmRules
 
-# a swarm that searches a space again starts in a cube with edges so much shorter
+# a swarm that searches a space again starts in a cube whose edges are shorter by this factor
 _NARROWING = 0.5
-# default particles and iterations of each stage, by the number of stages
+# default numbers of particles and iterations of each stage, by the number of stages
 _SIZES = {1: ((12, 12), (15, 15)), 2: ((5, 5), (5, 4))}
-# first candidates of a small default swarm: where errors have several valleys, its particles
-# would otherwise often begin, and stay, in the wrong ones
+# number of first candidates of a small default swarm: with fewer, its particles would often begin
+# and stay in local minima
 _SCOUTS = 16
-# iterations on the smallest part of many samples; for each larger part, beginning with all of the
-# samples: how many of the best candidates go on to it, particles, and iterations
+# iterations on the smallest subset of many samples; for each larger subset, beginning with all
+# samples: number of candidates that advance to it, of particles, and of iterations
 _FEW_ITERATIONS = 4
 _ON_LARGER_PARTS = ((2, 2, 2), (5, 3, 3))
-# candidates of the second stage where the last step finds some of its parameters: for the
-# parameters that it does not find, and then for those that it does
+# numbers of candidates of the second stage if the last step tunes some of its parameters: for the
+# parameters that it does not tune, and then for those that it does
 _TRIALS_OF_OTHERS, _TRIALS_OF_NOISE = 8, 10
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One swarm: where it searches, and by which objective."""
+    """One swarm with its space and objective."""
 
     number: int
     cycle: int
@@ -45,31 +45,31 @@ class Stage:
     n_particles: int = 1
     n_iterations: int = 1
     width: float = 1.0
-    n_scouts: int = 0  # candidates of the first iteration, if more than particles
+    n_scouts: int = 0  # number of candidates of the first iteration, if larger
     found_in: SearchSpace | None = None
-    mover: str = "rules"  # or "guided", or "compass"
-    fraction: float = 1.0  # part of the samples
-    n_promoted: int = 0  # first candidates that were the best of the stage before
-    is_needed: bool = False  # whatever it costs
-    takes_pass: bool = True  # a pass over the data for each candidate
+    mover: str = "rules"  # "guided" and "compass" are other kinds
+    fraction: float = 1.0  # fraction of the samples
+    n_promoted: int = 0  # number of first candidates that were the best of the previous stage
+    is_needed: bool = False  # evaluate at any price
+    takes_pass: bool = True  # whether each candidate takes a pass over the data
 
     def price(self, splits):
-        """Price of a candidate in fits to all the data."""
+        """Price of a candidate in fits to all data."""
         return price_of_candidate(self.objective, self.fraction, splits, self.takes_pass)
 
     @property
     def has_folds(self):
-        """Whether the objective gives all metrics of each fold."""
+        """Whether the objective yields all metrics of each fold."""
         return self.objective in ("cv", "one_pass")
 
     @property
     def n_first(self):
-        """Candidates of the first iteration."""
+        """Number of candidates of the first iteration."""
         return max(self.n_particles, self.n_scouts)
 
     @property
     def n_candidates(self):
-        """Candidates in all, if no iteration is left out."""
+        """Number of candidates of all iterations."""
         if self.mover == "compass":
             return self.n_particles * self.n_iterations
         return self.n_first + self.n_particles * (self.n_iterations - 1)
@@ -84,7 +84,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of the search that its loop needs, as :class:`TwoStagePSOSearchCV` has them."""
+    """Parameters of :class:`TwoStagePSOSearchCV` that the loop of the search needs."""
 
     rules: SwarmRules
     topology: str
@@ -104,18 +104,18 @@ def make_stages(search, metrics, X):
     search : TwoStagePSOSearchCV
         The search.
     metrics : list of str
-        What it looks at.
+        Metrics that the swarms optimize.
     X : sequence
         Samples.
 
     Returns
     -------
     stages : list of Stage
-        In order.
+        Stages in order.
     start : dict of str to object
-        Values of all parameters searched, each in its space.
+        Initial values of all searched parameters, each in its space.
     present : set of str
-        Names of those that are the estimator's present ones.
+        Names of the parameters that start at the estimator's present value.
     """
     spaces = {
         name: SearchSpace(getattr(search, name), name)
@@ -145,7 +145,7 @@ def make_stages(search, metrics, X):
 
 
 def _make_plan(search, transformer, regressor, metrics):
-    """Number, space and objective of each stage, and the space of what the last step finds."""
+    """Return number, space and objective of each stage, and the space of self-tuned parameters."""
     if search.strategy == "joint" or not transformer.names or not regressor.names:
         return [_single_stage(search, transformer, regressor, metrics)], None
     _check_division(search.estimator, transformer, regressor)
@@ -161,15 +161,15 @@ def _make_plan(search, transformer, regressor, metrics):
 
 
 def _part(search, method, regressor):
-    """Space of parameters that the last step declares."""
+    """Return the space of parameters that a method of the last step names."""
     names = parameters_declared_by_last_step(search.estimator, method, regressor.names)
     return {name: search.regressor_space[name] for name in names}
 
 
 def _make_swarms(search, plan, found_in, metrics, n_samples):
-    """Swarms of all stages and cycles."""
+    """Lay out the swarms of all stages and cycles."""
     guided = is_guided(search, metrics)
-    # by default, the second stage is a short search from where the first has led
+    # by default, the second stage is a short search from the result of the first
     is_staged = guided and len(plan) == 2 and _is_auto(search)
     movers = {1: "guided", 2: "compass" if is_staged else "guided"} if guided else {}
     is_near = _has_warm_up(search, plan) or found_in is not None
@@ -182,7 +182,7 @@ def _make_swarms(search, plan, found_in, metrics, n_samples):
 
 
 def _make_swarm(search, cycle, entry, n_stages):
-    """Swarm of one stage: where it searches, and how large it is."""
+    """Lay out the swarm of one stage: its space and size."""
     number, space, objective = entry
     n_particles, n_iterations = (
         _by_stage(search, name, default)[number - 1]
@@ -196,7 +196,7 @@ def _make_swarm(search, cycle, entry, n_stages):
 
 
 def _follow(stage, found_in, is_near, movers):
-    """A first stage whose last step finds parameters; a second one near what is known already."""
+    """Lay out a first stage with a self-tuning last step, and a second stage near its result."""
     stage = replace(stage, mover=movers.get(stage.number, "rules"))
     if stage.number == 1:
         return replace(stage, found_in=found_in)
@@ -204,13 +204,13 @@ def _follow(stage, found_in, is_near, movers):
 
 
 def _divide(stages, found_in, search, n_samples):
-    """First stages in parts of the samples, second stages in kinds of parameters."""
+    """Divide first stages by subsets of samples, and second stages by kinds of parameters."""
     rungs = [rung for stage in stages for rung in _by_parts(stage, n_samples)]
     return [part for rung in rungs for part in _by_kinds(rung, found_in, search)]
 
 
 def _has_warm_up(search, plan):
-    """Whether the regressor is tuned before the first stage; what looks at features needs none."""
+    """Whether to tune the regressor first; objectives of features alone do not need it."""
     return bool(search.n_warm_up) and len(plan) == 2 and plan[0][2] not in FEATURE_OBJECTIVES
 
 
@@ -219,7 +219,7 @@ def _is_auto(search):
 
 
 def _by_parts(stage, n_samples):
-    """A first stage on growing parts of the samples, where there are many."""
+    """Lay out a first stage on growing subsets of the samples, if there are many."""
     fractions = choose_fractions(n_samples)
     if len(fractions) > 1 and stage.number == 2:
         return [replace(stage, n_iterations=1)]
@@ -239,7 +239,7 @@ def _by_parts(stage, n_samples):
 
 
 def _by_kinds(stage, found_in, search):
-    """A second stage that finds noise for each setting of the others, and refines it at the end."""
+    """Lay out a second stage that tunes noise for each candidate, and refines it at the end."""
     if stage.number == 1 or found_in is None:
         return [stage]
     others = {n: v for n, v in search.regressor_space.items() if n not in found_in.names}
@@ -261,13 +261,13 @@ def is_guided(search, metrics):
     search : TwoStagePSOSearchCV
         The search.
     metrics : list of str
-        What it looks at.
+        Metrics that the swarms optimize.
 
     Returns
     -------
     bool
-        By default if neither numbers of particles nor of iterations are given; never for several
-        metrics.
+        True by default, if neither numbers of particles nor of iterations are given; never for
+        several metrics.
     """
     if _is_auto(search):
         return search.n_particles is None and search.n_iterations is None and len(metrics) == 1
@@ -275,13 +275,13 @@ def is_guided(search, metrics):
 
 
 def _resolve_objectives(search, names, metrics):
-    """Objectives of both stages, where "auto" is one pass if that can be."""
+    """Return the objectives of both stages; "auto" is one pass if possible."""
     timed = set(metrics) & set(TIMES)
     able = search.cache_features and not timed and supports_one_pass(search.estimator, names)
     one, two = search.stage_one_objective, search.stage_two_objective
     if not able and "one_pass" in (one, two):
         raise ValueError(
-            "stage_one_objective is 'one_pass', but this needs a pipeline of stateless "
+            "stage_one_objective is 'one_pass', but that needs a pipeline of stateless "
             "transformers before a last step with the method fold_session, no step that is itself "
             "searched, no time as objective, and cache_features=True; use 'cv'"
         )
@@ -305,15 +305,15 @@ def _single_stage(search, transformer, regressor, metrics):
     unseen = [name for name in space.names if step_of(name) == last]
     if objective in FEATURE_OBJECTIVES and unseen:
         raise ValueError(
-            f"stage_one_objective={objective!r} looks at features alone, so it cannot see "
+            f"stage_one_objective={objective!r} uses features alone, so it does not depend on "
             f"{unseen} in transformer_space; move them to regressor_space, or use 'cv'"
         )
     return number, space, objective
 
 
 def _check_division(estimator, transformer, regressor):
-    """In two stages, the first space is that of the leading steps, the second of the last."""
-    # a step that passes all through may be searched itself
+    """Check that the first space is for the leading steps and the second for the last step."""
+    # a "passthrough" step may itself be searched
     steps = [name for name, _ in estimator.steps[:-1]] if isinstance(estimator, Pipeline) else []
     if not has_leading_steps(estimator) and not {*steps} & {*transformer.names}:
         raise ValueError(
@@ -336,7 +336,7 @@ def _check_division(estimator, transformer, regressor):
 
 
 def _by_stage(search, name, default=None):
-    """Both entries of a pair, or the same number for both stages; a default for None."""
+    """Return the numbers for both stages from a pair, a single number, or a default."""
     value = default if getattr(search, name) is None else getattr(search, name)
     pair = list(value) if isinstance(value, (list, tuple)) else [value, value]
     if len(pair) != 2:

@@ -1,7 +1,7 @@
-"""What a search may ask of the steps of a pipeline, beyond scikit-learn's own methods.
+"""Optional methods of the steps of a pipeline that a search uses, beyond scikit-learn's own.
 
-All of it is optional, and found by name. None of it mentions what samples are: a potential, a ridge
-regression, or anything else can offer it.
+They are found by name and do not depend on the kind of samples: a potential, a ridge regression,
+or any other estimator can offer them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 Fold = tuple[np.ndarray, np.ndarray]
-"""Training and test part, as arrays of intp."""
+"""Training and test part of a fold, as arrays of intp."""
 
 
 @runtime_checkable
 class FoldSession(Protocol):
-    """Fits to the training parts of folds that share work, for fixed features and targets."""
+    """Session of fits to the training parts of folds, which share work."""
 
     def models(self, params: Mapping[str, Any]) -> list[Any]:
         """Return a fitted estimator for each fold.
@@ -30,7 +30,7 @@ class FoldSession(Protocol):
         Returns
         -------
         list of estimator
-            Each is the model of a fit to the training part.
+            Models equal to fits to the training parts.
         """
 
     def tune(
@@ -39,34 +39,34 @@ class FoldSession(Protocol):
         bounds: Mapping[str, tuple[float, float]],
         metrics: Sequence[Any],
     ) -> dict[str, float]:
-        """Return values of some parameters that suit the held-out parts.
+        """Return values of some parameters that minimize held-out errors.
 
         Parameters
         ----------
         params : dict
             Parameters of the estimator.
         bounds : dict of str to (float, float)
-            Least and largest value of each parameter to be found, among those that
+            Least and largest value of each parameter to tune, among those that
             ``self_tuned_parameters`` names.
         metrics : sequence of callable
-            Scorers that count. Each may have an attribute `quantity`, "energy", "forces" or
-            "virials", which says what it compares.
+            Scorers to optimize. Each may have an attribute `quantity`, "energy", "forces" or
+            "virials", that names the quantity it compares.
 
         Returns
         -------
         dict of str to float
-            Some or all of the parameters.
+            Values of some or all of the parameters.
         """
 
 
 @runtime_checkable
 class OffersFoldSession(Protocol):
-    """Last step whose fits to several folds share work."""
+    """Last step that offers a session for fits to several folds."""
 
     def fold_session(
         self, Z: Any, y: Any, splits: Sequence[Fold], **metadata: Any
     ) -> FoldSession:
-        """Begin a session for these features, targets and folds.
+        """Open a session for features, targets and folds.
 
         Parameters
         ----------
@@ -80,12 +80,12 @@ class OffersFoldSession(Protocol):
         Returns
         -------
         FoldSession
-            Nobody changes what it was made of while it is in use.
+            The session; the caller must not modify the arguments while it is in use.
         """
 
 
 class DeclaresParameters(Protocol):
-    """Last step that says how a search should treat some of its parameters."""
+    """Last step that names parameters that a search treats specially."""
 
     def self_tuned_parameters(self, searched: Iterable[str]) -> Iterable[str]:
         """Name searched parameters that a session can tune itself.
@@ -102,9 +102,10 @@ class DeclaresParameters(Protocol):
         """
 
     def feature_bound_parameters(self, searched: Iterable[str]) -> Iterable[str]:
-        """Name searched parameters that say how features are compared.
+        """Name searched parameters that define how features are compared.
 
-        They are searched together with those of the features, as the exponent of a covariance.
+        They are searched together with those of the features; an example is the exponent of a
+        covariance.
 
         Parameters
         ----------
@@ -119,7 +120,7 @@ class DeclaresParameters(Protocol):
 
 
 class HelpsSearches(Protocol):
-    """Last step that has a metric of its own, reports errors, or can be made smaller."""
+    """Last step with a default metric, error reports, or parameters for subsets."""
 
     def search_scorer(self) -> Any:
         """Return the scorer of searches whose `scoring` is None.
@@ -127,11 +128,11 @@ class HelpsSearches(Protocol):
         Returns
         -------
         callable
-            Called as scikit-learn's scorers.
+            Scorer with scikit-learn's signature.
         """
 
     def report_errors(self, X: Any, y: Any, **metadata: Any) -> dict[str, float]:
-        """Return errors of each kind of target, of a fitted estimator.
+        """Return the errors of a fitted estimator for each kind of target.
 
         Parameters
         ----------
@@ -143,55 +144,55 @@ class HelpsSearches(Protocol):
         Returns
         -------
         dict of str to float
-            The smaller, the better.
+            Errors; the smaller, the better.
         """
 
     def reduced_parameters(self, fraction: float) -> dict[str, Any]:
-        """Return parameters for a fit to a part of the samples.
+        """Return parameters for a fit to a subset of the samples.
 
         Parameters
         ----------
         fraction : float
-            Which part.
+            Fraction of the samples.
 
         Returns
         -------
         dict
-            By the names of its own arguments; may be empty.
+            Parameters by name; may be empty.
         """
 
 
 class ReadsMetadata(Protocol):
-    """Scorer that reads what it needs from the samples, and knows at the start what is missing."""
+    """Scorer that reads metadata from the samples, and reports missing ones at the start."""
 
     def read_metadata(
         self, estimator: Any, X: Any, y: Any, given: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return metadata that the scorer shall get beside those given.
+        """Return further metadata for the scorer.
 
         Parameters
         ----------
         estimator : estimator
-            That of the search, not fitted.
+            Unfitted estimator of the search.
         X, y : object
-            Samples and targets, as they were given to fit.
+            Samples and targets that were passed to ``fit``.
         given : dict
             Metadata for the scorer, by the names of its arguments.
 
         Returns
         -------
         dict
-            By the names of its arguments, one entry per sample.
+            Further metadata by the names of its arguments, one entry per sample.
 
         Raises
         ------
         ValueError
-            If the scorer cannot score this estimator with what there is.
+            If metadata that the scorer needs are missing.
         """
 
 
 class ScoresItself(Protocol):
-    """Features that know objectives of their own, in place of those for any features."""
+    """Features with objectives of their own, which replace those for any features."""
 
     def search_objectives(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return objectives by name, from targets to a score.
@@ -204,5 +205,5 @@ class ScoresItself(Protocol):
         Returns
         -------
         dict of str to callable
-            May be empty.
+            Objectives by name; may be empty.
         """

@@ -1,4 +1,4 @@
-"""What a finished search has found, in the form of scikit-learn's searches."""
+"""Results of a search in the form of scikit-learn's searches."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ._pareto import is_non_dominated, knee_point
 
 
 def describe_failures(ledger):
-    """Say how many candidates failed, and how the first did.
+    """Describe how many candidates failed, and the error of the first.
 
     Parameters
     ----------
     ledger : Ledger
-        Of a search that has run.
+        Ledger of a completed search.
 
     Returns
     -------
     str
-        Empty if none failed.
+        Description; empty if none failed.
     """
     if not ledger.errors:
         return ""
@@ -33,12 +33,12 @@ def describe_failures(ledger):
 
 
 def warn_of_failures(search):
-    """Warn of candidates that failed, and of stages that none of them has moved.
+    """Warn of candidates that failed, and of stages without a finite score.
 
     Parameters
     ----------
     search : StagedSearch
-        A search that has run.
+        A completed search.
     """
     failures = describe_failures(search.ledger)
     if failures:
@@ -47,13 +47,13 @@ def warn_of_failures(search):
         if stage["n_iterations"] and not np.isfinite(stage["best_score"]).all():
             warn_user(
                 f"stage {stage['stage']} has found no finite value of its objective "
-                f"{stage['objective']!r}, so its parameters stay as they were; look at the "
+                f"{stage['objective']!r}, so its parameters remain unchanged; check the "
                 "objective, the targets and the folds",
             )
 
 
 def metric_names(rows):
-    """Names of the metrics of cross-validated candidates.
+    """Return the names of the metrics of cross-validated candidates.
 
     Parameters
     ----------
@@ -63,34 +63,34 @@ def metric_names(rows):
     Returns
     -------
     list of str
-        "score" stands for the only one.
+        Names; "score" for a single metric.
     """
     fold = next(row["folds"][0] for row in rows if row["error"] is None)
     return [key.removeprefix("test_") for key in fold if key.startswith("test_")]
 
 
 def list_folds(rows, n_splits, names, multimetric, error_score, kinds):
-    """List the folds of all candidates as scikit-learn's own loop would have.
+    """List the results of all folds in the form of scikit-learn's own loop.
 
     Parameters
     ----------
     rows : list of dict
         Candidates.
     n_splits : int
-        Folds of each.
+        Number of folds.
     names : list of str
-        Metrics.
+        Names of the metrics.
     multimetric : bool
         Whether scores are dicts.
     error_score : float
-        Scores of candidates that failed.
+        Score of candidates that failed.
     kinds : list of {"test", "train"}
-        Which scores there are.
+        Parts with scores.
 
     Returns
     -------
     list of dict
-        Candidate by candidate, fold by fold.
+        Results, candidate by candidate and fold by fold.
     """
     failed = dict.fromkeys(TIMES, 0.0)
     failed |= {f"{kind}_{name}": error_score for kind in kinds for name in names}
@@ -106,19 +106,19 @@ def list_folds(rows, n_splits, names, multimetric, error_score, kinds):
 
 
 def find_front(results, metrics):
-    """Find the candidates that no other beats.
+    """Find the Pareto front of the candidates.
 
     Parameters
     ----------
     results : dict
-        As ``cv_results_``.
+        The table ``cv_results_``.
     metrics : list of str
-        What is compared: metrics, or times, which are better if small.
+        Metrics, or times, to compare.
 
     Returns
     -------
     front : ndarray of int
-        Their indices.
+        Indices of the candidates.
     costs : ndarray of shape (n_front, n_metrics)
         Negative scores, and times.
     """
@@ -133,12 +133,12 @@ def find_front(results, metrics):
 
 
 def make_results(search, rows):
-    """Set the results of a search.
+    """Set ``cv_results_`` and ``multimetric_`` of a search.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Gets ``cv_results_`` and ``multimetric_``.
+        The search.
     rows : list of dict
         Cross-validated candidates, at least one of which has not failed.
     """
@@ -157,16 +157,16 @@ def make_results(search, rows):
 
 
 def select_best(search, metrics, chooses_knee):
-    """Set the front and the best candidate of a search.
+    """Set ``pareto_front_`` and the attributes ``best_*`` of a search.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Has its results; gets ``pareto_front_`` and ``best_*``.
+        Search with its results.
     metrics : list of str
-        What its swarms looked at.
+        Metrics that the swarms optimized.
     chooses_knee : bool
-        Whether the best is the one at the knee of the front.
+        Whether the best candidate is that at the knee of the front.
     """
     results = search.cv_results_
     front, costs = find_front(results, metrics)
@@ -181,7 +181,7 @@ def select_best(search, metrics, chooses_knee):
     if not search.refit and search.multimetric_:
         return
     if chooses_knee:
-        # without any finite score, the first, as scikit-learn has it
+        # without any finite score, the first candidate, as in scikit-learn
         search.best_index_ = int(front[knee_point(costs)]) if len(front) else 0
         metric = metrics[0]
     else:

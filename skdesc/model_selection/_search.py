@@ -1,4 +1,4 @@
-"""``TwoStagePSOSearchCV``: tune the transformer first, the regressor on its features second."""
+"""``TwoStagePSOSearchCV``: tune the transformer first, then the regressor on its features."""
 
 from __future__ import annotations
 
@@ -29,113 +29,114 @@ class TwoStagePSOSearchCV(FittedSearch):
     """Particle swarm search over a pipeline: transformer first, regressor second.
 
     The first swarm searches the parameters of the transformers with the present parameters
-    of the last step, but for those that the last step finds itself or names as bound to the
-    features. The second searches those of the last step on the features of the best
-    transformer, which are computed once. This trains far fewer models, on far fewer sets of
-    features, than one swarm over all parameters, and the parameters of a descriptor and of a
-    regressor depend on each other little enough for that to work, as long as the regressor
-    starts from sensible values; `n_cycles` repairs what dependence there is.
+    of the last step, except those that the last step tunes itself or names as bound to the
+    features. The second swarm searches the parameters of the last step on the features of the
+    best transformer, which are computed once. This trains far fewer models, on far fewer sets of
+    features, than one swarm over all parameters. It works because the parameters of a descriptor
+    and of a regressor depend only weakly on each other, as long as the regressor starts from
+    sensible values; `n_cycles` corrects for a stronger dependence.
 
     Parameters
     ----------
     estimator : estimator
         A Pipeline of transformers and a last step; any other estimator with a single space.
     transformer_space : dict of str to list or distribution
-        Space of the steps before the last, in the vocabulary of
+        Space of the steps before the last, as in
         :class:`~sklearn.model_selection.RandomizedSearchCV`: lists of values, or
-        distributions of ``scipy.stats`` (the swarm moves in their quantiles, so that
+        distributions of ``scipy.stats`` (the swarm moves in their quantiles, so
         ``loguniform`` gives a logarithmic axis and ``randint`` integers).
     regressor_space : dict of str to list or distribution
-        Space of the last step. Some of its parameters may be bound to the features, as the last
-        step says (`zeta` of :class:`~skdesc.GAPRegressor`): by "cv" and "one_pass", these are
-        varied in both stages. If empty, `transformer_space` may name any parameter and is
+        Space of the last step. Parameters that the last step names as bound to the features
+        (`zeta` of :class:`~skdesc.GAPRegressor`) are varied in both stages with "cv" and
+        "one_pass". If the space is empty, `transformer_space` may name any parameter and is
         searched in one stage.
     n_particles : int or pair of int, default=None
-        Candidates per iteration, evaluated side by side; a pair for the first and the second
-        stage. None stands for 12 in a single stage, and for 5 in two; these 5 are the best of
-        the 16 candidates of the first iteration.
+        Number of candidates per iteration, evaluated in parallel; a pair for the first and the
+        second stage. None means 12 for a single stage and 5 for two; these 5 are the best of the
+        16 candidates of the first iteration.
     n_iterations : int or pair of int, default=None
-        Iterations of each stage. None stands for 15 in a single stage, and for 5 and 4 in two.
+        Number of iterations of each stage. None means 15 for a single stage, and 5 and 4 for two.
     n_cycles : int, default=1
-        How many times both stages are run in turn, each from the best so far.
+        Number of times both stages are run in turn, each from the best so far.
     n_warm_up : int, default=0
-        Iterations of a swarm over `regressor_space` before the first stage, at the present
-        parameters of the transformers. The first stage judges features by the regressor as it
-        is: one that is too stiff, or follows noise, favors features that suit its flaw. It has
-        the objective of the first stage, and is skipped if that looks at features alone.
+        Number of iterations of a swarm over `regressor_space` before the first stage, at the
+        present parameters of the transformers. The first stage judges features by the present
+        regressor; one that is too stiff, or follows noise, favors features that compensate for
+        its flaw. The warm-up has the objective of the first stage, and is skipped if that uses
+        features alone.
     strategy : {"two-stage", "joint"}, default="two-stage"
         "joint" searches both spaces in one stage, by cross-validation.
     stage_one_objective : str or callable, default="auto"
         Objective of the first stage.
 
-        - "auto": "one_pass" where that is possible, else "cv"; "cv" with ``strategy="joint"``.
+        - "auto": "one_pass" if possible, otherwise "cv"; "cv" with ``strategy="joint"``.
         - "cv": the cross-validated score.
         - "one_pass": the cross-validated score of a last step that computes it in one pass over
-          the data, by a method ``fold_session``, as :class:`~skdesc.GAPRegressor` does. Where such
-          a step can find some of the parameters of `regressor_space` itself, such as its noise,
-          it does so for each candidate, so that features are judged by a regressor that suits
-          them and the metric; the second stage begins there.
+          the data by a method ``fold_session``, such as :class:`~skdesc.GAPRegressor`. If the
+          step can tune some of the parameters of `regressor_space` itself, such as its noise, it
+          does so for each candidate. Features are thus judged by a regressor that is tuned to
+          them and to the metric, and the second stage begins with its values.
         - "alignment": centered alignment between the kernel of the features and the targets,
-          forces included where they are given. Trains no model.
+          including forces if given. It trains no model.
         - "ridge": minus the leave-one-out error of a ridge regression on the features, at its
-          best regularisation, relative to the spread of the targets; for features with several
-          rows per sample in kernels of first, second and fourth order. Trains no model of the
-          pipeline either; the present parameters of its last step have no influence.
+          best regularization, relative to the spread of the targets; for features with several
+          rows per sample, in kernels of first, second and fourth order. It trains no model of the
+          pipeline either, and does not depend on the parameters of its last step.
         - "loo": minus the root mean square of the attribute ``loo_`` of the last step, the
-          leave-one-out residuals that some models know in closed form. One model each.
-        - a callable ``objective(estimator, Z, y, params)``: the last step as a pipeline, not
-          fitted, features of all samples, targets, and all parameters of the candidate; the
-          larger, the better.
+          leave-one-out residuals that some models know in closed form. It trains one model.
+        - a callable ``objective(estimator, Z, y, params)`` of the last step as an unfitted
+          pipeline, the features of all samples, the targets, and all parameters of the candidate;
+          the larger, the better.
     stage_two_objective : {"auto", "cv", "one_pass"}, default="deprecated"
-        Deprecated: the second stage has "one_pass" where that is possible, unless
-        `stage_one_objective` is "cv". Both give the same scores.
+        Deprecated: the second stage uses "one_pass" if possible, unless `stage_one_objective` is
+        "cv". Both give the same scores.
     objective : str or list of str, default=None
-        The metric that the swarms look at, if `scoring` has several; by default that of `refit`,
+        The metric that the swarms optimize, if `scoring` has several; by default that of `refit`,
         or all if `refit` is False or a callable (unless `scoring` is a callable, whose metrics
-        are not known before). With more than one they look for trade-offs: see `pareto_front_`.
-        "fit_time" and "score_time" may be named too, and are minimised.
+        are not known in advance). With several metrics the swarms search for a Pareto front, see
+        `pareto_front_`. "fit_time" and "score_time" may also be named, and are minimized.
     scoring : str, callable, list, tuple or dict, default=None
         As in :class:`~sklearn.model_selection.GridSearchCV`. Scorers are called as
         ``scorer(rest, Z, y)``, where `Z` are the features after the stateless leading steps
-        and `rest` the steps that follow (not as a pipeline, if that is one only), see Notes.
+        and `rest` the remaining steps (a single step is not wrapped in a pipeline), see Notes.
     cv : int, cross-validation generator or iterable, default=None
-        Folds, the same for all candidates.
+        Folds, which are the same for all candidates.
     refit : bool, str or callable, default=True
         As in :class:`~sklearn.model_selection.GridSearchCV`.
     n_jobs : int, default=None
-        Candidates evaluated at once. The backend is joblib's, so
+        Number of candidates evaluated at once. The backend is joblib's, so
         ``joblib.parallel_config`` moves the search to a cluster.
     error_score : "raise" or number, default=np.nan
-        Score of what fails, in `cv_results_`. Particles never follow a candidate that has failed
-        as a whole; one that fails on some folds has the mean that it has there.
+        Score of failed fits in `cv_results_`. Particles never follow a candidate that fails on all
+        folds; one that fails on some folds has the mean score with `error_score` on these.
     random_state : int, RandomState instance or None, default=None
-        Source of the swarms' randomness.
+        Random numbers of the swarms.
     init : list of dict, default=None
-        Parameters of further first particles; the first of all starts at the estimator's
-        present parameters, as far as they lie in the space.
+        Parameters of further first particles; the very first one starts at the estimator's
+        present parameters, as far as they are in the space.
     topology : {"star", "ring"}, default="star"
-        Whether particles follow the best of all or of their nearest neighbors.
+        Whether particles follow the best of all particles or that of their nearest neighbors.
     swarm : {"pso", "ppso"} or dict, default="pso"
-        Rules of movement: "pso" is brisker in stages of less than ten iterations, "ppso" are
-        those of the program of [1]_. A dict may have "inertia"
+        Rules of movement: "pso" takes longer steps in stages of less than ten iterations, "ppso"
+        are those of the program of [1]_. A dict may have "inertia"
         (a number, or a pair for a linear schedule), "cognitive", "social", "velocity_clamp"
         (in (0, 1], or None), "bounds" ("reflective", "nearest" or "redraw"), "leader"
         ("best" or "iteration") and "stratified".
     early_stopping : int, default=None
-        End a stage after so many iterations without a better candidate.
+        Number of iterations without a better candidate after which a stage ends.
     max_time : float, default=None
-        Seconds, shared evenly between the stages; after its share a stage begins no candidate, and
-        after all of them no stage begins. The first candidate is evaluated in any case.
+        Time limit in seconds, shared evenly between the stages. A stage begins no candidate after
+        its share, and no stage begins after the limit. The first candidate is always evaluated.
     max_fits : float, default=None
-        Price of the search, in fits to all the data: no candidate begins that would exceed it, but
-        the first. A candidate evaluated in one pass costs 1.3, one by "cv" the sum of the shares of
-        its training parts, and on a part f of the samples f squared of that.
+        Limit of the price of the search, in fits to all data. No candidate except the first begins
+        if it would exceed the limit. A candidate costs 1.3 with "one_pass" and the sum of the
+        shares of its training parts with "cv"; on a fraction f of the samples, f squared of that.
     checkpoint : str or path-like, default=None
-        File that keeps evaluations, written after each candidate. A search that was killed
-        continues from it when run again, to the same result; one with more iterations extends it.
-        What failed for lack of memory is tried again. Functions and classes that are not of an
-        installed package are known by their code, and by the values that this refers to; an object
-        that cannot be identified for certain is refused.
+        File that stores evaluations, written after each candidate. A search that was killed
+        continues from it when run again, with the same result; a search with more iterations
+        extends it. Candidates that failed for lack of memory are tried again. Functions and classes
+        outside installed packages are identified by their code and the values to which it refers;
+        an object that cannot be identified for certain is refused.
     cache_features : bool, default=True
         Whether stateless leading steps are applied once to all samples, see Notes.
     verbose : int, default=0
@@ -146,38 +147,38 @@ class TwoStagePSOSearchCV(FittedSearch):
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        As that of :class:`~sklearn.model_selection.GridSearchCV`, one entry per candidate
-        that was cross-validated, with "stage", "cycle", "iteration", "particle" and
-        "feature_time" besides.
+        As in :class:`~sklearn.model_selection.GridSearchCV`, with one entry per
+        cross-validated candidate, and also "stage", "cycle", "iteration", "particle" and
+        "feature_time".
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
     refit_time_, multimetric_ : object
-        As in :class:`~sklearn.model_selection.GridSearchCV`. Of several objectives the knee
-        of the front is the best candidate.
+        As in :class:`~sklearn.model_selection.GridSearchCV`. With several objectives the best
+        candidate is that at the knee of the front.
     stage_results_ : list of dict
-        What each stage has found, why it stopped, and what it cost; "work_time" are the seconds
-        in features, fits and scores, of all workers together.
+        Best candidate, reason for stopping and cost of each stage; "work_time" are the seconds
+        spent on features, fits and scores by all workers together.
     history_ : list of dict
-        Positions in the unit cube, parameters (with those that the last step has found itself)
+        Positions in the unit cube, parameters (including those that the last step tuned itself)
         and scores of all particles, by iteration.
     pareto_front_ : list of dict
         Candidates that no other beats in all objectives: "params", "scores" and "index" in
         `cv_results_`.
     comparison_ : dict of str to dict
-        "present" and "found": errors of each kind of target that the models report, mean over folds
-        (the smaller, the better), and scores of the metrics (the larger, the better), of the
-        estimator as it was given and of the best candidate. Where `scoring` is None and the last
-        step has a metric of its own, no error of the best candidate is more than two per cent
-        larger than that of the estimator as it was given; with other metrics, a warning says so.
+        "present" and "found": errors of each kind of target that the models report, averaged over
+        folds (the smaller, the better), and scores of the metrics (the larger, the better), for
+        the present parameters and for the best candidate. If `scoring` is None and the last step
+        has a metric of its own, no error of the best candidate exceeds that of the present
+        parameters by more than two per cent; with other metrics, a warning tells of larger errors.
     n_models_trained_ : int
-        Models fitted, that of `refit` included, those inside a callable objective not. What
-        counts is to go through the data: a candidate is one model by "loo" and "one_pass", and
-        one for each fold by "cv". That one pass of "one_pass" yields a model for each fold
-        all the same, by linear algebra without the data, and so does every value that is tried
-        of what the last step finds itself; these are not counted.
+        Number of models fitted, including that of `refit`, but not those inside a callable
+        objective. A model is counted for each pass over the data: one per candidate with "loo" and
+        "one_pass", and one per fold with "cv". The models of the folds with "one_pass", and those
+        with other values of self-tuned parameters, follow by linear algebra without the data and
+        are not counted.
     price_ : float
-        Estimated price of the search in fits to all the data, see `max_fits`.
+        Estimated price of the search in fits to all data, see `max_fits`.
     n_feature_evaluations_ : int
-        How many times the steps before the last were applied to data.
+        Number of times that the steps before the last were applied to data.
 
     See Also
     --------
@@ -186,25 +187,25 @@ class TwoStagePSOSearchCV(FittedSearch):
     Notes
     -----
     A leading step is stateless if its tag ``requires_fit`` is False, or if it has a true
-    attribute ``_stateless_given_parameters``: its output for a sample depends on its
-    parameters and on that sample alone. Leading stateless steps are applied to all samples
-    once per candidate, or once per stage where they do not vary, and the folds are slices of
-    their output. Steps from the first other one on are fitted on each training fold. Set
-    ``cache_features=False`` if a scorer needs the original samples. Without folds, for
-    "alignment", "ridge", "loo" and a callable, all steps before the last are fitted to all samples.
+    attribute ``_stateless_given_parameters``: its output for a sample depends only on its
+    parameters and on that sample. Leading stateless steps are applied to all samples once per
+    candidate, or once per stage if they do not vary, and their output is sliced into folds. The
+    first other step and those after it are fitted on each training fold. Set
+    ``cache_features=False`` if a scorer needs the original samples. The objectives "alignment",
+    "ridge", "loo" and callables use no folds: all steps before the last are fitted to all samples.
 
-    What the first stage evaluates may be the best after all; it has present values of the last
-    step. Present values that lie outside the spaces are no candidates: a number moves to the
-    nearest value of its space, anything else to the middle.
+    A candidate of the first stage, which has the present parameters of the last step, may turn out
+    to be the best. Present values outside the spaces are not candidates: a number is moved to the
+    nearest value of its space, any other value to the middle.
 
-    Scorers get the metadata that they have requested, with metadata routing enabled or not: forces
-    given to `fit` as ``gap__forces``, or carried by the structures, reach
+    Scorers get the metadata that they have requested, whether metadata routing is enabled or not:
+    forces passed to `fit` as ``gap__forces``, or carried by the structures, reach
     :func:`~skdesc.metrics.make_forces_scorer`. With routing disabled, `sample_weight` reaches
-    scorers as it does in the installed scikit-learn.
+    scorers as in the installed scikit-learn.
 
     Equal candidates are evaluated once. Results do not depend on `n_jobs` or the backend, except
-    for what multithreaded linear algebra rounds. What the first stage optimises in [1]_ could not
-    be read; the objectives here are this package's own.
+    for rounding in multithreaded linear algebra. The objectives of the first stage are this
+    package's own, and may differ from that of [1]_.
 
     References
     ----------
@@ -304,12 +305,12 @@ class TwoStagePSOSearchCV(FittedSearch):
         Parameters
         ----------
         X : sequence
-            Samples, of any kind the estimator takes.
+            Samples of any kind that the estimator accepts.
         y : array-like, default=None
             Targets.
         **params : object
-            Metadata for the estimator's fit, the folds (`groups`) and the scorers; what has
-            one entry per sample is split with the folds. With metadata routing disabled,
+            Metadata for the estimator's ``fit``, the folds (`groups`) and the scorers; entries
+            with one value per sample are split with the folds. With metadata routing disabled,
             names are those of the pipeline, such as ``gap__forces``.
 
         Returns
@@ -363,7 +364,7 @@ class TwoStagePSOSearchCV(FittedSearch):
         if all(row["error"] is not None for row in ledger.rows):
             raise ValueError(f"No candidate could be cross-validated: {describe_failures(ledger)}")
         self.n_splits_ = len(splits)
-        # scikit-learn's wrapper of several scorers keeps them as a dict
+        # scikit-learn's scorer of several metrics keeps them as a dict
         self.scorer_ = getattr(scorers, "_scorers", scorers)
         self.stage_results_ = search.stage_results
         self.history_ = search.history
@@ -380,7 +381,7 @@ class TwoStagePSOSearchCV(FittedSearch):
     def _refit(self, X, y, fit_params):
         estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         start = time.time()
-        # without targets, estimators that know no y are not given one
+        # without targets, y is not passed to estimators that do not accept it
         self.best_estimator_ = estimator.fit(X, *([] if y is None else [y]), **fit_params)
         self.refit_time_ = time.time() - start
         self.n_models_trained_ += 1

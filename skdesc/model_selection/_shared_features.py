@@ -1,4 +1,4 @@
-"""Features that all candidates of a stage have in common."""
+"""Features that all candidates of a stage share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 class SharedFeatures:
-    """Evaluator of a stage, on features of the steps that its candidates share.
+    """Evaluator of a stage on the features of the steps that all its candidates share.
 
-    The features are computed when first needed: a search that repeats a checkpoint may never
-    need them. They count all the same, so that it counts as the search it repeats.
+    The features are computed when they are first needed; a search that resumes from a checkpoint
+    may not need them. They are counted even then, so that a resumed search reports the same totals.
     """
 
     def __init__(self, evaluator, params=None, names=()):
@@ -31,16 +31,16 @@ class SharedFeatures:
             except Exception:
                 if self._source.error_score == "raise":
                     raise
-                # each candidate then fails by itself, and says why
+                # each candidate then fails and reports the error
                 self._frozen = self._source
         return self._frozen
 
     def forget(self):
-        """Drop what fits on these features have shared."""
+        """Close the session of these features."""
         if self._frozen is not None:
             self._frozen.forget()
 
     def take_count(self):
-        """1 the first time, if there are shared features."""
+        """Return 1 on the first call if there are shared features, otherwise 0."""
         count, self._count = self._count, 0
         return count

@@ -1,4 +1,4 @@
-"""Search spaces: scikit-learn's vocabulary on one side, the unit cube on the other."""
+"""Search spaces: mapping between parameters and the unit cube."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# A swarm may reach the faces of the cube, where ``ppf`` is infinite for unbounded
-# distributions and one below the support for discrete ones.
+# A swarm may reach the faces of the cube, where ``ppf`` is infinite for unbounded distributions
+# and one below the support for discrete ones.
 _EDGE = 1e-9
-# kinds of numbers
+# kinds of numbers that are distinguished
 _FLAG, _INTEGER, _REAL = "flag", "integer", "real"
 
 
 class _Choice:
-    """A list of values without an order that matters; equal shares of [0, 1)."""
+    """A list of unordered values, which have equal shares of [0, 1)."""
 
     def __init__(self, values):
         self.values = values
@@ -27,7 +27,7 @@ class _Choice:
         return self.values[min(int(u * self.n_values), self.n_values - 1)]
 
     def encode(self, value):
-        """Middle of the share of `value`, None if it is not in the list."""
+        """Return the middle of the share of `value`, None if it is not in the list."""
         index = self._index(value)
         return None if index is None else (index + 0.5) / self.n_values
 
@@ -35,7 +35,7 @@ class _Choice:
         return min(self._numeric(), key=lambda item: abs(item - value), default=None)
 
     def spacing(self, u):
-        """How far apart values are at a position."""
+        """Distance between values at a position."""
         return 1.0 / self.n_values
 
     def bounds(self):
@@ -55,7 +55,7 @@ class _Choice:
         return f"#{index}" if known else _token(value)
 
     def _index(self, value):
-        """Index of an equal item, one of the same kind if there is any."""
+        """Return the index of an equal item, preferably of the same kind."""
         equal = [
             index
             for index, item in enumerate(self.values)
@@ -79,7 +79,7 @@ class _Distribution:
         return int(value) if self.discrete and value.is_integer() else value
 
     def encode(self, value):
-        """Position of `value`, None if the distribution never gives it."""
+        """Return the position of `value`, None if the distribution never yields it."""
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             return None
         if self.discrete:
@@ -89,12 +89,12 @@ class _Distribution:
         return float(self.distribution.cdf(value)) if low <= value <= high else None
 
     def nearest(self, value):
-        """Value next to a number that may lie outside."""
-        # by position, as the ends of the support may not be among the values
+        """Return the value nearest to a number, which may be outside the support."""
+        # by position, because the ends of the support may not be among the values
         return self.decode(float(self.distribution.cdf(value)))
 
     def spacing(self, u):
-        """How far apart values are at a position; 0 for a continuum."""
+        """Distance between values at a position; 0 for a continuous distribution."""
         if not self.discrete:
             return 0.0
         near = [self.decode(u) + change for change in (-1, 0, 1)]
@@ -104,7 +104,7 @@ class _Distribution:
         return self.decode(0.0), self.decode(1.0)
 
     def own(self, value):
-        """The value itself, as an integer if the distribution gives such."""
+        """Return the value, as an integer if the distribution yields integers."""
         return int(value) if self.discrete and float(value).is_integer() else value
 
     def token(self, value):
@@ -114,21 +114,21 @@ class _Distribution:
 class SearchSpace:
     """Named dimensions, each a list of values or a scipy.stats distribution.
 
-    Dimensions with a single value are constants: the swarm never sees them.
+    Dimensions with a single value are constants and not part of the cube.
 
     Parameters
     ----------
     space : dict of str to list or distribution
-        As in :class:`sklearn.model_selection.RandomizedSearchCV`.
+        Values as in :class:`sklearn.model_selection.RandomizedSearchCV`.
     argument : str
-        How error messages call the space.
+        Name of the space in error messages.
 
     Attributes
     ----------
     names : list of str
-        All parameters, sorted, so that the order of the dict has no influence.
+        All parameters, sorted, so that the order of the dict does not matter.
     free : list of str
-        Those with more than one value: the axes of the cube.
+        Parameters with more than one value: the axes of the cube.
     """
 
     def __init__(self, space, argument="space"):
@@ -152,7 +152,7 @@ class SearchSpace:
         return len(self.free)
 
     def decode(self, position):
-        """Turn a point of the unit cube into parameters.
+        """Convert a point of the unit cube to parameters.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class SearchSpace:
         Returns
         -------
         dict of str to object
-            One value for every name, constants included.
+            One value for every name, including constants.
         """
         coordinates = dict(zip(self.free, position, strict=True))
         return {
@@ -170,17 +170,17 @@ class SearchSpace:
         }
 
     def encode(self, params):
-        """Turn parameters into a point of the unit cube.
+        """Convert parameters to a point of the unit cube.
 
         Parameters
         ----------
         params : dict of str to object
-            May lack names, have others, and have values outside the space.
+            Parameters, which may be missing, unknown or outside the space.
 
         Returns
         -------
         ndarray of shape (n_dims,)
-            NaN along every axis whose value is missing or outside the space.
+            The point; NaN along every axis whose value is missing or outside the space.
         """
         position = np.full(self.n_dims, np.nan)
         for axis, name in enumerate(self.free):
@@ -190,7 +190,7 @@ class SearchSpace:
         return position
 
     def snap(self, positions):
-        """Positions in the middle of what stands for the same values.
+        """Move positions to the middle of the region that stands for the same values.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class SearchSpace:
         Returns
         -------
         ndarray of shape (n_points, n_dims)
-            Equal for equal candidates.
+            Positions, which are equal for equal candidates.
         """
         snapped = np.array(positions, dtype=np.float64)
         for axis, name in enumerate(self.free):
@@ -211,7 +211,7 @@ class SearchSpace:
         return snapped
 
     def embed(self, positions):
-        """Coordinates in which near means similar: values without an order are one-hot.
+        """Convert positions to coordinates for a model of costs: unordered values are one-hot.
 
         Parameters
         ----------
@@ -221,7 +221,7 @@ class SearchSpace:
         Returns
         -------
         ndarray of shape (n_points, n_coordinates)
-            For a model of costs.
+            The coordinates.
         """
         columns = []
         for axis, name in enumerate(self.free):
@@ -234,22 +234,22 @@ class SearchSpace:
         return np.hstack(columns)
 
     def neighbors(self, position, axis, step):
-        """Positions to try along an axis.
+        """Propose positions along an axis.
 
         Parameters
         ----------
         position : ndarray of shape (n_dims,)
-            Where to begin.
+            Position to begin with.
         axis : int
             The axis.
         step : float
-            How far to go at least; where values are few, to the next on either side, and where they
-            have no order, to each of them.
+            Least length of the step. If there are few values, the next one on either side is
+            proposed; if values are unordered, all of them.
 
         Returns
         -------
         list of ndarray of shape (n_dims,)
-            May be empty at a face of the cube.
+            Positions; may be empty at a face of the cube.
         """
         dimension, here = self._dimensions[self.free[axis]], position[axis]
         if getattr(dimension, "is_ordered", True):
@@ -265,7 +265,7 @@ class SearchSpace:
         return points
 
     def restrict(self, params):
-        """Those of the parameters that this space can give.
+        """Select parameters whose value is in this space.
 
         Parameters
         ----------
@@ -275,7 +275,7 @@ class SearchSpace:
         Returns
         -------
         dict of str to object
-            The given values, as the space itself has them: 3 for 3.0 if it has integers.
+            Values of the space that equal those given: 3 for 3.0 if it has integers.
         """
         return {
             name: self._dimensions[name].own(params[name])
@@ -284,7 +284,7 @@ class SearchSpace:
         }
 
     def nearest(self, params):
-        """Values of this space next to numbers that may lie outside.
+        """Return the values of this space that are nearest to given numbers.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class SearchSpace:
         Returns
         -------
         dict of str to object
-            Those in the space; a number inside stays what it is. Numbers are Python's own.
+            Values in the space, as Python numbers; numbers inside are unchanged.
         """
         inside = self.restrict(params)
         near = {
@@ -306,30 +306,30 @@ class SearchSpace:
         return {k: v.item() if isinstance(v, np.generic) else v for k, v in found.items()}
 
     def start(self, params):
-        """Values to begin with: those given as far as they lie in the space.
+        """Return initial values for all parameters.
 
         Parameters
         ----------
         params : dict of str to object
-            May have values outside the space, and may lack some.
+            Preferred values, which may be missing or outside the space.
 
         Returns
         -------
         dict of str to object
-            A value of the space for every name: a number outside has moved to the nearest, anything
-            else to the middle.
+            A value of the space for every name: the given value if it is inside, the nearest one
+            for a number outside, otherwise the middle.
         """
         known = {k: v for k, v in params.items() if _kind(v) in (_INTEGER, _REAL) and v == v}
         middle = self.decode(np.full(self.n_dims, 0.5))
         return middle | self.nearest(known) | self.restrict(params)
 
     def bounds(self):
-        """Least and largest value of every parameter that has numbers, as a dict of pairs."""
+        """Return the least and largest value of every parameter with numeric values."""
         ends = {name: self._dimensions[name].bounds() for name in self.names}
         return {name: pair for name, pair in ends.items() if pair is not None}
 
     def token(self, name, value):
-        """A string that is equal for equal values of the parameter `name`."""
+        """Return a string that is equal for equal values of the parameter `name`."""
         return self._dimensions[name].token(value)
 
 
@@ -377,7 +377,7 @@ def _is_plain(value):
 
 
 def _kind(value):
-    """To some parameters 1, 1.0 and True mean different things, though they are equal."""
+    """Whether values are equal and of the same kind: 1, 1.0 and True can differ in meaning."""
     kinds = {_FLAG: (bool, np.bool_), _INTEGER: numbers.Integral, _REAL: numbers.Real}
     return next((kind for kind, types in kinds.items() if isinstance(value, types)), None)
 

@@ -26,35 +26,35 @@ class StagedSearch:
     Parameters
     ----------
     stages : list of Stage
-        In order.
+        Stages in order.
     evaluator : Evaluator
-        Evaluates candidates.
+        Evaluator of candidates.
     start : dict of str to object
-        Values of all parameters searched, each in its space.
+        Initial values of all searched parameters, each in its space.
     present : iterable of str
-        Names of those that are the estimator's own.
+        Names of the parameters that start at the estimator's present value.
     settings : Settings
-        How to search.
+        Settings of the search.
     checkpoint : Checkpoint
         Evaluations of earlier runs, and the seed.
     n_jobs : int or None
-        Candidates evaluated at once.
+        Number of candidates evaluated at once.
 
     Attributes
     ----------
     current : dict of str to object
         Best values so far.
     ledger : Ledger
-        What has been evaluated, and what it cost.
+        Evaluations and their price.
     history, stage_results : list of dict
-        One per iteration, one per stage.
+        One entry per iteration, and one per stage.
     """
 
     def __init__(self, stages, evaluator, start, present, settings, checkpoint, n_jobs):
         self.stages = stages
         self.evaluator = evaluator
         self.current = dict(start)
-        # what is not among the present values has moved into its space, and is no place to begin
+        # other values were moved into their space and are not used as a starting point
         self._places = set(present)
         self._known_at_start = set(present)
         self.settings = settings
@@ -68,7 +68,7 @@ class StagedSearch:
         )
 
     def run(self):
-        """Run all stages; Ctrl-C ends them early and keeps what is known."""
+        """Run all stages; Ctrl-C ends them early and keeps the results so far."""
         self._began = time.time()
         total = sum(stage.n_candidates for stage in self.stages)
         with (
@@ -83,21 +83,21 @@ class StagedSearch:
                 if stopped_by == "interrupt":
                     break
             if not self.ledger.rows:
-                # every stage, by design or for lack of time, had an objective that is no
-                # cross-validation, and the result still needs one
+                # no stage has cross-validated a candidate, by design or for lack of time, but
+                # the results need cross-validation
                 self._cross_validate(self.current)
             if stopped_by != "interrupt":
                 self._compare_with_present()
 
     def _cross_validate(self, params):
-        """Evaluate one candidate on the folds of all samples, whatever it costs."""
+        """Evaluate one candidate on the folds of all samples, at any price."""
         final = self.stages[-1]
         objective = final.objective if final.has_folds else "cv"
         stage = Stage(2, final.cycle, SearchSpace({}), objective, is_needed=True)
         self._evaluate(stage, SharedFeatures(self.evaluator), [dict(params)], 0)
 
     def _compare_with_present(self):
-        """Evaluate the estimator as it was given, if models tell errors of each kind of target."""
+        """Evaluate the present parameters if models report errors of each kind of target."""
         known = self.ledger.present_row is not None or self.ledger.untuned is not None
         limit = self.settings.max_time
         is_late = limit is not None and time.time() > self._began + limit
@@ -105,7 +105,7 @@ class StagedSearch:
             self._cross_validate(self._present)
 
     def _announce(self):
-        """Say what the search may cost, before it does."""
+        """Print the estimated price of the search."""
         splits = self.evaluator.splits
         price = sum(stage.n_candidates * stage.price(splits) for stage in self.stages)
         if self.settings.max_fits is not None:
@@ -119,7 +119,7 @@ class StagedSearch:
             )
 
     def _deadline(self, index):
-        """Each stage may use its share of the time that is left; None where there is no limit."""
+        """Return the deadline of a stage, its share of the remaining time; None for no limit."""
         if self.settings.max_time is None:
             return None
         now = time.time()
@@ -127,11 +127,11 @@ class StagedSearch:
         return min(end, now + (end - now) / (len(self.stages) - index))
 
     def _is_late(self, deadline):
-        """Whether no more may begin; the first candidate of all always may."""
+        """Whether no further candidate may begin; the very first always may."""
         return deadline is not None and self.ledger.n_evaluated > 0 and time.time() > deadline
 
     def _run_stage(self, stage, deadline):
-        """Run one swarm, move to the best it has found, and return why it stopped."""
+        """Run one swarm, adopt its best candidate, and return why it stopped."""
         ledger, began, progress = self.ledger, time.time(), _Progress()
         models, features, work_time = ledger.n_models, ledger.n_features, ledger.work_time
         evaluator = self.evaluator.on_part(stage.fraction, self._seed)
@@ -159,7 +159,7 @@ class StagedSearch:
         return stopped_by
 
     def _iterate(self, stage, shared, progress, deadline):
-        """Move the swarm of a stage until something stops it, and return what that was."""
+        """Move the swarm of a stage until it stops, and return the reason."""
         exact, swarm = self._start(stage)
         for iteration in range(stage.n_iterations if swarm else 1):
             if self._is_late(deadline):
@@ -180,14 +180,14 @@ class StagedSearch:
         return "n_iterations"
 
     def _candidates(self, stage, positions, exact):
-        """Values of all parameters at positions of a swarm, the first of them exact."""
+        """Return the parameters at positions of a swarm; those of the first ones are exact."""
         candidates = [{**self.current, **stage.space.decode(row)} for row in positions]
         for candidate, values in zip(candidates, exact, strict=False):
             candidate.update(values)
         return candidates
 
     def _evaluate(self, stage, shared, candidates, iteration, deadline=None):
-        """Evaluate a batch, and move the bar."""
+        """Evaluate a batch, and update the progress bar."""
         evaluations, cut_by = self.ledger.evaluate(
             stage, shared, candidates, iteration, self._parallel, deadline
         )
@@ -195,7 +195,7 @@ class StagedSearch:
         return evaluations, cut_by
 
     def _record(self, stage, iteration, positions, candidates, evaluations, progress):
-        """Take in what has been evaluated of a batch, and return its scores."""
+        """Record the evaluations of a batch, and return its scores."""
         done = [index for index, entry in enumerate(evaluations) if entry is not None]
         if not done:
             return np.empty((0, 1))
@@ -235,10 +235,10 @@ class StagedSearch:
             self._places |= {*stage.space.names, *found}
 
     def _start(self, stage):
-        """Exact values of the first particles, and the swarm, if there is anything to vary."""
+        """Return the exact values of the first particles, and the swarm, if parameters vary."""
         space = stage.space
         if stage.n_promoted:
-            # the present values are compared with the best of the part on all samples, too
+            # the present values are also compared with the best of the subset on all samples
             present = {k: v for k, v in self._present.items() if k in self._known_at_start}
             seeds = [*self._promoted[: stage.n_promoted], present]
         else:
@@ -253,7 +253,7 @@ class StagedSearch:
         return exact, self._make_swarm(stage, position, max(1, len(exact)))
 
     def _make_swarm(self, stage, position, n_exact):
-        """What moves the candidates of a stage, from positions of which the first are exact."""
+        """Create the swarm of a stage from starting positions, of which the first are exact."""
         if stage.mover == "compass":
             return CompassSearch(position[:n_exact], stage.space, stage.width, stage.n_candidates)
         random_state = np.random.RandomState([self._seed, stage.cycle, stage.number])
@@ -278,11 +278,11 @@ class StagedSearch:
 
 @dataclass
 class _Progress:
-    """What a stage has found so far."""
+    """State of a stage."""
 
     front: Front = field(default_factory=Front)
     tried: dict = field(default_factory=dict)  # score and candidate by key
-    n_iterations: int = 0  # complete ones
+    n_iterations: int = 0  # completed iterations
     n_unchanged: int = 0  # iterations since the front has changed
 
     def update(self, keys, candidates, scores):
@@ -292,6 +292,6 @@ class _Progress:
             self.tried[key] = score, candidate
 
     def best_first(self):
-        """Different candidates by descending score, without those that failed."""
+        """Return different candidates by descending score, without failed ones."""
         finite = [pair for pair in self.tried.values() if np.isfinite(pair[0])]
         return [candidate for _, candidate in sorted(finite, key=lambda pair: -pair[0])]

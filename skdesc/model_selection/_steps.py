@@ -1,4 +1,4 @@
-"""What a search needs to know of the steps of a pipeline."""
+"""Properties of the steps of a pipeline that a search needs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ._metadata import routing_enabled
 
 
 def step_of(name):
-    """First component of the name of a parameter."""
+    """Return the name of the step to which a parameter belongs."""
     return name.partition("__")[0]
 
 
 def has_leading_steps(estimator):
-    """Whether an estimator is a pipeline with anything before its last step."""
+    """Whether an estimator is a pipeline of at least two steps."""
     return isinstance(estimator, Pipeline) and any(
         not _is_passthrough(step) for _, step in estimator.steps[:-1]
     )
@@ -34,12 +34,12 @@ def count_stateless_steps(estimator):
     Parameters
     ----------
     estimator : estimator
-        Anything but a Pipeline has no leading steps.
+        The estimator; only a Pipeline has leading steps.
 
     Returns
     -------
     int
-        The last step never counts.
+        Number of steps, not counting the last.
     """
     if not isinstance(estimator, Pipeline):
         return 0
@@ -57,15 +57,15 @@ def supports_one_pass(estimator, names):
     Parameters
     ----------
     estimator : estimator
-        Anything.
+        The estimator.
     names : iterable of str
         Parameters that are searched.
 
     Returns
     -------
     bool
-        True if its last step has a method ``fold_session``, and all others are stateless; no step
-        may be searched itself.
+        True if its last step has a method ``fold_session``, all others are stateless, and no step
+        is itself searched.
     """
     return (
         isinstance(estimator, Pipeline)
@@ -76,12 +76,12 @@ def supports_one_pass(estimator, names):
 
 
 def unwrapped(estimator, params):
-    """Last step of a pipeline that has no other, which spares the routing through a pipeline.
+    """Replace a pipeline of a single step by that step, to avoid the routing of a pipeline.
 
     Parameters
     ----------
     estimator : estimator
-        Any other is left as it is.
+        The estimator; others than pipelines of a single step are returned unchanged.
     params : dict
         Metadata.
 
@@ -90,7 +90,7 @@ def unwrapped(estimator, params):
     estimator : estimator
         The step.
     params : dict
-        Metadata under the names that it expects.
+        Metadata under the step's names.
     """
     if not isinstance(estimator, Pipeline) or len(estimator.steps) != 1:
         return estimator, params
@@ -103,21 +103,21 @@ def unwrapped(estimator, params):
 
 
 def resolve_parameters(estimator, names, X):
-    """Numbers that words such as "auto" stand for, as the first step of a pipeline says after fit.
+    """Resolve values such as "auto" to numbers by fitting the first step of a pipeline.
 
     Parameters
     ----------
     estimator : estimator
-        Anything but a Pipeline with a stateless first step has none.
+        The estimator; only a Pipeline with a stateless first step can resolve values.
     names : iterable of str
-        Parameters with values that are no numbers.
+        Parameters whose values are not numbers.
     X : sequence
         Samples.
 
     Returns
     -------
     dict of str to number
-        By name; a fitted step has ``cutoff_`` for ``cutoff``.
+        Numbers by name, from attributes such as ``cutoff_`` for ``cutoff``.
     """
     if not isinstance(estimator, Pipeline) or count_stateless_steps(estimator) == 0:
         return {}
@@ -131,14 +131,14 @@ def resolve_parameters(estimator, names, X):
         return {}
     try:
         fitted = clone(first).fit(X)
-    except Exception:  # candidates will fail in the same way, and say so
+    except Exception:  # candidates will fail in the same way and report the error
         return {}
     values = {f"{step}__{word}": getattr(fitted, f"{word}_", None) for word in words}
     return {name: value for name, value in values.items() if isinstance(value, numbers.Real)}
 
 
 def is_sampler(step):
-    """Whether a step chooses or makes samples, as those of imbalanced-learn do."""
+    """Whether a step selects or creates samples, like those of imbalanced-learn."""
     return hasattr(step, "fit_resample")
 
 
@@ -154,7 +154,7 @@ def _is_leaf_stateless(step):
 
 
 def leaves(step):
-    """Transformers inside pipelines and unions."""
+    """Yield the transformers inside pipelines and unions."""
     parts = {Pipeline: "steps", FeatureUnion: "transformer_list"}.get(type(step))
     if parts is None:
         return [step]

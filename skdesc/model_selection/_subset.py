@@ -1,4 +1,4 @@
-"""Searches on some of the samples: which, and what a candidate then costs."""
+"""Searches on subsets of the samples: their choice, and the price of candidates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import numpy as np
 from ..utils._sklearn_compat import safe_indexing
 from ..utils.folds import split_blocks
 
-# a smaller part ranks candidates by chance
+# smaller subsets rank candidates by chance
 _FEWEST_SAMPLES = 150
 _FACTOR = 3
 _MOST_STEPS = 2
-# price of a candidate in fits to all the data: one pass yields all folds, or each fold is a fit
+# price of a candidate in fits to all data: one pass yields all folds, or each fold is a fit
 PRICE_OF_ONE_PASS = 1.3
-# of one among about ten that share a pass
+# price of a candidate among about ten that share a pass
 PRICE_WITHOUT_PASS = 0.2
 
 
 def choose_fractions(n_samples):
-    """Parts of the samples on which candidates are compared, ascending, the last one 1.
+    """Return the fractions of the samples on which candidates are compared; the last is 1.
 
     Parameters
     ----------
@@ -28,30 +28,30 @@ def choose_fractions(n_samples):
     Returns
     -------
     list of float
-        Each three times the one before, and none with fewer than 150 samples.
+        Fractions, each three times the one before, and none with fewer than 150 samples.
     """
     steps = range(_MOST_STEPS, 0, -1)
     return [_FACTOR**-step for step in steps if n_samples * _FACTOR**-step >= _FEWEST_SAMPLES] + [1]
 
 
 def choose_samples(splits, n_samples, fraction, seed):
-    """Samples of a part; those of a smaller part are among them.
+    """Choose a subset of the samples; smaller subsets of the same seed are contained in it.
 
     Parameters
     ----------
     splits : list of (train, test)
-        The folds; each keeps the same share of what is in its parts.
+        The folds; each part of each fold keeps the same fraction of its samples.
     n_samples : int
         Number of samples.
     fraction : float
-        Which part of the samples.
+        Fraction of the samples.
     seed : int
-        Decides which.
+        Seed of the choice.
 
     Returns
     -------
     ndarray of int
-        Ascending.
+        Indices of the samples, ascending.
     """
     rank = np.random.RandomState(seed).permutation(n_samples)
     chosen = []
@@ -62,21 +62,21 @@ def choose_samples(splits, n_samples, fraction, seed):
 
 
 def restrict_folds(splits, samples, n_samples):
-    """Folds of some of the samples, as indices among these.
+    """Restrict folds to a subset of the samples.
 
     Parameters
     ----------
     splits : list of (train, test)
         Folds of all samples.
     samples : ndarray of int
-        Those that are kept, ascending.
+        The subset, ascending.
     n_samples : int
         Number of all samples.
 
     Returns
     -------
     list of (train, test)
-        Index arrays.
+        Index arrays into the subset.
     """
     position = np.full(n_samples, -1)
     position[samples] = np.arange(len(samples))
@@ -86,21 +86,21 @@ def restrict_folds(splits, samples, n_samples):
 
 
 def restrict_metadata(metadata, samples, n_samples):
-    """Entries of some of the samples; what has not one entry per sample stays as it is.
+    """Restrict metadata to a subset; entries without one value per sample are unchanged.
 
     Parameters
     ----------
     metadata : dict
-        By name.
+        Metadata by name.
     samples : ndarray of int
-        Those that are kept.
+        The subset.
     n_samples : int
         Number of all samples.
 
     Returns
     -------
     dict
-        By name.
+        Metadata by name.
     """
     return {
         name: safe_indexing(values, samples) if _is_per_sample(values, n_samples) else values
@@ -115,16 +115,16 @@ def _is_per_sample(values, n_samples):
 
 
 def price_of_candidate(objective, fraction, splits, takes_pass=True):
-    """What a candidate costs, in fits to all the data.
+    """Estimate the price of a candidate in fits to all data.
 
-    Both the rows of the data and the size of what is fitted to them grow with the part.
+    Both the number of rows and the size of the model grow with the fraction of the samples.
 
     Parameters
     ----------
     objective : str or callable
-        Of the stage.
+        Objective of the stage.
     fraction : float
-        Part of the samples.
+        Fraction of the samples.
     splits : list of (train, test)
         The folds.
     takes_pass : bool, default=True
@@ -133,7 +133,7 @@ def price_of_candidate(objective, fraction, splits, takes_pass=True):
     Returns
     -------
     float
-        An estimate: 1.3 for one pass, the sum of the shares of the training parts for "cv".
+        The price: 1.3 for one pass, the sum of the shares of the training parts for "cv".
     """
     if objective == "cv":
         sizes = [len(train) + len(test) for train, test in splits]

@@ -1,4 +1,4 @@
-"""A Gaussian process of costs over the unit cube, and what it expects of further points."""
+"""Gaussian process of costs over the unit cube, and expected improvement of further points."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-# beyond so many points the latest and the best are enough, and each fit stays below a second
+# of more points only the latest and the best are used, so that each fit takes less than a second
 _MAX_POINTS = 150
 _MAX_STEPS = 30
 
 
 class Surrogate:
-    """Expected improvement by a Gaussian process on points seen so far.
+    """Expected improvement according to a Gaussian process of the costs so far.
 
     Costs are mapped to a scale that is linear near the best and logarithmic far from it, so that a
-    few absurd ones leave the differences that matter.
+    few absurd costs do not hide the differences between good ones.
 
     Parameters
     ----------
     points : ndarray of shape (n_points, n_features)
-        Where costs are known.
+        Points with known costs.
     costs : list of ndarray
-        To be minimised, infinite where a candidate failed; one array for each part of the samples,
-        whose costs have a scale of their own, the last of them for all.
+        Costs to be minimized, infinite for candidates that failed; one array for each subset of
+        the samples, whose costs have a scale of their own; the last one is for all samples.
     """
 
     def __init__(self, points, costs):
@@ -46,19 +46,19 @@ class Surrogate:
     def _fit(self, kernel, optimizer):
         process = GaussianProcessRegressor(kernel, optimizer=optimizer, normalize_y=True)
         with warnings.catch_warnings():
-            # a length at its bound only says that a parameter has no influence
+            # a length at its bound only means that a parameter has no influence
             warnings.simplefilter("ignore")
             return process.fit(self._points, self._costs)
 
     def expected_improvement(self, points):
-        """Return what points are expected to gain over the best one, ndarray of shape (n,)."""
+        """Return the expected improvement of points over the best one, ndarray of shape (n,)."""
         mean, std = self._process.predict(points, return_std=True)
         std = np.maximum(std, 1e-9)
         gain = self._best - mean
         return gain * norm.cdf(gain / std) + std * norm.pdf(gain / std)
 
     def believe(self, point):
-        """Take the mean at a point for its cost, so that the next is not beside it."""
+        """Assume the predicted mean as the cost of a point, to keep the next one away from it."""
         mean = self._process.predict(point[np.newaxis])
         self._points = np.vstack([self._points, point])
         self._costs = np.append(self._costs, mean)

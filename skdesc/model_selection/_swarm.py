@@ -1,4 +1,4 @@
-"""Particle swarm in the unit cube, asked for positions and told their costs in batches.
+"""Particle swarm in the unit cube, which proposes positions and receives their costs in batches.
 
 The operators are those of ``pyswarms.backend``. This is the only module that imports pyswarms:
 the package configures the root logger and opens a file when imported, and draws from NumPy's
@@ -26,7 +26,7 @@ _IMPORT_LOCK = threading.RLock()
 
 @dataclass(frozen=True)
 class SwarmRules:
-    """How particles move.
+    """Rules by which particles move.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class SwarmRules:
         30 iterations this schedule ends well below the errors of a constant 0.73 on smooth and
         on wavy test functions.
     cognitive, social : float, default=1.49618
-        Attraction by the particle's own best position, and by that of its neighbors.
+        Attraction by the particle's own best position, and by the best of its neighbors.
     velocity_clamp : float or None, default=0.25
         Largest step along one axis, as a fraction of its range.
     bounds : {"reflective", "nearest", "redraw"}, default="reflective"
@@ -43,7 +43,7 @@ class SwarmRules:
     leader : {"best", "iteration"}, default="best"
         Whether particles follow the best position so far or that of the current iteration.
     stratified : bool, default=True
-        Start from a Latin hypercube rather than from independent positions.
+        Whether to start from a Latin hypercube instead of independent positions.
     """
 
     inertia: float | tuple[float, float] = (0.7, 0.2)
@@ -72,7 +72,7 @@ PRESETS = {
 
 
 def make_rules(swarm):
-    """Rules of movement as the user names them.
+    """Make rules from the user's parameter.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def make_rules(swarm):
     Returns
     -------
     SwarmRules
-        Checked.
+        The rules.
     """
     if isinstance(swarm, str) and swarm in ("auto", "guided"):
         return PRESETS["pso"]  # for several metrics
@@ -131,39 +131,39 @@ _CHECKS = {
 }
 
 
-# there is no time to look around: particles turn sooner, and take longer steps
+# few iterations leave no time to explore: particles turn sooner, and take longer steps
 _SHORT = SwarmRules(inertia=(0.5, 0.2), velocity_clamp=0.4)
 _FEW_ITERATIONS = 10
 _FASTEST = 100.0
 
 
 def rules_for(rules, n_iterations):
-    """Rules of a swarm; the preset "pso" has others for few iterations.
+    """Adapt rules to the number of iterations: the preset "pso" differs if they are few.
 
     Parameters
     ----------
     rules : SwarmRules
-        As asked for.
+        Rules of the user.
     n_iterations : int
-        Length of the stage.
+        Number of iterations of the stage.
 
     Returns
     -------
     SwarmRules
-        As used.
+        Rules of the swarm.
     """
     return _SHORT if rules is PRESETS["pso"] and n_iterations < _FEW_ITERATIONS else rules
 
 
 class ParticleSwarm:
-    """A swarm that minimises one cost, or collects trade-offs between several.
+    """A swarm that minimizes one cost, or collects the Pareto front of several.
 
     Parameters
     ----------
     start : ndarray of shape (n_particles, n_dims)
-        Starting positions; NaN where they are to be drawn.
+        Starting positions; NaN for coordinates to be drawn.
     rules : SwarmRules
-        How particles move.
+        Rules by which particles move.
     topology : {"star", "ring"}
         Whether a particle follows the best of all, or of its nearest two and itself.
     n_iterations : int
@@ -172,10 +172,10 @@ class ParticleSwarm:
         Private generator, the only source of randomness.
     width : float, default=1
         Edge of the cube in which positions are drawn, around the first, as a fraction of the
-        range. Steps are as much smaller.
+        range; also the factor of the steps.
     n_particles : int, default=None
-        Particles that go on after the first iteration, those at the best positions; all by
-        default.
+        Number of particles that continue after the first iteration, those at the best positions;
+        by default all.
     """
 
     finished = False
@@ -190,7 +190,7 @@ class ParticleSwarm:
         self._iteration = 0
         backend = _backend()
         n_particles, n_dims = start.shape
-        # a copy has its own neighbor index, and its constructor, which sets up logging, is idle
+        # a copy has its own neighbor index and avoids the constructor, which sets up logging
         self._topology = copy.copy(backend.star if topology == "star" else backend.ring)
         self._neighbors = {} if topology == "star" else {"p": 2, "k": min(3, n_particles)}
         self._handler = getattr(backend, rules.bounds, None)
@@ -205,7 +205,7 @@ class ParticleSwarm:
         self._cube = np.zeros(n_dims), np.ones(n_dims)
         drawn = self._draw(n_particles, n_dims)
         if width < 1.0:
-            # where the first has no position, the middle of the whole range
+            # the middle of the range for coordinates without a starting position
             middle = np.nan_to_num(start[0], nan=0.5)
             low = np.clip(middle - 0.5 * width, 0.0, 1.0 - width)
             drawn = low + width * drawn
@@ -224,12 +224,12 @@ class ParticleSwarm:
         return self._swarm.position.copy()
 
     def tell(self, costs):
-        """Take the costs of the current positions and move on.
+        """Receive the costs of the current positions and move the particles.
 
         Parameters
         ----------
         costs : ndarray of shape (n_particles,) or (n_particles, n_objectives)
-            To be minimised; a particle with a cost that is not finite is as bad as can be.
+            Costs to be minimized; values that are not finite count as infinite.
         """
         swarm = self._swarm
         if len(costs) > self._n_kept:
@@ -245,11 +245,11 @@ class ParticleSwarm:
         self._iteration += 1
         swarm.options["w"] = self._inertia()
         if not np.isfinite(swarm.pbest_cost).any():
-            # nobody knows where to go, and following each other would only narrow the search
+            # no finite cost yet: redraw all particles
             swarm.position = self._draw(*swarm.position.shape)
             return
         velocity = self._compute_velocity(swarm, self._clamp, self._unmodified)
-        # without a clamp it may grow without bound, and each reflection takes back one range
+        # without a clamp the velocity is unbounded, and each reflection corrects only one range
         swarm.velocity = np.clip(velocity, -_FASTEST, _FASTEST)
         if self._handler is not None:
             swarm.position = self._compute_position(swarm, self._cube, self._handler)
@@ -259,7 +259,7 @@ class ParticleSwarm:
         swarm.position = np.where((position < 0) | (position > 1), drawn, position)
 
     def _keep_best(self, costs):
-        """Part with the particles at the worst positions, and return the costs of the others."""
+        """Remove the particles at the worst positions, and return the costs of the others."""
         swarm = self._swarm
         known = np.where(np.isfinite(costs), costs, np.inf)
         rows = known.reshape(len(known), -1)
@@ -314,7 +314,7 @@ class ParticleSwarm:
 
 @contextmanager
 def _logging_left_alone():
-    """Ignore what this thread, and no other, asks of ``logging.config.dictConfig``."""
+    """Ignore calls of ``logging.config.dictConfig`` by this thread only."""
     with _IMPORT_LOCK:
         original, owner = logging.config.dictConfig, threading.get_ident()
 
@@ -331,7 +331,7 @@ def _logging_left_alone():
 
 @cache
 def _backend():
-    """Import pyswarms and make, once, the objects whose constructors set up logging."""
+    """Import pyswarms and create, once, the objects whose constructors set up logging."""
     with _logging_left_alone():
         from pyswarms.backend import generators, operators
         from pyswarms.backend.handlers import BoundaryHandler, VelocityHandler
@@ -351,7 +351,7 @@ def _backend():
 
 
 class _PrivateNumpy:
-    """NumPy with another ``random``."""
+    """NumPy with a private generator in place of ``random``."""
 
     def __init__(self, random_state):
         self.random = random_state
@@ -361,7 +361,7 @@ class _PrivateNumpy:
 
 
 def _with_random(function, random_state):
-    """Copy of a function that finds a private generator behind the global name ``np``."""
+    """Copy a function so that its global name ``np`` has a private random generator."""
     return types.FunctionType(
         function.__code__,
         {**function.__globals__, "np": _PrivateNumpy(random_state)},

@@ -1,4 +1,4 @@
-"""Checks of a search's parameters, all of them before anything is computed."""
+"""Checks of a search's parameters before the computation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STAGE_ONE = ("auto", "cv", "one_pass", "loo", *FEATURE_OBJECTIVES)
 
 
 def check_settings(search):
-    """Check all parameters of a search but estimator, spaces and folds.
+    """Check all parameters of a search except estimator, spaces and folds.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def check_settings(search):
     Returns
     -------
     Settings
-        What the loop needs.
+        Settings for the loop of the search.
     """
     check_number("n_cycles", search.n_cycles, numbers.Integral, 1)
     check_number("n_warm_up", search.n_warm_up, numbers.Integral, 0)
@@ -58,7 +58,7 @@ def check_settings(search):
     if search.stage_two_objective != "deprecated":
         warn_user(
             "stage_two_objective is deprecated and will be removed in 1.0: one pass and "
-            "cross-validation give the same scores, and the second stage takes what is possible; "
+            "cross-validation give the same scores, and stage two uses one pass if possible; "
             'leave it out, or set stage_one_objective="cv" for cross-validation in both stages',
             FutureWarning,
         )
@@ -80,16 +80,16 @@ def check_settings(search):
 
 
 def check_target(estimator, y, stages):
-    """Check that targets are there where they are needed.
+    """Check that targets are given if they are needed.
 
     Parameters
     ----------
     estimator : estimator
-        A Pipeline, or anything.
+        Estimator of the search.
     y : array-like or None
         Targets.
     stages : list of Stage
-        What is to be done.
+        Stages of the search.
     """
     if y is not None:
         return
@@ -102,14 +102,14 @@ def check_target(estimator, y, stages):
 
 
 def check_samplers(estimator, stages):
-    """Refuse leave-one-out residuals of a model of other samples than those given.
+    """Refuse the objective "loo" for a pipeline that selects or creates samples.
 
     Parameters
     ----------
     estimator : estimator
-        A Pipeline, or anything.
+        Estimator of the search.
     stages : list of Stage
-        What is to be done.
+        Stages of the search.
     """
     samplers = [name for name, step in getattr(estimator, "steps", []) if is_sampler(step)]
     if samplers and any(
@@ -117,26 +117,26 @@ def check_samplers(estimator, stages):
     ):
         raise ValueError(
             f"stage_one_objective is 'loo', but the step {samplers[0]!r} chooses other samples, "
-            "whose residuals say nothing of those given; use 'cv'"
+            "whose residuals are not those of the given ones; use 'cv'"
         )
 
 
 def make_folds(search, X, y, metadata):
-    """Folds of a search as index arrays.
+    """Return the folds of a search as index arrays.
 
     Parameters
     ----------
     search : TwoStagePSOSearchCV
-        Has `cv`.
+        Search with the parameter `cv`.
     X, y : object
         Samples and targets.
     metadata : dict
-        For the splitter, such as `groups`.
+        Metadata for the splitter, such as `groups`.
 
     Returns
     -------
     list of (train, test)
-        At least one.
+        At least one fold.
     """
     cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator))
     expected = cv.get_n_splits(X, y, **metadata)
@@ -165,7 +165,7 @@ def _check_init(init):
 
 
 def make_metrics(search):
-    """Names of the metrics that the swarm looks at."""
+    """Return the names of the metrics that the swarms optimize."""
     names, objective = _metric_names(search.scoring), search.objective
     if objective is None:
         objective = _default_objective(names, search.refit)
@@ -181,7 +181,7 @@ def make_metrics(search):
 
 
 def _default_objective(names, refit):
-    """The metric that `refit` names, or all metrics; names are None where a callable gives any."""
+    """Return the metric that `refit` names, or all metrics; `names` is None for a callable."""
     if names == ["score"] or (names is None and not isinstance(refit, str)):
         return "score"
     if isinstance(refit, str):
@@ -197,7 +197,7 @@ def _default_objective(names, refit):
 
 
 def _metric_names(scoring):
-    """Names of the metrics of `scoring`, None for a callable, which may give any."""
+    """Return the names of the metrics of `scoring`, None for a callable, which may return any."""
     several = isinstance(scoring, (list, tuple, Mapping))
     if several and not scoring:
         raise ValueError(f"scoring is {scoring!r}, but must name at least one metric")

@@ -1,4 +1,4 @@
-"""Candidates in the workers of joblib: threads, samples that travel, results as they come."""
+"""Evaluation of candidates in the workers of joblib: threads, transfer of samples, results."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ._steps import leaves
 
 
 def pack_samples(X, estimator):
-    """Put samples into a container that reaches workers fast.
+    """Put samples into a container that is sent to workers fast.
 
     Parameters
     ----------
     X : sequence
         Samples.
     estimator : estimator
-        Transformers that say whether they are stateless given their parameters are known to take a
-        container; of others this is not known.
+        Estimator of the search. Only transformers with the attribute
+        ``_stateless_given_parameters`` are known to accept a container.
 
     Returns
     -------
     object
-        `X` itself if there is no container for such samples, or a transformer may not take it.
+        The container, or `X` itself if there is none or a transformer may not accept it.
     """
     first = leaves(estimator.steps[0][1]) if isinstance(estimator, Pipeline) else [estimator]
     known = all(hasattr(type(leaf), "_stateless_given_parameters") for leaf in first)
@@ -37,17 +37,17 @@ def pack_samples(X, estimator):
 
 
 def inner_threads(n_jobs):
-    """Threads that each of several workers may use.
+    """Return the number of threads that each of several workers may use.
 
     Parameters
     ----------
     n_jobs : int or None
-        Candidates evaluated at once.
+        Number of candidates evaluated at once.
 
     Returns
     -------
     int or None
-        None, no limit, for a single worker.
+        The limit; None for a single worker.
     """
     n_workers = joblib.effective_n_jobs(n_jobs)
     return None if n_workers == 1 else max(1, joblib.cpu_count() // n_workers)
@@ -66,9 +66,9 @@ def limited_threads(n_threads, main_process):
     Returns
     -------
     context manager
-        In the main process OpenMP is limited, whose limit is that of the calling thread. BLAS has
-        one limit for the process, which :func:`evaluate_in_workers` sets around a whole batch:
-        threads that set and reset it at their own pace would leave it at any value.
+        In the main process only OpenMP is limited, whose limit belongs to the calling thread. BLAS
+        has one limit for the process, which :func:`evaluate_in_workers` sets around a whole batch:
+        threads that set and reset it independently could leave it at a wrong value.
     """
     if n_threads is None:
         return nullcontext()
@@ -78,7 +78,7 @@ def limited_threads(n_threads, main_process):
 
 
 def make_parallel(n_jobs):
-    """Workers that hand over each result as soon as it is there, where the backend can."""
+    """Create workers that return each result as soon as possible, if the backend supports it."""
     try:
         return Parallel(n_jobs=n_jobs, return_as="generator_unordered")
     except (ValueError, NotImplementedError):
@@ -93,7 +93,7 @@ def evaluate_in_workers(parallel, evaluator, jobs):
     parallel : joblib.Parallel
         The workers.
     evaluator : Evaluator
-        Evaluates a candidate.
+        Evaluator of candidates.
     jobs : dict of str to tuple
         Arguments of the evaluator for each candidate.
 
@@ -102,7 +102,7 @@ def evaluate_in_workers(parallel, evaluator, jobs):
     key : str
         Key of the candidate.
     evaluation : dict or None
-        What the evaluator returns, as soon as it is there.
+        Return value of the evaluator.
     """
     limit = evaluator.n_threads
     calls = (delayed(_evaluate)(key, evaluator, *arguments) for key, arguments in jobs.items())

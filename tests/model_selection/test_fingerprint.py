@@ -217,8 +217,8 @@ def test_attributes_of_modules_of_the_user(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "match"),
     [
-        ((index for index in range(3)), "generator.*is used up by looking at it"),
-        (map(str, [1]), "is used up by looking at it"),
+        ((index for index in range(3)), "generator.*is consumed by iterating over it"),
+        (map(str, [1]), "is consumed by iterating over it"),
         (threading.Lock(), "lock.*cannot be taken apart"),
         (lambda e, X, y: eval("1.0"), "lambda.*calls eval"),
         (np.frompyfunc(abs, 1, 1), "is compiled, and not found"),

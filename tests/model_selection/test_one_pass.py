@@ -188,12 +188,12 @@ def test_failures_lose(data, calls):
 
 def test_what_is_not_possible_is_refused(data):
     search = _search(last=ForcesRidge(), stage_one_objective="one_pass")
-    with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
+    with pytest.raises(ValueError, match="'one_pass', but that needs a pipeline"):
         search.fit(*data)
     single = {"spaces": (SPACES[0], {}), "last": ForcesRidge()}
     for changes in ({"cache_features": False}, single):
         search = _search(stage_one_objective="one_pass", **changes)
-        with pytest.raises(ValueError, match="'one_pass', but this needs a pipeline"):
+        with pytest.raises(ValueError, match="'one_pass', but that needs a pipeline"):
             search.fit(*data)
     search = _search(stage_two_objective="alignment")
     with pytest.raises(ValueError, match="stage_two_objective is 'alignment'"):

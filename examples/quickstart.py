@@ -1,13 +1,13 @@
 """
-A potential that one would use, in a minute
+A useful potential in a minute
 ===========================================
 
 Ethanol comes with the package: 600 snapshots of molecular dynamics at 500 K (GFN2-xTB), 12 ps of
 one molecule, to learn from, and 200 of other trajectories to test on. ``AutoPotential`` finds a
 potential in half a minute. It is tested, drives molecular dynamics, and is saved with a report.
 
-So small a set makes a potential for a lone molecule of ethanol near these temperatures, and for
-nothing else: there is no second molecule in it, and no bond that breaks.
+With so small a set the potential is valid only for a single molecule of ethanol near these
+temperatures: the set contains no second molecule and no breaking bond.
 
 Run it with ``python examples/quickstart.py [FOLDER]``; the folder for the results is ``results``
 unless another is named.

@@ -1,5 +1,5 @@
 """
-Optuna: a search over the whole pipeline, and trials that are given up early
+Optuna: a search over the whole pipeline, and pruning of trials
 ============================================================================
 
 A pipeline of this package is an estimator like any other, so Optuna can tune it in both of its
@@ -96,7 +96,7 @@ def main(n_trials=12):
     states = [trial.state.name for trial in trials.trials]
     best = clone(pipeline).set_params(**trials.best_params).fit(frames, y)
     report("study with partial_fit", best)
-    print(f"{states.count('PRUNED')} of {len(states)} trials were given up early")
+    print(f"{states.count('PRUNED')} of {len(states)} trials were pruned")
     return found, trials
 
 

@@ -33,7 +33,7 @@ def distorted_cells(n_frames=24, seed=0):
 def potential(n_sparse=200):
     """Return a fitted pipeline.
 
-    Noise is what the potential can not resolve: EMT itself is exact up to rounding.
+    The noise is the part of EMT that the potential cannot represent, as EMT itself is exact.
     """
     frames = distorted_cells()
     y, targets = extract_targets(frames)

@@ -65,9 +65,9 @@ def fit(frames, **noise):
 # %%
 # Noise
 # -----
-# The noise parameters say how closely the targets are to be followed. The defaults are cautious:
-# 0.1 eV/angstrom for forces, and 0.1 eV for virials, are more than the forces of a small
-# displacement. Well converged calculations deserve less, here a twentieth of it.
+# The noise parameters determine how closely the potential follows the targets. The defaults are
+# cautious: 0.1 eV/angstrom for forces, and 0.1 eV for virials, are more than the forces of a small
+# displacement. For well converged calculations use less, here a twentieth of it.
 
 small = {"sigma_energy": 0.0005, "sigma_forces": 0.005, "sigma_virials": 0.01}
 calculators = {
@@ -80,10 +80,10 @@ calculators = {
 # %%
 # Phonons
 # -------
-# All along the path from the center of the Brillouin zone to X, K, and back, then to L. An atom
-# feels another one through any that both see, so force constants reach up to twice the cutoff. A
-# supercell that is too small for them folds the farthest onto one another, and the first victims
-# are the slow modes near the center: with ``(4, 4, 4)``, even the best of these potentials can have
+# The path leads from the center of the Brillouin zone to X, K, and back, then to L. Two atoms
+# interact through any neighbor that they share, so force constants reach up to twice the cutoff. A
+# supercell that is too small folds the longest-ranged ones onto one another, which affects the slow
+# modes near the center first: with ``(4, 4, 4)``, even the best of these potentials can have
 # imaginary ones.
 
 LATTICE = 3.59  # of EMT, in angstrom
@@ -120,11 +120,11 @@ axes[0].set_ylabel("frequency (THz)")
 plt.show()
 
 # %%
-# The first potential follows EMT, the wide gray lines, to a few hundredths of a THz. So for phonons
+# The first potential follows EMT, the wide gray lines, to a few hundredths of a THz. For phonons,
 #
-# - fit to cells with displacements of 0.02 to 0.1 angstrom, beside whatever else is needed; cells
-#   with strains, and virials, for the slopes at the center, which are elastic constants;
-# - lower the noise to what the calculations deserve, or let a search find it;
-# - take a supercell that is wider than twice the cutoff, or see whether a larger one makes a
+# - include cells with displacements of 0.02 to 0.1 angstrom in the training data, and strained
+#   cells with virials for the slopes at the center, which are elastic constants;
+# - lower the noise to the accuracy of the calculations, or let a search find it;
+# - use a supercell that is wider than twice the cutoff, or check whether a larger one makes a
 #   difference;
 # - relax the cell with the potential before phonons are computed, if its lattice constant differs.

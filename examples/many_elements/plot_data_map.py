@@ -2,9 +2,9 @@
 A map of a data set
 ===================
 
-What is in a data set of many elements? Descriptors of structures, pooled over their atoms, are
-points in a space that two dimensions can show. The length of a tensor-reduced descriptor does not
-depend on the elements, so 56 elements take no more work than two.
+Descriptors of structures, pooled over their atoms, are points in a space that can be projected to
+two dimensions. The length of a tensor-reduced descriptor does not depend on the number of elements,
+so 56 elements take no more work than two.
 """
 
 # %%
@@ -32,7 +32,7 @@ except FileNotFoundError as error:
 frames, energies = [found.frames[i] for i in chosen], np.asarray(found.energies)[chosen]
 
 # %%
-# Mixing weights that are learned from the energies bring together what is alike for them.
+# Mixing weights that are learned from the energies place structures of similar energy together.
 
 descriptor = TensorReducedTransformer(
     n_max=5, l_max=3, n_channels=8, scheme="decomposition", weights="learned", pooling="mean",
@@ -46,7 +46,7 @@ maps = {
 }
 
 # %%
-# Colors say which of N, O, F and S there are.
+# Colors show which of N, O, F and S a structure contains.
 
 nonmetals = [
     " ".join(name for name in ("N", "O", "F", "S") if name in atoms.symbols) or "none"

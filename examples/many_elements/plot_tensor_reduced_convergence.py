@@ -62,7 +62,7 @@ cut = 6 * len(frames) // 10
 n_atoms = np.array([len(atoms) for atoms in frames])
 species = np.unique(np.concatenate([atoms.numbers for atoms in frames]))
 composition = np.array([[(atoms.numbers == z).mean() for z in species] for atoms in frames])
-# what the composition explains is not the descriptor's business
+# subtract the part that the composition explains
 per_atom = energies / n_atoms
 baseline = np.linalg.lstsq(composition[:cut], per_atom[:cut], rcond=1e-8)[0]
 target = per_atom - composition @ baseline
@@ -104,8 +104,8 @@ plt.show()
 # %%
 # What has been learned about the elements
 # ----------------------------------------
-# Every element has become a short vector. Nothing of the periodic table was put in, but elements
-# of a group have come to lie near each other.
+# Every element is represented by a short vector. The periodic table was not an input, but elements
+# of the same group are near each other.
 
 vectors = learned.element_embedding_[:, :2]
 group = {z: column for z, column in zip(

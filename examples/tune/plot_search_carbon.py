@@ -46,8 +46,8 @@ pipeline = Pipeline([
 
 # %%
 # The first search cross-validates a candidate in one pass over the data, which counts as one
-# model, and finds the noise that suits each descriptor. Its second stage has a descriptor already,
-# and fits that differ in noise alone share their pass.
+# model, and fits the noise levels for each descriptor. In its second stage the descriptor is fixed,
+# and fits that differ only in noise share their pass.
 
 spaces = suggest_space(train, pipeline)
 spaces[1].pop("gap__n_sparse")  # the more the better: nothing to search

@@ -9,7 +9,7 @@ package). :func:`~skdesc.suggest_space` derives the search spaces from the struc
 """
 
 # %%
-# Folds leave no end of the curve out, since nothing is to be extrapolated.
+# Each fold covers the whole curve, so that no model has to extrapolate.
 
 import warnings
 

@@ -58,7 +58,7 @@ def report(name, model, test):
 sides = load()
 
 # %%
-# Prediction time is an objective as any other: descriptors are part of it only if they are
+# Prediction time is an objective like any other. It includes the descriptors only if they are
 # computed in the folds, hence ``cache_features=False``.
 
 if sides is not None:

@@ -4,9 +4,9 @@ Which structures to compute next
 
 Reference calculations are the main cost of a potential. A Gaussian process knows where it is
 uncertain, and :func:`skdesc.gaussian_process.select_batch` picks from a pool the structures whose
-energies are jointly most informative, so near copies are not chosen together. Here a
+energies are jointly most informative, so near-duplicates are not chosen together. Here a
 potential of carbon grows from eight crystals, by such batches and by random ones. Most of the pool
-is more crystals, as most of any collection is more of the same, with a few structures from a melt.
+is similar crystals, as in many collections, with a few structures from a melt.
 """
 
 # %%

@@ -10,8 +10,7 @@ shares with those found on structures that the model has not seen.
 
 # %%
 # Every structure of the bundled carbon solids is predicted once, by a model that was fitted without
-# it. Standard deviations are those of the posterior; the noise, which an observed energy or force
-# has beside, is added.
+# it. The noise of an observed energy or force is added to the standard deviations of the posterior.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -82,8 +81,8 @@ for axis in axes:
     axis.legend()
 
 # %%
-# What the sparse points cannot represent counts as unknown, whatever the data say: with too few
-# points, standard deviations are too large, and no factor makes all of them right.
+# The part of the energy that the sparse points cannot represent counts as unknown, whatever the
+# data: with too few points, standard deviations are too large, and no single factor corrects them.
 
 for n_sparse in (200, 400):
     ratios = []

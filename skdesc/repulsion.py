@@ -116,12 +116,12 @@ class _PairCalculator(Calculator):
         elements = np.flatnonzero(np.bincount(numbers))
         reach = self._onsets(elements[:, np.newaxis], elements).max()
         pairs = find_pairs(structures, reach, every, np.zeros(n_atoms, dtype=np.intp))
+        gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
+        if not len(pairs.distance):  # the usual case, in steps of a simulation
+            return np.zeros(n_atoms), gradient, strain
         center = np.repeat(every, np.diff(pairs.offsets))
         onset = self._onsets(numbers[center], numbers[pairs.neighbor])
         near = np.flatnonzero(pairs.distance < onset)
-        gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
-        if not len(near):
-            return np.zeros(n_atoms), gradient, strain
         center, r, displacement = center[near], pairs.distance[near], pairs.displacement[near]
         value, slope = self._pair_energies(
             r, numbers[center], numbers[pairs.neighbor[near]], onset[near]

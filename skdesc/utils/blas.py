@@ -63,11 +63,14 @@ class _Limit:
         if limit == before:
             return
         for library, original in zip(_libraries(), self._original, strict=True):
+            wanted, present = (original if n is None else n for n in (limit, before))
+            if wanted == present:  # setting the same number takes as long as any other
+                continue
             # since version 3.8, threadpoolctl lets only the thread that set a limit restore it, but
             # the last thread to leave may be another one
             if hasattr(library, "clear_controlling_thread"):
                 library.clear_controlling_thread(force=True)
-            library.set_num_threads(original if limit is None else limit)
+            library.set_num_threads(wanted)
 
 
 def threads(n_jobs):

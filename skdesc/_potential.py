@@ -92,8 +92,9 @@ class Potential:
         check_reals("tolerance", tolerance, "at least 0", (0.0, 1.0), "; try 1e-4")
         self.tolerance = tolerance
         self._approximation = None, None
-        # energies of single atoms of the structure before, which mostly has the same elements
-        self._known = None, np.empty(0, dtype=np.intp), np.empty(0)
+        # energies of single atoms, and reach of the baseline, of the structure before, which mostly
+        # has the same elements
+        self._known = None, np.empty(0, dtype=np.intp), np.empty(0), np.inf
 
     @property
     def gap(self) -> GAPRegressor:
@@ -160,7 +161,7 @@ class Potential:
         if descriptors is None:
             virials = self._virials_by_jacobian(atoms)
         else:
-            virials = self._without_baseline(descriptors, atoms)[-1]
+            virials = self._without_baseline(descriptors, atoms)[3]
         baseline = self.gap._baseline
         if baseline is None:
             return virials
@@ -193,10 +194,12 @@ class Potential:
         return -0.5 * (strain + strain.swapaxes(1, 2))
 
     def _by_descriptors(self, descriptors, atoms) -> Evaluation:
-        structures, energies, gradient, virials = self._without_baseline(descriptors, atoms)
+        structures, energies, gradient, virials, shortest = self._without_baseline(
+            descriptors, atoms
+        )
         energy, forces, virial = float(energies.sum()), -gradient, virials.sum(axis=0)
         baseline = self.gap._baseline
-        if baseline is None:
+        if baseline is None or shortest >= self._known[-1]:
             return Evaluation(energy, forces, virial, energies, virials)
         if hasattr(baseline, "evaluate_atoms"):
             base, base_gradient, strain = baseline.evaluate_atoms(structures)
@@ -213,8 +216,11 @@ class Potential:
         return Evaluation(energy + float(base[0]), forces + base_forces[0], virial)
 
     def _without_baseline(self, descriptors, atoms):
-        """Structures, energies of atoms, derivatives by positions, virials of atoms."""
-        local, energies = self._local(), None
+        """Structures, energies of atoms, derivatives by positions, virials of atoms.
+
+        The last value is a distance below which there are certainly no two atoms.
+        """
+        local, energies, free = self._local(), None, 0.0
         for block, transformer in enumerate(descriptors):
             structures, descriptor, centers, offsets = transformer._locate([atoms])
             if energies is None:
@@ -230,13 +236,15 @@ class Potential:
                 local.add(block, values, species[rows], learned[rows], result)
                 return result
 
-            by_position, by_strain = descriptor.differentiate_energies(
+            by_position, by_strain, shortest = descriptor.differentiate_energies(
                 structures, centers, offsets, slopes
             )
+            if len(centers) == len(energies) and not _ignores_elements(transformer):
+                free = max(free, min(shortest, descriptor.cutoff))
             gradient += by_position
             energies[centers] += learned
             strain[centers] += by_strain
-        return structures, energies, gradient, -0.5 * (strain + strain.swapaxes(1, 2))
+        return structures, energies, gradient, -0.5 * (strain + strain.swapaxes(1, 2)), free
 
     def _local(self):
         """Energies of environments as functions of their features."""
@@ -249,13 +257,15 @@ class Potential:
 
     def _energies_of_single_atoms(self, structures, atoms) -> np.ndarray:
         """Energies of single atoms, as a new array; unknown elements are an error."""
-        model, numbers, energies = self._known
+        model, numbers, energies, _ = self._known
         if model is not self.model or not np.array_equal(numbers, structures.numbers):
             model, numbers = self.model, structures.numbers
             if not np.isin(numbers, model.elements).all():
                 self.gap.predict(self._features(atoms))  # raises
             energies = model.e0[np.searchsorted(model.elements, numbers)]
-            self._known = model, numbers, energies
+            baseline = self.gap._baseline
+            reach = baseline.reach(numbers) if hasattr(baseline, "evaluate_atoms") else np.inf
+            self._known = model, numbers, energies, reach
         return energies.copy()
 
 
@@ -267,6 +277,11 @@ def _simple_descriptors(pipeline: Pipeline) -> list | None:
     transformers = _joined(steps[0])
     simple = all(type(step) in _SIMPLE and step.pooling is None for step in transformers)
     return transformers if simple else None
+
+
+def _ignores_elements(transformer) -> bool:
+    """Whether a transformer leaves out atoms of elements that it does not know."""
+    return getattr(transformer, "handle_unknown", "error") != "error"
 
 
 def _joined(step) -> list:

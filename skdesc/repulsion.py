@@ -92,6 +92,22 @@ class _PairCalculator(Calculator):
             self.results["stress"] = full_3x3_to_voigt_6_stress(strain.sum(axis=0) / volume)
             self.results["stresses"] = full_3x3_to_voigt_6_stress(strain / volume)
 
+    def reach(self, numbers: np.ndarray) -> float:
+        """Distance beyond which no two atoms interact.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (n_atoms,)
+            Atomic numbers.
+
+        Returns
+        -------
+        float
+            In angstrom.
+        """
+        elements = np.flatnonzero(np.bincount(numbers))
+        return float(self._onsets(elements[:, np.newaxis], elements).max())
+
     def evaluate_atoms(
         self, structures: Structures
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,9 +129,9 @@ class _PairCalculator(Calculator):
         """
         numbers, n_atoms = structures.numbers, len(structures.numbers)
         every = np.arange(n_atoms)
-        elements = np.flatnonzero(np.bincount(numbers))
-        reach = self._onsets(elements[:, np.newaxis], elements).max()
-        pairs = find_pairs(structures, reach, every, np.zeros(n_atoms, dtype=np.intp))
+        pairs = find_pairs(
+            structures, self.reach(numbers), every, np.zeros(n_atoms, dtype=np.intp)
+        )
         gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
         if not len(pairs.distance):  # the usual case, in steps of a simulation
             return np.zeros(n_atoms), gradient, strain

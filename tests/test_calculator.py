@@ -1,5 +1,7 @@
 """The ASE calculator against the pipeline it stands on, and against differences."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -13,10 +15,17 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from helpers.toy_data import make_frames, reference
 from helpers.toy_descriptor import ToyTransformer
 from sklearn.linear_model import Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 
-from skdesc import GAPRegressor, SOAPTransformer, extract_targets
+from skdesc import (
+    GAPRegressor,
+    SOAPTransformer,
+    TwoBodyTransformer,
+    check_structures,
+    extract_targets,
+)
 from skdesc.calculator import SkdescCalculator, ZBLCalculator
+from skdesc.exceptions import SuspiciousTargetsWarning
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +87,33 @@ def test_one_evaluation_serves_all(cell, monkeypatch):
     cell.positions[0] += 0.01
     cell.get_forces()
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        SOAPTransformer(n_max=4, l_max=3),
+        SOAPTransformer(["O"], n_max=4, l_max=3, handle_unknown="ignore"),
+        make_union(TwoBodyTransformer(), SOAPTransformer(n_max=3, l_max=2)),
+    ],
+    ids=["all elements", "without hydrogen", "two descriptors"],
+)
+def test_near_atoms_repel_as_in_predictions(transformer):
+    """The repulsion is skipped only where no atoms are near."""
+    frames = make_frames(10)
+    y, targets = reference(frames)
+    pipeline = make_pipeline(transformer, GAPRegressor(n_sparse=20))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SuspiciousTargetsWarning)
+        pipeline.fit(frames, y, gapregressor__forces=targets["forces"])
+    near = [Atoms(symbols, [[0, 0, 0], [0.5, 0, 0]]) for symbols in ("OH", "H2")]
+    baseline = pipeline[-1].baseline_
+    assert baseline.evaluate_atoms(check_structures(near))[0].min() > 1.0
+    for atoms in (*near, Atoms("O"), frames[0]):
+        atoms.calc = SkdescCalculator(pipeline)
+        energies, forces = pipeline.predict([atoms], return_forces=True)
+        assert atoms.get_potential_energy() == pytest.approx(energies[0], rel=1e-10)
+        np.testing.assert_allclose(atoms.get_forces(), forces[0], rtol=1e-8, atol=1e-10)
 
 
 def test_nothing_is_left_of_another_structure(pipeline, cell):

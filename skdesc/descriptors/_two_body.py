@@ -81,7 +81,7 @@ class TwoBodyDescriptor(AtomicDescriptor):
         """Values and derivatives in one go; see ``invariants.differentiate_energies``."""
         n_gaussians = len(self.nodes)
         gradient = np.zeros((len(structures.positions), 3))
-        strain_gradient = np.zeros((len(centers), 3, 3))
+        strain_gradient, shortest = np.zeros((len(centers), 3, 3)), np.inf
         for part, atoms in self._batches(structures, 2 * n_gaussians):
             pairs = _Pairs(self, structures[part])
             radial, slope = self.radial(pairs.distance)
@@ -94,7 +94,8 @@ class TwoBodyDescriptor(AtomicDescriptor):
                 (by_distance / pairs.distance)[:, np.newaxis] * pairs.displacement,
                 gradient[atoms], strain_gradient[atoms],
             )
-        return gradient, strain_gradient
+            shortest = np.minimum.reduce(pairs.distance, initial=shortest)
+        return gradient, strain_gradient, shortest
 
     def vjp(self, features, g):
         """Contract the derivatives with a cotangent; see ``AtomicFeatures.vjp``."""

@@ -32,6 +32,8 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
         Derivatives of the sum by the positions.
     strain_gradient : ndarray of shape (n_centers, 3, 3)
         Derivatives of each center's function by the strain of its structure.
+    shortest : float
+        Shortest distance from a center to a neighbor, in angstrom; infinite without neighbors.
 
     Raises
     ------
@@ -40,6 +42,7 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
     """
     gradient = np.zeros((len(structures.positions), 3))
     strain_gradient = np.zeros((len(centers), 3, 3))
+    shortest = np.inf
 
     def compute(batch):
         pairs = batch.pairs()
@@ -65,4 +68,5 @@ def differentiate_energies(descriptor, structures, centers, center_offsets, ener
             np.arange(len(batch.centers)), pair_gradients, gradient[atoms],
             strain_gradient[batch.rows],
         )
-    return gradient, strain_gradient
+        shortest = np.minimum.reduce(pairs.distance, initial=shortest)
+    return gradient, strain_gradient, shortest

@@ -96,7 +96,7 @@ class TestOptuna:
         assert len(states) == 5
         assert set(states) <= {"COMPLETE", "PRUNED"}
         assert trials.best_value < 0.5 * spread()
-        assert "trials were given up early" in capsys.readouterr().out
+        assert "trials were pruned" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore")  # of the tools, not ours

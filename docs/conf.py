@@ -126,7 +126,9 @@ def table_below(text, heading):
 def draw_benchmarks(app):
     """Draw what the tables of the page of benchmarks hold."""
     text = Path(app.srcdir, "benchmarks.md").read_text(encoding="utf-8")
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+    figure, axes = plt.subplots(
+        1, 4, figsize=(14, 3.4), layout="constrained", width_ratios=[3, 3, 4, 2.5]
+    )
     head, *rows = table_below(text, "system | features")
     alloys = [row for row in rows if row[0].startswith("alloy")]
     for name in ("skdesc", "dscribe", "featomic", "quippy"):
@@ -143,7 +145,18 @@ def draw_benchmarks(app):
     _, *rows = table_below(text, "potential | per atom and step")
     bars = axes[2].barh([row[0].split(" (")[0] for row in rows], [float(row[1]) for row in rows])
     axes[2].bar_label(bars, padding=3)
-    axes[2].set(title="step of LAMMPS, 256 atoms", xlim=(0, 130))
+    axes[2].set(title="step of 256 copper atoms", xscale="log", xlim=(0.5, 50_000))
+    head, *rows = table_below(text, "descriptors of 43,200 atoms")
+    for k, row in enumerate(rows):
+        bars = axes[3].bar(
+            np.arange(len(row) - 1) + 0.3 * (k - 1), [float(time) for time in row[1:]], 0.3,
+            label=row[0], color=["C0", "C1", "0.6"][k],
+        )
+        axes[3].bar_label(bars, padding=3, fontsize="small")
+    axes[3].set(title="threads", ylabel="time relative to one thread", ylim=(0, 3.4),
+                xticks=range(len(head) - 1),
+                xticklabels=[name.replace(" ", "\n", 1) for name in head[1:]])
+    axes[3].legend(frameon=False, fontsize="small")
     for axis in axes[:2]:
         axis.set_ylabel("microseconds per atom")
         axis.legend(frameon=False, fontsize="small")

@@ -72,13 +72,15 @@ def test_every_set_has_a_fetcher():
     assert exported == names | {"fetch_mlearn"}
 
 
-LARGE = {"iron_gap22", "monbtaw", "perov5", "qm7"}
+LARGE = {"acetylacetone", "iron_gap22", "monbtaw", "perov5", "qm7"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in sorted(EXPECTED)],
-)
+def marked(names):
+    """Names of sets; those that take seconds to read belong to slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(sorted(EXPECTED)))
 def test_fetch(name):
     home = datasets.get_data_home()
     missing = [file.name for file in REGISTRY[name].files if not (home / file.name).is_file()]
@@ -139,7 +141,7 @@ def test_which_sets_are_downloaded():
     assert all(len(REGISTRY[name].commit) == 40 for name in DOWNLOADED)
 
 
-@pytest.mark.parametrize("name", DOWNLOADED)
+@pytest.mark.parametrize("name", marked(DOWNLOADED))
 def test_digest_of_downloaded_sets(name):
     home = datasets.get_data_home()
     for file in REGISTRY[name].files:

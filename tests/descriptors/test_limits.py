@@ -103,7 +103,7 @@ def test_interrupts(kind):
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout.readline() == "ready\n"
-        time.sleep(1.5)
+        time.sleep(0.7)
         child.send_signal(signal.SIGINT)
         assert child.stdout.readline() == "interrupted\n"
         assert child.stdout.readline() == "alive\n"

@@ -77,13 +77,12 @@ print("finished")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a signal")
-@pytest.mark.parametrize("n_iterations_done", [1, 5])
-def test_killed_and_run_again_is_the_same_as_uninterrupted(tmp_path, n_iterations_done):
+def test_killed_and_run_again_is_the_same_as_uninterrupted(tmp_path):
     path = tmp_path / "search.json"
     child = start_python(CHILD, str(path))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if path.exists() and len(json.loads(path.read_text())["evaluations"]) > n_iterations_done:
+        if path.exists() and len(json.loads(path.read_text())["evaluations"]) > 3:
             break
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)

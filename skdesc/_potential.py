@@ -60,6 +60,28 @@ class Evaluation:
     virials: np.ndarray | None = None
 
 
+@dataclass
+class _OfElements:
+    """Results that depend only on a structure's elements, which rarely change between steps.
+
+    Attributes
+    ----------
+    model : Model or None
+        The fit.
+    numbers : ndarray of shape (n_atoms,)
+        Atomic numbers.
+    energies : ndarray of shape (n_atoms,)
+        Energies of single atoms, in eV.
+    reach : float
+        Distance at which a repulsive baseline ends, in angstrom; infinite for other baselines.
+    """
+
+    model: object
+    numbers: np.ndarray
+    energies: np.ndarray
+    reach: float
+
+
 class Potential:
     """A fitted pipeline of descriptors and a `GAPRegressor`.
 
@@ -92,9 +114,7 @@ class Potential:
         check_reals("tolerance", tolerance, "at least 0", (0.0, 1.0), "; try 1e-4")
         self.tolerance = tolerance
         self._approximation = None, None
-        # energies of single atoms, and reach of the baseline, of the structure before, which mostly
-        # has the same elements
-        self._known = None, np.empty(0, dtype=np.intp), np.empty(0), np.inf
+        self._of_elements = _OfElements(None, np.empty(0, dtype=np.intp), np.empty(0), np.inf)
 
     @property
     def gap(self) -> GAPRegressor:
@@ -161,7 +181,7 @@ class Potential:
         if descriptors is None:
             virials = self._virials_by_jacobian(atoms)
         else:
-            virials = self._without_baseline(descriptors, atoms)[3]
+            *_, virials, _ = self._without_baseline(descriptors, atoms)
         baseline = self.gap._baseline
         if baseline is None:
             return virials
@@ -194,12 +214,12 @@ class Potential:
         return -0.5 * (strain + strain.swapaxes(1, 2))
 
     def _by_descriptors(self, descriptors, atoms) -> Evaluation:
-        structures, energies, gradient, virials, shortest = self._without_baseline(
+        structures, energies, gradient, virials, clearance = self._without_baseline(
             descriptors, atoms
         )
         energy, forces, virial = float(energies.sum()), -gradient, virials.sum(axis=0)
         baseline = self.gap._baseline
-        if baseline is None or shortest >= self._known[-1]:
+        if baseline is None or clearance >= self._of_elements.reach:
             return Evaluation(energy, forces, virial, energies, virials)
         if hasattr(baseline, "evaluate_atoms"):
             base, base_gradient, strain = baseline.evaluate_atoms(structures)
@@ -216,11 +236,11 @@ class Potential:
         return Evaluation(energy + float(base[0]), forces + base_forces[0], virial)
 
     def _without_baseline(self, descriptors, atoms):
-        """Structures, energies of atoms, derivatives by positions, virials of atoms.
+        """Structures, energies of atoms, derivatives by positions, virials of atoms, clearance.
 
-        The last value is a distance below which there are certainly no two atoms.
+        The clearance is a lower bound of the distance of all pairs of atoms.
         """
-        local, energies, free = self._local(), None, 0.0
+        local, energies, clearance = self._local(), None, 0.0
         for block, transformer in enumerate(descriptors):
             structures, descriptor, centers, offsets = transformer._locate([atoms])
             if energies is None:
@@ -240,11 +260,12 @@ class Potential:
                 structures, centers, offsets, slopes
             )
             if len(centers) == len(energies) and not _ignores_elements(transformer):
-                free = max(free, min(shortest, descriptor.cutoff))
+                clearance = max(clearance, min(shortest, descriptor.cutoff))
             gradient += by_position
             energies[centers] += learned
             strain[centers] += by_strain
-        return structures, energies, gradient, -0.5 * (strain + strain.swapaxes(1, 2)), free
+        virials = -0.5 * (strain + strain.swapaxes(1, 2))
+        return structures, energies, gradient, virials, clearance
 
     def _local(self):
         """Energies of environments as functions of their features."""
@@ -257,16 +278,16 @@ class Potential:
 
     def _energies_of_single_atoms(self, structures, atoms) -> np.ndarray:
         """Energies of single atoms, as a new array; unknown elements are an error."""
-        model, numbers, energies, _ = self._known
-        if model is not self.model or not np.array_equal(numbers, structures.numbers):
+        known = self._of_elements
+        if known.model is not self.model or not np.array_equal(known.numbers, structures.numbers):
             model, numbers = self.model, structures.numbers
             if not np.isin(numbers, model.elements).all():
                 self.gap.predict(self._features(atoms))  # raises
             energies = model.e0[np.searchsorted(model.elements, numbers)]
             baseline = self.gap._baseline
             reach = baseline.reach(numbers) if hasattr(baseline, "evaluate_atoms") else np.inf
-            self._known = model, numbers, energies, reach
-        return energies.copy()
+            known = self._of_elements = _OfElements(model, numbers, energies, reach)
+        return known.energies.copy()
 
 
 def _simple_descriptors(pipeline: Pipeline) -> list | None:

@@ -93,7 +93,7 @@ class _PairCalculator(Calculator):
             self.results["stresses"] = full_3x3_to_voigt_6_stress(strain / volume)
 
     def reach(self, numbers: np.ndarray) -> float:
-        """Distance beyond which no two atoms interact.
+        """Return the largest onset of all pairs of the elements.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class _PairCalculator(Calculator):
         Returns
         -------
         float
-            In angstrom.
+            Distance at which and beyond which no two atoms interact, in angstrom.
         """
         elements = np.flatnonzero(np.bincount(numbers))
         return float(self._onsets(elements[:, np.newaxis], elements).max())
@@ -132,12 +132,12 @@ class _PairCalculator(Calculator):
         pairs = find_pairs(
             structures, self.reach(numbers), every, np.zeros(n_atoms, dtype=np.intp)
         )
-        gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
-        if not len(pairs.distance):  # the usual case, in steps of a simulation
-            return np.zeros(n_atoms), gradient, strain
         center = np.repeat(every, np.diff(pairs.offsets))
         onset = self._onsets(numbers[center], numbers[pairs.neighbor])
         near = np.flatnonzero(pairs.distance < onset)
+        gradient, strain = np.zeros((n_atoms, 3)), np.zeros((n_atoms, 3, 3))
+        if not len(near):
+            return np.zeros(n_atoms), gradient, strain
         center, r, displacement = center[near], pairs.distance[near], pairs.displacement[near]
         value, slope = self._pair_energies(
             r, numbers[center], numbers[pairs.neighbor[near]], onset[near]

@@ -117,10 +117,9 @@ def test_targets_without_spread_are_measured_by_the_unit():
     assert scales.spreads["energy"] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("objective", "routing"), [("one_pass", False), ("one_pass", True), ("cv", True)]
-)
-def test_the_default_of_searches_with_forces(data, objective, routing):
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("objective", ["one_pass", "cv"])
+def test_the_default_of_searches_with_forces(data, routing, objective):
     frames, y, forces, _ = data
     pipeline = make_pipeline(ToyTransformer(), GAPRegressor(n_sparse=8))
     if objective == "one_pass":

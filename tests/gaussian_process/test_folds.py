@@ -196,6 +196,9 @@ def test_noise_suits_the_metric(data, scorer, quantity):
         errors = session.errors(params)
         return np.log(errors[quantity]) + 0.25 * np.log(errors[other_quantity])
 
+    own_data, model = (X, y, {"forces": more["forces"]}), clone(gap).set_params(**tuned)
+    for name, error in session.errors(tuned).items():
+        assert error == pytest.approx(_errors(model, own_data, splits, name), rel=1e-6)
     least = badness(tuned)
     for energy, forces in itertools.product(np.logspace(-3.5, -0.5, 4), repeat=2):
         other = badness({"sigma_energy": energy, "sigma_forces": forces})

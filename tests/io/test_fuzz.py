@@ -15,12 +15,12 @@ def check(first, count, kind="stored", *, refused=0.5):
 
 
 def test_changed_content():
-    check(0, 200)
+    check(0, 300)
 
 
 def test_changed_companions():
     """Estimators of scikit-learn that files may hold."""
-    check(0, 60, "companions", refused=0.3)
+    check(0, 100, "companions", refused=0.3)
 
 
 @pytest.mark.slow

@@ -259,7 +259,8 @@ def test_targets_that_do_not_fit():
         transformer.fit(frames, y[:-1])
     with pytest.raises(ValueError, match="one finite number per structure"):
         transformer.fit(frames, np.where(y == y[0], np.nan, y))
-    with pytest.raises(ValueError, match=r"\[1\] has the shape \(3, 3\), but must have \(4, 3\)"):
+    match = r"forces\[1\] has the shape \(3, 3\), but must have \(4, 3\)"
+    with pytest.raises(ValueError, match=match):
         transformer.fit(frames, y, forces=[np.zeros((4, 3)), np.zeros((3, 3)), *[None] * 4])
     with pytest.raises(ValueError, match="forces has 1 entries, but there are 6 structures"):
         transformer.fit(frames, y, forces=[np.zeros((4, 3))])

@@ -36,7 +36,10 @@ def _search(**changes):
     ("changes", "match"),
     [
         ({"transformer_space": {"pca__n_component": [1]}}, "did you mean 'pca__n_components'"),
-        ({"regressor_space": {"nothing__alpha": [1]}}, "'nothing__alpha', which is not a param"),
+        (
+            {"regressor_space": {"nothing__alpha": [1]}},
+            "'nothing__alpha', which is not a parameter",
+        ),
         ({"regressor_space": {"pca__n_components": [1, 2]}}, "each parameter belongs to one"),
         ({"transformer_space": {}, "regressor_space": {}}, "are both empty"),
         ({"transformer_space": {"_neverfitted__solver": ["svd"]}}, "move them to regressor_space"),

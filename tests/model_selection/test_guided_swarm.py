@@ -40,12 +40,12 @@ def _guided(seed, n_first=16, start=None):
 
 
 def test_it_learns_more_than_a_plain_swarm():
-    guided = [_run(_guided(seed), 6)[0] for seed in range(3)]
+    guided = [_run(_guided(seed), 6)[0] for seed in range(5)]
     rules = rules_for(make_rules("pso"), 6)
     plain = [
         _run(ParticleSwarm(np.full((16, 4), np.nan), rules, "star", 6,
                            np.random.RandomState(seed), 1.0, 5), 6)[0]
-        for seed in range(3)
+        for seed in range(5)
     ]
     assert np.median(guided) < np.median(plain)
     assert max(guided) < -0.03  # the least value is -0.0437

@@ -203,6 +203,14 @@ def test_two_searches_at_once_leave_each_other_and_the_limits_alone(data):
         assert_same(together, pca_search(n_iterations=6, random_state=seed).fit(*data))
 
 
+def test_dask_changes_nothing(frames):
+    distributed = pytest.importorskip("dask.distributed")
+    X, y = frames
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.Client(**options), joblib.parallel_config(backend="dask"):
+        assert_same(pair_search().fit(X, y), pair_search(n_jobs=-1).fit(X, y))
+
+
 @pytest.mark.filterwarnings("default")  # of its own
 def test_ray_changes_nothing(frames):
     ray = pytest.importorskip("ray")

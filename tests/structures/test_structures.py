@@ -56,7 +56,8 @@ def test_structures_are_no_table():
     assert structures.shape == (6,)
     assert structures.shape[-1] == 6
     assert structures.shape[1:] == ()
-    with pytest.raises(TypeError, match=r"an array or table; .* skdesc\.as_column\(structures\)"):
+    match = r"not an array or table; .* skdesc\.as_column\(structures\)"
+    with pytest.raises(TypeError, match=match):
         np.asarray(structures)
     with pytest.raises(IndexError, match=r"have one axis, .* skdesc\.as_column\(structures\)"):
         structures.shape[1]

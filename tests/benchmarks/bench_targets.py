@@ -304,7 +304,8 @@ def main():
     parser.add_argument("--other", type=Path, help="another checkout, measured in turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", nargs="*", default=list(MEASUREMENTS), choices=MEASUREMENTS)
-    parser.add_argument("--least", action="store_true", help="least values in place of medians")
+    parser.add_argument("--least", action="store_true",
+                        help="least values in place of medians, for rows of times")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.least:

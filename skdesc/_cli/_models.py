@@ -23,8 +23,8 @@ def check_output(path, pipeline):
     if not is_xml(path):
         return
     if "soap" not in pipeline.named_steps:
-        raise ValueError(f"{path} is to be a potential for QUIP, whose format knows only soap of "
-                         "the descriptors; give --descriptor soap, or a .skd file")
+        raise ValueError(f"{path} is to be a potential for QUIP, whose only descriptor is "
+                         "soap; give --descriptor soap, or a .skd file")
     basis = pipeline["soap"].radial_basis
     if basis not in BASES:
         raise ValueError(f"{path} is to be a potential for QUIP, which has no radial basis "
@@ -54,7 +54,7 @@ def load_model(args):
 
 
 def load_for_predictions(args):
-    """Load a model and set its number of threads to ``--n-jobs``, by default all cores."""
+    """Load a model and set its number of threads to ``--jobs``, by default all cores."""
     model = load_model(args)
     first, last = model[0], model[-1]
     members = [step for _, step in first.transformer_list] if isinstance(

@@ -42,7 +42,7 @@ _FITTED = {
     "TransformedTargetRegressor": ("regressor_", "_training_dim"),
     "VotingRegressor": ("estimators_",),
 }
-# these pass samples on unchanged, which may therefore be Atoms
+# these accept any samples, which may be Atoms
 _FOR_ANY_SAMPLES = ("DummyRegressor", "FunctionTransformer")
 # transformers that a TransformedTargetRegressor may contain
 _INVERTED = ("FunctionTransformer", "MaxAbsScaler", "MinMaxScaler", "PowerTransformer",

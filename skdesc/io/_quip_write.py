@@ -66,7 +66,7 @@ def write_quip_xml(pipeline: Pipeline, path: PathName, *, label: str = "skdesc")
         pair_coeff * * potential.xml "Potential xml_label=skdesc" 29 79
 
     A structure with an isolated atom gets NaN there if this atom's element is not among
-    ``species``. QUIP gives elements that the potential lacks no energy, and raises no error.
+    ``species``. Elements that the potential lacks contribute no energy there, without an error.
     """
     members, gap = _check_pipeline(pipeline)
     if not (isinstance(label, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", label)):
@@ -147,7 +147,7 @@ def _check_descriptor(name, soap):
     basis = fitted["radial_basis"]
     if not isinstance(basis, str) or basis not in BASES:
         raise ValueError(
-            f"{name}.radial_basis={basis!r} is not a basis of QUIP, but must be; fit "
+            f"{name}.radial_basis={basis!r} is not a basis of QUIP; fit "
             f"with one of {list(BASES)}, preferably the first one"
         )
     _decay(name, fitted["radial_scaling"])

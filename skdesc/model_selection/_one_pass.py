@@ -14,7 +14,7 @@ import numpy as np
 
 from ..utils.folds import can_share_a_pass, split_blocks, take
 
-# largest number of folds: each has triangles of its own, which are kept at the same time
+# largest number of blocks of samples that no fold divides; the triangles of all are kept at once
 _MAX_BLOCKS = 32
 # sessions of this process by key; a search removes those that it has begun
 _sessions = {}

@@ -115,7 +115,7 @@ def read_database(path: Path, selection: str) -> list[Atoms]:
     list of ase.Atoms
         Key-value pairs of the rows are in ``atoms.info``, and so are further data.
     """
-    if path.stat().st_size == 0:  # prevents that it is opened for writing
+    if path.stat().st_size == 0:  # it would be opened for writing
         raise ValueError("it is empty")
     kind = "extract_from_name"
     if path.suffix == ".aselmdb":

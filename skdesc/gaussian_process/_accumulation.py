@@ -53,6 +53,8 @@ class Accumulator:
         Energies of single atoms.
     distances : ShortestDistances or None
         Those of the structures; None where there are no structures, or a file does not tell.
+    sample : CalibrationSample or None
+        Some of the structures; None where none are to be calibrated on, or a file does not tell.
     """
 
     elements: np.ndarray
@@ -62,6 +64,7 @@ class Accumulator:
     observations: Observations
     atom_energies: AtomEnergies
     distances: ShortestDistances | None = None
+    sample: object = None
 
     @classmethod
     def start(cls, environments, regressor, config_types):
@@ -121,6 +124,7 @@ class Accumulator:
             observations=Observations(len(self.points)),
             atom_energies=AtomEnergies(self.elements, self.atom_energies.rule),
             distances=None if self.distances is None else ShortestDistances(),
+            sample=None,
         )
 
     def copy(self):
@@ -137,12 +141,8 @@ class Accumulator:
 
         Parameters
         ----------
-        environments : Environments
-            The structures.
-        targets : Targets
-            Their energies, forces, virials.
-        memory_limit : int or None
-            For the whole fit, in bytes.
+        environments, targets, memory_limit : object
+            As for :meth:`add`.
 
         Returns
         -------

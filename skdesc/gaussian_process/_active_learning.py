@@ -89,6 +89,7 @@ class _PoolPosterior:
 
     def __init__(self, model, environments):
         self.environments, self.covariances_of_terms = environments, model.covariances
+        self.factors = model.calibration["energy"]
         posterior = model.posterior
         self.scales = posterior.scales
         of_points = posterior.prior.repeat_per_point(self.scales)
@@ -109,8 +110,8 @@ class _PoolPosterior:
                 self.environments.blocks, self.covariances_of_terms, self.scales, strict=True
             )
         )
-        explained = self.explained @ self.explained[index]
-        return prior - explained + self.remaining @ self.remaining[index]
+        outside = prior - self.explained @ self.explained[index]
+        return self.factors @ [self.remaining @ self.remaining[index], outside]
 
     def _prior(self, index, features, covariance):
         pool = self.environments

@@ -18,7 +18,7 @@ from ..utils.threads import check_n_jobs
 from ..utils.validation import check_reals, is_auto, is_choice, is_number
 from ._baseline import check_baseline, is_fitted_baseline
 from ._sparse_points import one_per_term
-from ._targets import QUANTITIES
+from ._targets import QUANTITIES, UNCALIBRATED
 
 _SMALLEST = 1e-30  # squares of ratios of numbers below it do not fit into floating point numbers
 _MODEL = ("elements", "e0", "features", "species", "block", "columns", "zetas", "weights",
@@ -52,6 +52,8 @@ def check_parameters(regressor):
         raise ValueError(f"optimize is {regressor.optimize!r}, but must be None, "
                          "'marginal_likelihood' or 'held_out'")
     check_baseline(regressor.baseline)
+    if not is_choice(regressor.calibrate, True, False):
+        raise ValueError(f"calibrate is {regressor.calibrate!r}, but must be True or False")
     check_n_jobs(regressor.n_jobs)
     if regressor.memory_limit is not None:
         check("memory_limit", "above 0", ", or None")
@@ -265,6 +267,8 @@ def _check_posterior(state, n_points):
     state["factors"] = [
         _triangle("factors", L, size, lower=True) for L, size in zip(factors, sizes, strict=True)
     ]
+    if "calibration" in state:
+        state["calibration"] = _check_calibration(state["calibration"])
     state["R"] = _triangle("R", state["R"], n_points, lower=False)
     state["jitter"] = _real("jitter", state["jitter"], 0.0)
     sigmas = state["sigmas"] = _check_kinds("sigmas", state["sigmas"], _positive)
@@ -273,6 +277,18 @@ def _check_posterior(state, n_points):
     # infinite if the data are impossible under the prior
     _rule(isinstance(state["log_marginal_likelihood"], Real), "log_marginal_likelihood",
           state["log_marginal_likelihood"], "a number")
+
+
+def _check_calibration(calibration):
+    _rule(isinstance(calibration, Mapping) and calibration.keys() == UNCALIBRATED.keys(),
+          "calibration", calibration, f"a dict with {list(UNCALIBRATED)}")
+    checked = {
+        kind: _array(f"calibration[{kind!r}]", factors, UNCALIBRATED[kind].shape)
+        for kind, factors in calibration.items()
+    }
+    for kind, factors in checked.items():
+        _rule((factors >= 0).all(), f"calibration[{kind!r}]", factors, "at least 0")
+    return checked
 
 
 def _check_seen(seen, n_points, n_elements):

@@ -38,7 +38,9 @@ class Fitted:
         X : AtomicFeatures, array-like of shape (n_samples, n_features) or sequence of arrays
             Descriptors of the structures.
         return_std : bool, default=False
-            Whether to return standard deviations of the energies, without noise.
+            Whether to return standard deviations of the energies, without noise. They are
+            calibrated, see `calibration_`: for structures like those of the training set, the ratio
+            of error and standard deviation has a root mean square of about one.
         return_forces : bool, default=False
             Whether to return forces.
         return_virials : bool, default=False
@@ -72,6 +74,7 @@ class Fitted:
     def predict_forces_std(self, X: Features) -> list[np.ndarray]:
         """Predict the standard deviation of each force component, without noise.
 
+        It is calibrated, as those of energies are, see :meth:`predict`.
         It takes the derivatives of all descriptors explicitly, and so costs far more than the
         forces themselves.
 

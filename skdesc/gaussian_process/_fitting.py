@@ -1,19 +1,244 @@
-"""The steps of a fit, from data to the model of a regressor."""
+"""The steps of a fit, from data to the model of a regressor and to calibrated variances."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from ..labels import e0_sources, undetermined_compositions, warn_of_forces
+from ..least_squares import fit_variance_factors, leave_group_out
 from ..utils.blas import one_thread
 from ._accumulation import Accumulator
 from ._baseline import fitted_baseline, subtract_baseline
 from ._checks import check_parameters
 from ._inputs import check_environments
+from ._memory import BATCH_BYTES, bytes_per_structure, n_sampled
 from ._prediction import Model, leave_one_out_energies
-from ._targets import QUANTITIES, check_targets
+from ._rows import (
+    derivative_rows,
+    energy_rows,
+    prior_force_variances,
+    prior_variances,
+    split_by_cost,
+)
+from ._targets import QUANTITIES, UNCALIBRATED, check_targets
+
+# fewer structures tell nothing about variances
+_LEAST = 8
+# atoms whose forces count, because variances of forces take time
+_ATOMS_OF_FORCES = 128
+# an environment like none of the data has at least so many times the standard deviation of others
+_UNKNOWN = 10.0
+# and at most so many times the variance before any data
+_LARGEST_OUTSIDE = 100.0
+# factors below this, and above its inverse, would be rounding errors
+_SMALL = 1e-12
+# least standard deviation of forces, relative to the root mean square of errors: symmetry makes
+# some forces certain, but not their labels
+_LEAST_OF_FORCES = 0.01
+# median of the squares of normally distributed numbers of variance 1
+_MEDIAN_SQUARE = 0.4549
+
+
+@dataclass(frozen=True)
+class CalibrationSample:
+    """Some structures of a fit, on which variances are calibrated when they are first needed.
+
+    Each structure is left out of the fit in closed form, with all its targets. The sparse points,
+    `e0`, scale and noise stay as they are.
+
+    Parameters
+    ----------
+    parts : list of (Environments, Targets)
+        Structures, and their targets without the baseline.
+    """
+
+    parts: list
+
+    @classmethod
+    def choose(cls, environments, targets, among=None):
+        """Choose structures evenly.
+
+        Parameters
+        ----------
+        environments : Environments
+            The structures.
+        targets : Targets
+            Their targets, without the baseline.
+        among : ndarray of int, default=None
+            Those that the fit has seen; None stands for all.
+
+        Returns
+        -------
+        CalibrationSample
+            The sample.
+        """
+        known = np.isfinite(targets.energies) & (np.diff(environments.offsets) > 0)
+        index = np.flatnonzero(known) if among is None else among[known[among]]
+        index = index[_evenly(environments.n_atoms[index])]
+        return cls([(environments.take(index), targets.take(index))] if len(index) else [])
+
+    def extended(self, environments, targets):
+        """Return a sample of these structures and of others."""
+        parts = self.parts + self.choose(environments, targets).parts
+        if len(parts) < 2:
+            return CalibrationSample(parts)
+        chosen = _evenly(np.concatenate([one.n_atoms for one, _ in parts]))
+        ends = np.cumsum([0, *(len(one) for one, _ in parts)])
+        rows = [chosen[(chosen >= a) & (chosen < b)] - a for a, b in pairwise(ends)]
+        return CalibrationSample([
+            tuple(side.take(own) for side in part)
+            for part, own in zip(parts, rows, strict=True) if len(own)
+        ])
+
+    def calibrate(self, model):
+        """Compute factors of the parts of variances.
+
+        Parameters
+        ----------
+        model : Model
+            A fit to data that these structures are part of.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For each quantity.
+        """
+        with one_thread:
+            found = list(self.leave_out(model))
+        parts = {
+            quantity: [of_one[quantity] for of_one in found if of_one[quantity].size]
+            for quantity in UNCALIBRATED
+        }
+        return {quantity: _factors(quantity, of_all) for quantity, of_all in parts.items()}
+
+    def leave_out(self, model):
+        """Leave each structure out of a fit.
+
+        Parameters
+        ----------
+        model : Model
+            The fit.
+
+        Yields
+        ------
+        dict of str to ndarray of shape (4, n)
+            For each quantity, errors, their variances within the span of the sparse points and
+            outside, and those before any data.
+        """
+        n_structures = sum(len(environments) for environments, _ in self.parts)
+        n_atoms = -(-_ATOMS_OF_FORCES // max(1, n_structures))
+        for environments, targets in self.parts:
+            rows = _known_rows(environments, targets, model)
+            for index, of_one in enumerate(rows):
+                one = environments[slice(index, index + 1)]
+                size = int(one.n_atoms[0])
+                count = min(n_atoms, size)
+                # others in each structure
+                atoms = (np.arange(count) * size // count + index) % size
+                yield _leave_out(model, one, of_one, atoms)
+
+
+def _leave_out(model, structure, rows, atoms):
+    """Errors of one structure and parts of their variances, those of forces for some atoms."""
+    K, y, noise = map(np.concatenate, zip(*rows.values(), strict=True))
+    given = np.isfinite(y)
+    errors, inside = np.full((2, len(y)), np.nan)
+    errors[given], inside[given] = leave_group_out(
+        model.posterior, K[given], (y - K @ model.posterior.weights)[given], noise[given]
+    )
+
+    def parts(own, prior):
+        outside = model.posterior.variance_outside(K[own], prior)
+        prior = model.posterior.scales**2 @ prior
+        return np.array([errors[own], inside[own], outside, prior])[:, given[own]]
+
+    result = {
+        "energy": parts(np.array([0]), prior_variances(structure, model.covariances)),
+        "forces": np.empty((4, 0)),
+    }
+    if "forces" in rows:
+        components = (3 * atoms[:, np.newaxis] + np.arange(3)).ravel()
+        prior = prior_force_variances(structure, model.covariances, atoms)
+        result["forces"] = parts(1 + components, prior)
+    return result
+
+
+def _evenly(sizes):
+    """Choose from structures, given their numbers of atoms, as many as a sample may have."""
+    count = n_sampled(sizes) if len(sizes) else 0
+    return np.linspace(0, len(sizes) - 1, count).astype(np.intp)
+
+
+def _known_rows(environments, targets, model):
+    """Yield rows, targets and noise of each structure, by quantity."""
+    noise, scale = model.posterior.noise, np.sqrt(environments.n_atoms)
+    relative = targets.relative_noise * np.column_stack([scale, np.ones_like(scale), scale])
+    energies = targets.energies - environments.composition(model.elements) @ model.e0
+    for part, *rows in _rows_in_batches(environments, targets, model):
+        start = targets.offsets[part.start]
+        for index in range(part.start, part.stop):
+            atoms = slice(*targets.offsets[index : index + 2])
+            components = slice(3 * (atoms.start - start), 3 * (atoms.stop - start))
+            own = slice(index - part.start, index - part.start + 1), components, index - part.start
+            values = (
+                energies[index : index + 1],
+                None if targets.forces is None else targets.forces[atoms],
+                None if targets.virials is None else targets.virials[index],
+            )
+            yield {
+                quantity: (K[rows_of_it], y.ravel(), np.full(y.size, noise[quantity] * factor))
+                for quantity, K, rows_of_it, y, factor in zip(
+                    QUANTITIES, rows, own, values, relative[index], strict=True
+                )
+                if K is not None and y is not None
+            }
+
+
+def _rows_in_batches(environments, targets, model):
+    """Yield structures of each batch, and rows of energies, forces and virials, or None."""
+    wanted, virials = targets.has_derivatives(), targets.virials is not None
+    costs = bytes_per_structure(environments, model.points, wanted, virials)
+    for part in split_by_cost(costs, max(BATCH_BYTES, costs.max())):
+        batch = environments[part]
+        if wanted[part].any():
+            yield part, *derivative_rows(batch, model.points, model.covariances, virials=virials)
+        else:
+            yield part, energy_rows(batch, model.points, model.covariances), None, None
+
+
+def _factors(quantity, structures):
+    """Factors of the parts of variances of one quantity.
+
+    Parameters
+    ----------
+    quantity : str
+        Name of the quantity.
+    structures : list of ndarray of shape (4, n)
+        For each structure, errors, their variances within the span of the sparse points and
+        outside, and those before any data.
+
+    Returns
+    -------
+    ndarray
+        Factors of what lies within, of what lies outside, and of forces a constant variance.
+    """
+    if len(structures) < _LEAST:
+        return UNCALIBRATED[quantity]
+    errors, *parts, prior = np.concatenate(structures, axis=1)
+    squares = np.square(errors)
+    # a few exploded structures would dominate the mean of the squares
+    typical, of_prior = np.median(squares) / _MEDIAN_SQUARE, prior.mean()
+    unknown = _UNKNOWN**2 * typical / of_prior if of_prior > 0 else 0.0
+    outside = min(max(unknown, _SMALL), _LARGEST_OUTSIDE)
+    bounds = [(_SMALL, 1.0 / _SMALL), (outside, _LARGEST_OUTSIDE)]
+    if quantity == "forces":
+        parts.append(np.ones_like(errors))
+        constant = max(_LEAST_OF_FORCES**2 * squares.mean(), _SMALL)
+        bounds.append((constant, constant / _LEAST_OF_FORCES**2))
+    return fit_variance_factors(errors, parts, bounds)
 
 
 class Fitting:
@@ -37,6 +262,7 @@ class Fitting:
 
         Returns the standard deviations that the model expects of leave-one-out errors.
         """
+        accumulator = self._with_sample(accumulator, environments, targets)
         self._solve(accumulator, noise=noise)
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
         with one_thread:
@@ -69,6 +295,13 @@ class Fitting:
             expected[index] = np.hypot(model.std(left_out), own_noise)
         return errors, expected
 
+    def _with_sample(self, accumulator, environments, targets):
+        """Return an accumulator that knows some structures to calibrate variances on."""
+        if not self.calibrate:
+            return replace(accumulator, sample=None)
+        earlier = accumulator.sample or CalibrationSample([])
+        return replace(accumulator, sample=earlier.extended(environments, targets))
+
     def _solve(self, accumulator, *, check_labels=True, noise=None):
         """Adopt the model of an accumulator, with noise that is given or refined."""
         e0, posterior = accumulator.solve(
@@ -76,7 +309,8 @@ class Fitting:
             optimize=self.optimize if noise is None else None, check_labels=check_labels,
         )
         model = Model(
-            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior
+            accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior,
+            accumulator.sample,
         )
         self._become(model, fitted_baseline(self.baseline, [accumulator]), accumulator)
         self.e0_source_ = e0_sources(accumulator.atom_energies)

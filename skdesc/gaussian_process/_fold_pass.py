@@ -26,7 +26,8 @@ from ._sparse_points import SparsePoints, merge_choices
 from ._targets import QUANTITIES, check_targets
 
 _SOLVE_ONLY_PARAMETERS = (
-    "energy_scale", "optimize", "n_jobs", *(f"sigma_{quantity}" for quantity in QUANTITIES),
+    "energy_scale", "optimize", "calibrate", "n_jobs",
+    *(f"sigma_{quantity}" for quantity in QUANTITIES),
 )
 # multiplications of a pass below which each training part chooses its own sparse points: of the
 # order of ten milliseconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ..utils.validation import is_choice
 from ._accumulation import Accumulator
 from ._baseline import fitted_baseline
 from ._checks import check_parameters
+from ._fitting import CalibrationSample
 from ._fold_pass import FoldData, deal_folds
 from ._inputs import check_config_types, check_environments
 from ._prediction import Model
@@ -87,7 +89,7 @@ class GapFoldSession:
             return [self._fit_part(regressor, train) for train, _ in self._data.splits]
         found = self._data.pass_for(regressor)
         with one_thread:
-            return [self._fit_fold(regressor, found, fold) for fold in found.folds]
+            return [self._fit_fold(regressor, found, index) for index in range(len(found.folds))]
 
     def tune(
         self,
@@ -203,10 +205,8 @@ class GapFoldSession:
         -------
         accumulator : Accumulator
             What a fit to all structures would have seen.
-        environments : Environments
-            The structures.
-        targets : Targets
-            Their targets.
+        environments, targets : Environments, Targets
+            The structures and their targets.
         """
         regressor, environments = self._with(params), self._data.environments
         found, targets = self._data.pass_for(regressor), self._data.targets(regressor)
@@ -216,9 +216,7 @@ class GapFoldSession:
         else:
             kinds = self._data.metadata.get("config_types")
             accumulator = Accumulator.start(environments, regressor, kinds)
-            accumulator.add(
-                environments, targets, regressor.memory_limit, regressor.n_jobs
-            )
+            accumulator.add(environments, targets, regressor.memory_limit, regressor.n_jobs)
             self._data.n_passes += 1
         return accumulator, environments, targets
 
@@ -249,9 +247,12 @@ class GapFoldSession:
         tables = {k: v for k, v in self._data.metadata.items() if isinstance(v, Mapping)}
         return copy(regressor).fit(X, np.asarray(self._data.y)[index], **metadata, **tables)
 
-    def _fit_fold(self, regressor, found, fold):
+    def _fit_fold(self, regressor, found, index):
         """Model of a training part."""
-        model = copy(regressor)
+        model, fold, sample = copy(regressor), found.folds[index], None
+        if regressor.calibrate:
+            train, targets = self._data.splits[index][0], self._data.targets(regressor)
+            sample = partial(CalibrationSample.choose, self._data.environments, targets, train)
         if regressor.optimize is not None:
             accumulator = found.accumulate(fold, fold.training)
             e0, posterior = accumulator.solve(
@@ -271,7 +272,7 @@ class GapFoldSession:
         known = np.isin(elements, fold.elements)
         covariances = found.accumulators[0].covariances
         model._become(
-            Model(elements[known], e0[known], fold.points, covariances, posterior),
+            Model(elements[known], e0[known], fold.points, covariances, posterior, sample),
             fitted_baseline(regressor.baseline, [found.accumulators[i] for i in fold.training]),
         )
         return model

@@ -21,11 +21,15 @@ from ._sparse_points import check_method, expected_counts, expected_groups, one_
 # folds of a fit that tunes its noise
 N_FOLDS = 5
 # memory for the rows of a batch: enough that other costs of a batch do not count
-_BATCH_BYTES = 2**24
+BATCH_BYTES = 2**24
 # batches of each thread in memory at once
 _BATCHES_PER_THREAD = 2
 # rows of a part of a pass, see `parts_of_pass`: per column, and at least
 _ROWS_PER_COLUMN, _LEAST_ROWS = 4, 8192
+# structures that variances are calibrated on: as many as have about so many atoms, within limits
+_SAMPLED_ATOMS, _SAMPLED = 2000, (16, 64)
+# of each of them, beside its features
+_BYTES_OF_A_STRUCTURE = 1024
 # fraction of the limit reserved for uncounted allocations
 _UNCOUNTED = 0.05
 # Square arrays of the size of a triangle that exist at once, beside the triangle of each kind:
@@ -57,9 +61,16 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
 
 
 def bytes_beside_rows(environments, n_points, n_elements, n_kinds):
-    """Result of :func:`fixed_bytes`, plus the copy that plain arrays need."""
+    """Result of :func:`fixed_bytes`, plus copies of plain arrays and for calibration."""
     fixed = fixed_bytes(n_points, n_elements, environments.values.shape[1], n_kinds)
-    return tuple(environments.copied_bytes() + n_bytes for n_bytes in fixed)
+    size = environments.values.nbytes / len(environments) + _BYTES_OF_A_STRUCTURE
+    copied = environments.copied_bytes() + int(size * n_sampled(environments.n_atoms))
+    return tuple(copied + n_bytes for n_bytes in fixed)
+
+
+def n_sampled(sizes):
+    """Number of structures that variances are calibrated on, given the numbers of their atoms."""
+    return min(len(sizes), int(np.clip(_SAMPLED_ATOMS / np.mean(sizes), *_SAMPLED)))
 
 
 def workspace_bytes(environments, n_rows):
@@ -150,7 +161,7 @@ def parallel_limits(environments, points, n_elements, targets, memory_limit, n_t
 
 def _limits(costs, left, n_threads):
     """Memory for the rows of a batch, and number of threads that there is memory for."""
-    limit = min(left, max(_BATCH_BYTES, costs.max()))
+    limit = min(left, max(BATCH_BYTES, costs.max()))
     if n_threads > 1:
         n_threads = int(max(1, min(n_threads, left / (_BATCHES_PER_THREAD * limit))))
     return limit, n_threads

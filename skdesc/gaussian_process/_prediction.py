@@ -1,15 +1,4 @@
-r"""Predictions of a fit: energies, their derivatives, their uncertainty.
-
-Before any data, the variance of a force component with :math:`J_i = \partial p_i / \partial r` is
-
-.. math::
-    \delta^2 \sum_{ij} \left[k'(D_{ij}) J_i \cdot J_j
-    + k''(D_{ij}) (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
-    D_{ij} = p_i \cdot p_j, \quad k(D) = D^\zeta,
-
-over pairs of centers of the same species. It is the one place that needs derivatives of
-descriptors explicitly, which leave out zeros.
-"""
+"""Predictions of a fit: energies, their derivatives, their uncertainty."""
 
 from __future__ import annotations
 
@@ -20,11 +9,17 @@ import numpy as np
 from ..least_squares import PowerCovariance, leave_one_out, leave_one_out_by_covariance
 from ..utils.threads import ordered_map
 from ._memory import bytes_per_structure
-from ._rows import LocalEnergies, derivative_rows, energy_rows, split_by_cost
-from ._targets import QUANTITIES
+from ._rows import (
+    LocalEnergies,
+    derivative_rows,
+    energy_rows,
+    prior_force_variances,
+    prior_variances,
+    split_by_cost,
+)
+from ._targets import QUANTITIES, UNCALIBRATED
 
 _BATCH_BYTES = 2**26
-_CHUNK = 1024
 
 
 class Model:
@@ -42,11 +37,21 @@ class Model:
         That of each term.
     posterior : Posterior or Weights
         Weights and their covariance.
+    sample : CalibrationSample, callable or None, default=None
+        What variances are calibrated on when they are first needed, or what makes it.
     """
 
-    def __init__(self, elements, e0, points, covariances, posterior):
+    def __init__(self, elements, e0, points, covariances, posterior, sample=None):
         self.elements, self.e0 = elements, e0
         self.points, self.covariances, self.posterior = points, covariances, posterior
+        self.sample = sample
+
+    @cached_property
+    def calibration(self):
+        """Factors of the parts of variances of each quantity, dict of str to ndarray."""
+        if self.sample is None:
+            return UNCALIBRATED
+        return (self.sample() if callable(self.sample) else self.sample).calibrate(self)
 
     @property
     def zetas(self):
@@ -180,9 +185,11 @@ class Model:
 
         def variance(part):
             rows = energy_rows(plain[part], self.points, self.covariances)
-            return self.posterior.variance(rows, prior_variances(plain[part], self.covariances))
+            return factors @ self.posterior.variances(
+                rows, prior_variances(plain[part], self.covariances)
+            )
 
-        plain = environments.without_derivatives()
+        plain, factors = environments.without_derivatives(), self.calibration[QUANTITIES[0]]
         parts = self._parts(plain, _BATCH_BYTES)
         return np.sqrt(np.concatenate(list(ordered_map(variance, parts, n_threads))))
 
@@ -213,41 +220,6 @@ class Model:
         costs = bytes_per_structure(plain, self.points, False, False)
         # rows, and what variances take
         return split_by_cost(costs + 3 * 8.0 * len(self.points), batch_bytes)
-
-
-def prior_variances(environments, covariances):
-    """Variances of total energies before any data, covariances between atoms included.
-
-    Parameters
-    ----------
-    environments : Environments
-        The structures.
-    covariances : sequence of Covariance
-        That of each term.
-
-    Returns
-    -------
-    ndarray of shape (n_terms, n_structures)
-        Those of each term, for a scale of energies of 1.
-    """
-    return np.array([
-        _prior_variances(environments, environments.values[:, columns], covariance)
-        for columns, covariance in zip(environments.blocks, covariances, strict=True)
-    ])
-
-
-def _prior_variances(environments, values, covariance):
-    if (np.diff(environments.offsets) == 1).all():
-        return covariance.diagonal(values)
-    result = np.zeros(len(environments))
-    for index in range(len(environments)):
-        rows = slice(environments.offsets[index], environments.offsets[index + 1])
-        for z in np.unique(environments.species[rows]):
-            block = values[rows][environments.species[rows] == z].astype(np.float64)
-            for start in range(0, len(block), _CHUNK):
-                part = block[start : start + _CHUNK]
-                result[index] += covariance.matrix(part, block).sum()
-    return result
 
 
 def leave_one_out_energies(model, accumulator, environments, targets, batch_bytes):
@@ -307,71 +279,16 @@ def forces_std(model, environments):
     list of ndarray of shape (n_atoms, 3)
         In eV/angstrom, without noise.
     """
+    *factors, constant = model.calibration["forces"]
     result = []
-    for index in range(len(environments)):
-        one = environments[slice(index, index + 1)]
-        _, rows, _ = derivative_rows(one, model.points, model.covariances, virials=False)
-        variance = model.posterior.variance(rows, prior_force_variances(one, model.covariances))
-        result.append(np.sqrt(variance).reshape(-1, 3))
+    costs = bytes_per_structure(environments, model.points, True, False)
+    for part in split_by_cost(costs, _BATCH_BYTES):
+        batch = environments[part]
+        _, rows, _ = derivative_rows(batch, model.points, model.covariances, virials=False)
+        prior = np.concatenate([
+            prior_force_variances(batch[slice(index, index + 1)], model.covariances)
+            for index in range(len(batch))
+        ], axis=1)
+        variances = factors @ model.posterior.variances(rows, prior) + constant
+        result += np.split(np.sqrt(variances).reshape(-1, 3), np.cumsum(batch.n_atoms)[:-1])
     return result
-
-
-def prior_force_variances(environments, covariances):
-    """Variances of the force components of one structure before any data.
-
-    Parameters
-    ----------
-    environments : Environments
-        One structure.
-    covariances : sequence of Covariance
-        That of each term.
-
-    Returns
-    -------
-    ndarray of shape (n_terms, 3 * n_atoms)
-        Those of each term, for a scale of energies of 1.
-    """
-    return np.array([
-        _prior_force_variances(environments.features.block(term), covariance)
-        for term, covariance in enumerate(covariances)
-    ])
-
-
-def _prior_force_variances(features, covariance):
-    values = np.asarray(features.values, dtype=np.float64)
-    dot = values @ values.T
-    same = features.species[:, np.newaxis] == features.species
-    first, second = same * covariance.slope(dot), same * covariance.curvature(dot)
-    result = np.zeros((int(features.n_atoms[0]), 3))
-    for atom, near, J in _jacobians_by_atom(features):
-        pairs = np.ix_(near, near)
-        for axis in range(3):
-            gram = J[:, axis] @ J[:, axis].T
-            across = J[:, axis] @ values[near].T
-            result[atom, axis] = (first[pairs] * gram).sum()
-            result[atom, axis] += (second[pairs] * across * across.T).sum()
-    return result.reshape(-1)
-
-
-def _jacobians_by_atom(features):
-    """Yield each atom, the centers that see it, and derivatives of these by its position."""
-    n_atoms, n_features = int(features.n_atoms[0]), features.values.shape[1]
-    parts = features.jacobian().blocks
-    orders = [np.argsort(part.atom, kind="stable") for part in parts]
-    ends = [
-        np.searchsorted(part.atom[order], np.arange(n_atoms + 1))
-        for part, order in zip(parts, orders, strict=True)
-    ]
-    for atom in range(n_atoms):
-        own = [order[end[atom] : end[atom + 1]] for order, end in zip(orders, ends, strict=True)]
-        near = np.unique(
-            np.concatenate([part.center[rows] for part, rows in zip(parts, own, strict=True)])
-        )
-        J = np.zeros((len(near), 3, n_features))
-        for part, rows in zip(parts, own, strict=True):
-            place = np.searchsorted(near, part.center[rows])
-            values = np.zeros((len(rows), 3, n_features))
-            values[:, :, part.columns] = part.values[rows]
-            values -= part.along[rows, :, np.newaxis] * features.values[near[place], np.newaxis]
-            np.add.at(J, place, values)  # several images of an atom may be near one center
-        yield atom, near, J

@@ -13,6 +13,7 @@ from ..utils.threads import ordered_map
 BATCH_ROWS = 128
 """Environments whose covariances are computed at a time, so that these stay in the cache."""
 
+_CHUNK = 1024
 # of the products with all features, for which fewer features are worth two more products
 _LARGEST_SHARE = 0.75
 
@@ -116,6 +117,124 @@ def derivative_rows(environments, points, covariances, *, virials=True):
             i, j = VOIGT
             virials[:, :, columns] = -0.5 * (strain[:, i, j] + strain[:, j, i])
     return energies, forces, virials
+
+
+def prior_variances(environments, covariances):
+    """Variances of total energies before any data, covariances between atoms included.
+
+    Parameters
+    ----------
+    environments : Environments
+        The structures.
+    covariances : sequence of Covariance
+        That of each term.
+
+    Returns
+    -------
+    ndarray of shape (n_terms, n_structures)
+        Those of each term, for a scale of energies of 1.
+    """
+    return np.array([
+        _prior_variances(environments, environments.values[:, columns], covariance)
+        for columns, covariance in zip(environments.blocks, covariances, strict=True)
+    ])
+
+
+def _prior_variances(environments, values, covariance):
+    if (np.diff(environments.offsets) == 1).all():
+        return covariance.diagonal(values)
+    result = np.zeros(len(environments))
+    for index in range(len(environments)):
+        rows = slice(environments.offsets[index], environments.offsets[index + 1])
+        for z in np.unique(environments.species[rows]):
+            block = values[rows][environments.species[rows] == z].astype(np.float64)
+            for start in range(0, len(block), _CHUNK):
+                part = block[start : start + _CHUNK]
+                result[index] += covariance.matrix(part, block).sum()
+    return result
+
+
+def prior_force_variances(environments, covariances, atoms=None):
+    r"""Variances of force components of one structure before any data.
+
+    With :math:`J_i = \partial p_i / \partial r` these are
+
+    .. math::
+        \sum_{ij} \left[k'(D_{ij}) J_i \cdot J_j
+        + k''(D_{ij}) (J_i \cdot p_j) (p_i \cdot J_j)\right], \qquad
+        D_{ij} = p_i \cdot p_j, \quad k(D) = D^\zeta,
+
+    over pairs of centers of the same species. It is the one place that needs derivatives of
+    descriptors explicitly, which leave out zeros.
+
+    Parameters
+    ----------
+    environments : Environments
+        One structure.
+    covariances : sequence of Covariance
+        That of each term.
+    atoms : sequence of int, default=None
+        Which atoms; None stands for all.
+
+    Returns
+    -------
+    ndarray of shape (n_terms, 3 * n_wanted)
+        Those of each term, for a scale of energies of 1.
+    """
+    atoms = range(int(environments.n_atoms[0])) if atoms is None else atoms
+    return np.array([
+        _prior_force_variances(environments.features.block(term), covariance, atoms)
+        for term, covariance in enumerate(covariances)
+    ])
+
+
+def _prior_force_variances(features, covariance, atoms):
+    values = np.asarray(features.values, dtype=np.float64)
+    dot = values @ values.T
+    same = features.species[:, np.newaxis] == features.species
+    first, second = same * covariance.slope(dot), same * covariance.curvature(dot)
+    blocks = features.jacobian().blocks
+    of_blocks = [values[:, block.columns] for block in blocks]
+    result = np.zeros((len(atoms), 3))
+    for index, atom in enumerate(atoms):
+        # J_i = D_i - w_i p_i, see `Jacobian`; several images of an atom may be near one center
+        rows = [np.flatnonzero(block.atom == atom) for block in blocks]
+        near = np.concatenate([block.center[own] for block, own in zip(blocks, rows, strict=True)])
+        along = np.concatenate([block.along[own] for block, own in zip(blocks, rows, strict=True)])
+        gram, across = _products(blocks, of_blocks, rows, near)
+        pairs = np.ix_(near, near)
+        w, w_dot = along.T[:, np.newaxis, :], along.T[:, :, np.newaxis] * dot[pairs]
+        crossed = across * w
+        gram += w_dot * w - crossed - crossed.transpose(0, 2, 1)
+        across -= w_dot
+        gram *= first[pairs]
+        gram += second[pairs] * across * across.transpose(0, 2, 1)
+        result[index] = gram.sum(axis=(1, 2))
+    return result.reshape(-1)
+
+
+def _products(blocks, of_blocks, rows, near):
+    """Dot products of D_i with D_j and of D_i with p_j, of shape (3, n_near, n_near)."""
+    gram, across = np.zeros((2, 3, len(near), len(near)))
+    ends = np.cumsum([0, *map(len, rows)])
+    taken = []
+    for block, values, own, start, stop in zip(
+        blocks, of_blocks, rows, ends[:-1], ends[1:], strict=True
+    ):
+        if start == stop:
+            continue
+        D = block.values[own].transpose(1, 0, 2)
+        across[:, start:stop] = D @ values[near].T
+        gram[:, start:stop, start:stop] = D @ D.transpose(0, 2, 1)
+        for columns, other, place in taken:
+            _, first, second = np.intersect1d(
+                columns, block.columns, assume_unique=True, return_indices=True
+            )
+            product = other[:, :, first] @ D[:, :, second].transpose(0, 2, 1)
+            gram[:, place, start:stop] = product
+            gram[:, start:stop, place] = product.transpose(0, 2, 1)
+        taken.append((block.columns, D, slice(start, stop)))
+    return gram, across
 
 
 def split_by_cost(costs, limit):

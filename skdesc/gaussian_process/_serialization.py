@@ -14,6 +14,7 @@ from ._baseline import AtomEnergies
 from ._checks import check_state
 from ._prediction import Model
 from ._sparse_points import SparsePoints
+from ._targets import UNCALIBRATED
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Weights:
             "leave out standard deviations, or fit it with skdesc"
         )
 
-    def variance(self, rows, prior_variance):
+    def variances(self, rows, prior_variance):
         """Refuse what takes their covariance."""
         return self.covariance_factor(rows)
 
@@ -112,6 +113,7 @@ def pack(model, training):
         "factors": [L for _, L in posterior.prior.factors],
         "jitter": posterior.prior.jitter,
         "R": posterior.R,
+        "calibration": model.calibration,
         "sigmas": posterior.noise,
         "log_marginal_likelihood": posterior.log_marginal_likelihood,
         "n_rows": posterior.n_rows,
@@ -165,6 +167,8 @@ def unpack(state):
         state["log_marginal_likelihood"], state["n_rows"],
     )
     model = Model(*known, posterior)
+    # files of earlier versions have none
+    model.calibration = state.get("calibration", UNCALIBRATED)
     return model, _unpack_training(state["seen"], model) if "seen" in state else None
 
 

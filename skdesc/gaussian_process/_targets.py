@@ -22,6 +22,8 @@ from ._inputs import check_config_types
 from ._rows import VOIGT
 
 QUANTITIES = ("energy", "forces", "virials")
+# factors of the parts of a variance, see `Posterior.variances`; forces have a constant part, too
+UNCALIBRATED = {"energy": np.array([1.0, 1.0]), "forces": np.array([1.0, 1.0, 0.0])}
 _FULL_TENSOR = (
     "give tensors -volume * stress in eV, as extract_targets makes them of a stress; "
     "ase.stress.voigt_6_to_full_3x3_stress unpacks six components"

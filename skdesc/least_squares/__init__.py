@@ -14,10 +14,12 @@ prior into weights, their covariance and the evidence::
     _cells             observations in cells, whose sums are training and test parts
     _held_out          noise of least errors in what parts hold back
     _leave_one_out     residuals of targets that were left out
+    _calibration       variances that agree with errors of what was left out
     _agreement         whether quantities agree with each other
 """
 
 from ._agreement import Agreement, Labels, compare, thin_out
+from ._calibration import fit_variance_factors, leave_group_out
 from ._cells import Cells
 from ._covariance import Covariance, PowerCovariance, as_covariance
 from ._evidence import evidence_and_gradient, maximize_evidence
@@ -33,7 +35,8 @@ from ._triangle import CHUNK, Triangle, stack
 __all__ = [
     "CHUNK", "LADDER", "Agreement", "Cells", "Covariance", "HeldOut", "Labels", "NormalEquations",
     "Observations", "Posterior", "PowerCovariance", "Prior", "Training", "Triangle",
-    "as_covariance", "compare", "evidence_and_gradient", "factorize", "least_error",
-    "leave_one_out", "leave_one_out_by_covariance", "maximize_evidence", "mean_errors",
-    "moment_scales", "moment_scales_of_parts", "solve_weights", "stack", "thin_out", "tune_noise",
+    "as_covariance", "compare", "evidence_and_gradient", "factorize", "fit_variance_factors",
+    "least_error", "leave_group_out", "leave_one_out", "leave_one_out_by_covariance",
+    "maximize_evidence", "mean_errors", "moment_scales", "moment_scales_of_parts", "solve_weights",
+    "stack", "thin_out", "tune_noise",
 ]

@@ -142,8 +142,8 @@ class Posterior:
         """
         return solve_triangular(self.R, rows.T, trans="T", check_finite=False).T
 
-    def variance(self, rows: np.ndarray, prior_variance: np.ndarray) -> np.ndarray:
-        """Posterior variance of linear functionals.
+    def variances(self, rows: np.ndarray, prior_variance: np.ndarray) -> np.ndarray:
+        """Two parts of the posterior variance of linear functionals, which add up.
 
         Parameters
         ----------
@@ -154,12 +154,27 @@ class Posterior:
 
         Returns
         -------
+        ndarray of shape (2, n_rows)
+            What the data leave open within the span of the sparse points, and what lies outside.
+        """
+        inside = np.square(self.covariance_factor(rows)).sum(axis=1)
+        return np.array([inside, self.variance_outside(rows, prior_variance)])
+
+    def variance_outside(self, rows: np.ndarray, prior_variance: np.ndarray) -> np.ndarray:
+        """Variance that sparse points cannot represent, so that no data reduce it.
+
+        Parameters
+        ----------
+        rows, prior_variance : ndarray
+            As for :meth:`variances`.
+
+        Returns
+        -------
         ndarray of shape (n_rows,)
             Variances.
         """
         projected = self.prior.sum_per_term(np.square(self.prior.whiten(rows)))
-        unexplained = np.maximum(prior_variance - projected, 0.0)
-        return self.scales**2 @ unexplained + np.square(self.covariance_factor(rows)).sum(axis=1)
+        return self.scales**2 @ np.maximum(prior_variance - projected, 0.0)
 
 
 def solve_weights(

@@ -15,7 +15,8 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct
 from threadpoolctl import threadpool_limits
 
 from skdesc import GAPRegressor
-from skdesc.gaussian_process._memory import fixed_bytes
+from skdesc.gaussian_process._inputs import check_environments
+from skdesc.gaussian_process._memory import bytes_beside_rows
 from skdesc.gaussian_process._rows import derivative_rows
 
 
@@ -45,7 +46,9 @@ class TestDenseLimit:
         kernel = ConstantKernel(0.7**2, "fixed") * DotProduct(0.0, "fixed") ** 3
         dense = GaussianProcessRegressor(kernel, alpha=0.01**2, optimizer=None)
         dense.fit(X[:40], y[:40])
-        gap = GAPRegressor(zeta=3, energy_scale=0.7, sigma_energy=0.01, e0=None)
+        gap = GAPRegressor(
+            zeta=3, energy_scale=0.7, sigma_energy=0.01, e0=None, calibrate=False
+        )
         gap.fit(X[:40], y[:40])
         expected, expected_std = dense.predict(X[40:], return_std=True)
         predicted, std = gap.predict(X[40:], return_std=True)
@@ -56,7 +59,9 @@ class TestDenseLimit:
 
     def test_energies_of_structures(self, toy, features, targets):
         y, zeta, delta, sigma = targets[0], 2, 0.5, 0.01
-        gap = GAPRegressor(zeta=zeta, energy_scale=delta, sigma_energy=sigma, e0=None)
+        gap = GAPRegressor(
+            zeta=zeta, energy_scale=delta, sigma_energy=sigma, e0=None, calibrate=False
+        )
         gap.fit(features, y)
         new = toy.transform(make_frames(5, seed=9))
         Ky = delta**2 * structure_kernel(features, features, zeta)
@@ -76,7 +81,9 @@ class TestDenseLimit:
 @pytest.fixture(scope="module")
 def small_fit(features, targets):
     y, derivatives = targets
-    gap = GAPRegressor(n_sparse=4, energy_scale=0.3, sigma_forces=0.2, sigma_virials=0.3)
+    gap = GAPRegressor(
+        n_sparse=4, energy_scale=0.3, sigma_forces=0.2, sigma_virials=0.3, calibrate=False
+    )
     return gap.fit(features, y, **derivatives)
 
 
@@ -265,7 +272,8 @@ class TestSameWeights:
         assert len(gap.sparse_species_) == 24
 
     def test_batch_size(self, features, targets, once):
-        fixed = max(fixed_bytes(12, 2, features.shape[1], 3))
+        environments = check_environments(features, GAPRegressor(), reset=True)
+        fixed = max(bytes_beside_rows(environments, 12, 2, 3))
         for limit in (fixed + 10_000, 10 * fixed):
             gap = GAPRegressor(n_sparse=6, memory_limit=limit)
             gap.fit(features, targets[0], **targets[1])

@@ -33,7 +33,9 @@ def joined(union, frames):
 
 @pytest.fixture(scope="module")
 def gap(joined, targets):
-    gap = GAPRegressor(zeta=ZETAS, energy_scale=SCALES, n_sparse=[5, 100], sigma_forces=0.2)
+    gap = GAPRegressor(
+        zeta=ZETAS, energy_scale=SCALES, n_sparse=[5, 100], sigma_forces=0.2, calibrate=False
+    )
     return gap.fit(joined, targets[0], **targets[1])
 
 
@@ -51,7 +53,9 @@ def structure_kernel(A, B):
 
 def test_dense_limit(union, joined, targets):
     y, sigma = targets[0], 0.01
-    gap = GAPRegressor(zeta=ZETAS, energy_scale=SCALES, sigma_energy=sigma, e0=None)
+    gap = GAPRegressor(
+        zeta=ZETAS, energy_scale=SCALES, sigma_energy=sigma, e0=None, calibrate=False
+    )
     gap.fit(joined, y)
     new = union(make_frames(5, seed=9))
     Ky = structure_kernel(joined, joined) + np.diag(sigma**2 * joined.n_atoms)
@@ -86,9 +90,11 @@ def test_points_of_each_descriptor(gap, joined):
 
 def test_unit_vectors_stand_for_all_environments(joined, targets):
     pairs = joined.block(1)
-    few = GAPRegressor(zeta=1, energy_scale=0.3, n_sparse=12).fit(pairs, targets[0], **targets[1])
+    few = GAPRegressor(zeta=1, energy_scale=0.3, n_sparse=12, calibrate=False)
+    few.fit(pairs, targets[0], **targets[1])
     every = {z: pairs.values[pairs.species == z] for z in SPECIES}
-    many = GAPRegressor(zeta=1, energy_scale=0.3, sparse_method=every, jitter=1e-12)
+    many = GAPRegressor(zeta=1, energy_scale=0.3, sparse_method=every, jitter=1e-12,
+                        calibrate=False)
     many.fit(pairs, targets[0], **targets[1])
     assert len(few.weights_) == 24
     for one, other in zip(few.predict(pairs, return_std=True), many.predict(pairs, return_std=True),
@@ -199,7 +205,7 @@ def test_batch_of_a_pool(gap, union, joined, targets):
     np.testing.assert_allclose(std[0], gap.predict(pool, return_std=True)[1][chosen[0]])
     more = np.hstack([pool.block(0)[chosen[:1]], pool.block(1)[chosen[:1]]])
     gap_again = GAPRegressor(
-        zeta=ZETAS, energy_scale=SCALES, sigma_forces=0.2, e0=gap.e0_,
+        zeta=ZETAS, energy_scale=SCALES, sigma_forces=0.2, e0=gap.e0_, calibrate=False,
         sparse_method={z: gap.sparse_features_[gap.sparse_species_ == z] for z in SPECIES},
     ).partial_fit(joined, targets[0], **targets[1])
     gap_again.partial_fit(more, reference(make_frames(6, seed=5))[0][chosen[:1]])

@@ -76,7 +76,7 @@ def many_parts(monkeypatch):
     """Few data, cut as finely as many are."""
     monkeypatch.setattr(_memory, "_LEAST_ROWS", 20)
     monkeypatch.setattr(_memory, "_ROWS_PER_COLUMN", 1)
-    monkeypatch.setattr(_memory, "_BATCH_BYTES", 5000)
+    monkeypatch.setattr(_memory, "BATCH_BYTES", 5000)
 
 
 @pytest.fixture

@@ -72,7 +72,10 @@ def test_variance(problem, posterior):
     expected = problem.scales[0] ** 2 * 2.0 + problem.scales[1] ** 2 * 2.0
     expected -= np.einsum("ij,ij->i", k, np.linalg.solve(K, k.T).T)
     expected += np.einsum("ij,ij->i", k, np.linalg.solve(K + A.T @ A, k.T).T)
-    np.testing.assert_allclose(posterior.variance(rows, prior_variance), expected, rtol=1e-6)
+    variances = posterior.variances(rows, prior_variance)
+    np.testing.assert_allclose(variances.sum(axis=0), expected, rtol=1e-6)
+    inside = np.einsum("ij,ij->i", k, np.linalg.solve(K + A.T @ A, k.T).T)
+    np.testing.assert_allclose(variances[0], inside, rtol=1e-6)
     H = posterior.covariance_factor(rows)
     inverse = np.linalg.solve(K + A.T @ A, k.T)
     np.testing.assert_allclose(H @ H.T, k @ inverse, rtol=1e-6)

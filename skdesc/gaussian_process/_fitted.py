@@ -151,6 +151,12 @@ class Fitted:
         scale = listing(f"{value:.4g}" for value in np.ravel(self.energy_scale_))
         return f"sparse points: {points}; energy scale in eV: {scale}; e0 in eV: {e0}"
 
+    def __copy__(self):
+        """Share what was fitted, which no method changes in place."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        return other
+
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "_model" in state:

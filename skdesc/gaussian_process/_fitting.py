@@ -26,9 +26,9 @@ from ._rows import (
 from ._targets import QUANTITIES, UNCALIBRATED, check_targets
 
 # fewer structures tell nothing about variances
-_LEAST = 8
-# atoms whose forces count, because variances of forces take time
-_ATOMS_OF_FORCES = 128
+_LEAST = {"energy": 8, "forces": 4}
+# structures and atoms whose forces count, because variances of forces take time
+_STRUCTURES_OF_FORCES, _ATOMS_OF_FORCES = 16, 128
 # an environment like none of the data has at least so many times the standard deviation of others
 _UNKNOWN = 10.0
 # and at most so many times the variance before any data
@@ -77,16 +77,19 @@ class CalibrationSample:
         """
         known = np.isfinite(targets.energies) & (np.diff(environments.offsets) > 0)
         index = np.flatnonzero(known) if among is None else among[known[among]]
-        index = index[_evenly(environments.n_atoms[index])]
+        if len(index):
+            size = environments.values.nbytes / len(environments)
+            index = index[_evenly(len(index), n_sampled(environments.n_atoms[index], size))]
         return cls([(environments.take(index), targets.take(index))] if len(index) else [])
 
     def extended(self, environments, targets):
-        """Return a sample of these structures and of others."""
+        """Return a sample of these structures and of others, no larger than the larger sample."""
         parts = self.parts + self.choose(environments, targets).parts
         if len(parts) < 2:
             return CalibrationSample(parts)
-        chosen = _evenly(np.concatenate([one.n_atoms for one, _ in parts]))
-        ends = np.cumsum([0, *(len(one) for one, _ in parts)])
+        sizes = [len(one) for one, _ in parts]
+        chosen = _evenly(sum(sizes), max(sum(sizes[:-1]), sizes[-1], _STRUCTURES_OF_FORCES))
+        ends = np.cumsum([0, *sizes])
         rows = [chosen[(chosen >= a) & (chosen < b)] - a for a, b in pairwise(ends)]
         return CalibrationSample([
             tuple(side.take(own) for side in part)
@@ -128,17 +131,19 @@ class CalibrationSample:
             For each quantity, errors, their variances within the span of the sparse points and
             outside, and those before any data.
         """
-        n_structures = sum(len(environments) for environments, _ in self.parts)
-        n_atoms = -(-_ATOMS_OF_FORCES // max(1, n_structures))
+        known = [
+            targets.has_derivatives() & (targets.forces is not None) for _, targets in self.parts
+        ]
+        known = np.flatnonzero(np.concatenate([[], *known]))
+        chosen = known[_evenly(len(known), _STRUCTURES_OF_FORCES)].tolist()
+        n_atoms = -(-_ATOMS_OF_FORCES // max(1, len(chosen)))
+        place = 0
         for environments, targets in self.parts:
-            rows = _known_rows(environments, targets, model)
-            for index, of_one in enumerate(rows):
+            for index, rows in enumerate(_known_rows(environments, targets, model)):
                 one = environments[slice(index, index + 1)]
-                size = int(one.n_atoms[0])
-                count = min(n_atoms, size)
-                # others in each structure
-                atoms = (np.arange(count) * size // count + index) % size
-                yield _leave_out(model, one, of_one, atoms)
+                count = n_atoms if place in chosen else 0
+                yield _leave_out(model, one, rows, _evenly(int(one.n_atoms[0]), count))
+                place += 1
 
 
 def _leave_out(model, structure, rows, atoms):
@@ -159,17 +164,16 @@ def _leave_out(model, structure, rows, atoms):
         "energy": parts(np.array([0]), prior_variances(structure, model.covariances)),
         "forces": np.empty((4, 0)),
     }
-    if "forces" in rows:
+    if len(atoms):
         components = (3 * atoms[:, np.newaxis] + np.arange(3)).ravel()
         prior = prior_force_variances(structure, model.covariances, atoms)
         result["forces"] = parts(1 + components, prior)
     return result
 
 
-def _evenly(sizes):
-    """Choose from structures, given their numbers of atoms, as many as a sample may have."""
-    count = n_sampled(sizes) if len(sizes) else 0
-    return np.linspace(0, len(sizes) - 1, count).astype(np.intp)
+def _evenly(total, count):
+    """Choose evenly from so many structures or atoms, ndarray of int."""
+    return np.linspace(0, total - 1, min(count, total)).astype(np.intp)
 
 
 def _known_rows(environments, targets, model):
@@ -225,7 +229,7 @@ def _factors(quantity, structures):
     ndarray
         Factors of what lies within, of what lies outside, and of forces a constant variance.
     """
-    if len(structures) < _LEAST:
+    if len(structures) < _LEAST[quantity]:
         return UNCALIBRATED[quantity]
     errors, *parts, prior = np.concatenate(structures, axis=1)
     squares = np.square(errors)

@@ -26,8 +26,11 @@ BATCH_BYTES = 2**24
 _BATCHES_PER_THREAD = 2
 # rows of a part of a pass, see `parts_of_pass`: per column, and at least
 _ROWS_PER_COLUMN, _LEAST_ROWS = 4, 8192
-# structures that variances are calibrated on: as many as have about so many atoms, within limits
+# structures that variances are calibrated on: as many as have about so many atoms, within limits;
+# no more than a part of all, and features of no more than this, or a part of those of all
 _SAMPLED_ATOMS, _SAMPLED = 2000, (16, 64)
+_SAMPLED_PART, _SAMPLED_BYTES, _SAMPLED_PART_OF_BYTES = 4, 2**26, 8
+_LEAST_SAMPLED = 8
 # of each of them, beside its features
 _BYTES_OF_A_STRUCTURE = 1024
 # fraction of the limit reserved for uncounted allocations
@@ -63,14 +66,26 @@ def fixed_bytes(n_points, n_elements, n_features, n_kinds):
 def bytes_beside_rows(environments, n_points, n_elements, n_kinds):
     """Result of :func:`fixed_bytes`, plus copies of plain arrays and for calibration."""
     fixed = fixed_bytes(n_points, n_elements, environments.values.shape[1], n_kinds)
-    size = environments.values.nbytes / len(environments) + _BYTES_OF_A_STRUCTURE
-    copied = environments.copied_bytes() + int(size * n_sampled(environments.n_atoms))
+    size = environments.values.nbytes / len(environments)
+    count = n_sampled(environments.n_atoms, size)
+    copied = environments.copied_bytes() + int(count * (size + _BYTES_OF_A_STRUCTURE))
     return tuple(copied + n_bytes for n_bytes in fixed)
 
 
-def n_sampled(sizes):
-    """Number of structures that variances are calibrated on, given the numbers of their atoms."""
-    return min(len(sizes), int(np.clip(_SAMPLED_ATOMS / np.mean(sizes), *_SAMPLED)))
+def n_sampled(sizes, bytes_of_one):
+    """Number of structures that variances are calibrated on.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_structures,)
+        Numbers of atoms of all structures.
+    bytes_of_one : float
+        Mean memory of the features of a structure.
+    """
+    count = min(np.clip(_SAMPLED_ATOMS / np.mean(sizes), *_SAMPLED),
+                max(len(sizes) // _SAMPLED_PART, _SAMPLED[0]))
+    most = max(_SAMPLED_BYTES / bytes_of_one, len(sizes) / _SAMPLED_PART_OF_BYTES)
+    return min(len(sizes), int(max(min(count, most), _LEAST_SAMPLED)))
 
 
 def workspace_bytes(environments, n_rows):

@@ -1,5 +1,6 @@
 """Standard deviations that agree with errors, on toys and on real structures."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -58,16 +59,20 @@ def left_out(gap, X, y, derivatives, index):
 def test_errors_are_those_of_fits_without_each_structure(toys, fitted):
     X, y, derivatives = toys[0]
     found = list(fitted._training.sample.leave_out(fitted._model))
-    for place in (0, 17):
+    members = [one for one, _ in fitted._training.sample.parts]
+    chosen = np.linspace(0, 59, 16).astype(int)
+    assert [len(one) for one in members] == [16]
+    for place in (0, 7):
         parts = found[place]
-        energy, energy_std, forces, forces_std = left_out(fitted, X, y, derivatives, place)
+        energy, energy_std, forces, forces_std = left_out(
+            fitted, X, y, derivatives, chosen[place]
+        )
         error, inside, outside, _ = parts["energy"]
         assert error == pytest.approx(energy, rel=1e-5)
         assert np.sqrt(inside + outside) == pytest.approx(energy_std, rel=1e-5)
         errors, inside, outside, _ = parts["forces"]
         n_atoms = len(forces)
-        count = min(3, n_atoms)
-        atoms = (np.arange(count) * n_atoms // count + place) % n_atoms
+        atoms = np.linspace(0, n_atoms - 1, min(8, n_atoms)).astype(int)
         np.testing.assert_allclose(errors, forces[atoms].ravel(), rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose(
             np.sqrt(inside + outside), forces_std[atoms].ravel(), rtol=1e-4, atol=1e-9
@@ -86,9 +91,20 @@ def test_same_after_a_file_and_later_data(toys, fitted):
     for rows in (slice(0, 30), slice(30, 60)):
         parts.partial_fit(X[rows], y[rows], forces=derivatives["forces"][rows],
                           virials=derivatives["virials"][rows])
-    assert [len(one) for one, _ in parts._training.sample.parts] == [30, 30]
+    assert [len(one) for one, _ in parts._training.sample.parts] == [8, 8]
     solved = clone(fitted).fit(X, y, **derivatives).set_params(sigma_energy=0.1).solve()
     assert solved.calibration_["energy"][0] != fitted.calibration_["energy"][0]
+
+
+def test_copies_cost_nothing(toys, monkeypatch):
+    X, y, _ = toys[0]
+    gap = GAPRegressor(n_sparse=10).fit(X, y)
+    monkeypatch.setattr(CalibrationSample, "calibrate", None)
+    other = copy.copy(gap)
+    np.testing.assert_array_equal(other.predict(X), gap.predict(X))
+    other.partial_fit(X[:3], y[:3] + 1.0)
+    assert np.abs(other.predict(X) - gap.predict(X)).max() > 1e-3
+    assert len(gap.loo_) == len(X)
 
 
 def test_switched_off_or_too_few(toys):
@@ -133,9 +149,9 @@ def test_choice(toys, fitted):
     environments = fitted._check_predict(X)
     targets = check_targets(environments, y, noise=fitted._noise())
     sample = CalibrationSample.choose(environments, targets)
-    assert [len(one) for one, _ in sample.parts] == [60]
+    assert [len(one) for one, _ in sample.parts] == [16]
     again = sample.extended(environments, targets)
-    assert [len(one) for one, _ in again.parts] == [32, 32]
+    assert [len(one) for one, _ in again.parts] == [8, 8]
     assert CalibrationSample.choose(environments, targets, np.arange(5)).parts[0][1].energies[
         3] == y[3]
 

@@ -31,6 +31,11 @@ class _Choice:
         index = self._index(value)
         return None if index is None else (index + 0.5) / self.n_values
 
+    def snap(self, places):
+        """Positions of the values that positions stand for, ndarray of the same shape."""
+        index = np.minimum((places * self.n_values).astype(int), self.n_values - 1)
+        return np.array([self.encode(value) for value in self.values])[index]
+
     def nearest(self, value):
         return min(self._numeric(), key=lambda item: abs(item - value), default=None)
 
@@ -87,6 +92,14 @@ class _Distribution:
             return float(self.distribution.cdf(value) - 0.5 * mass) if mass > 0 else None
         low, high = self.distribution.support()
         return float(self.distribution.cdf(value)) if low <= value <= high else None
+
+    def snap(self, places):
+        """Positions of the values that positions stand for, ndarray of the same shape."""
+        if not self.discrete:
+            return places
+        values = self.distribution.ppf(np.clip(places, _EDGE, 1.0 - _EDGE))
+        mass = self.distribution.pmf(values)
+        return np.where(mass > 0, self.distribution.cdf(values) - 0.5 * mass, np.nan)
 
     def nearest(self, value):
         """Return the value nearest to a number, which may be outside the support."""
@@ -204,10 +217,7 @@ class SearchSpace:
         """
         snapped = np.array(positions, dtype=np.float64)
         for axis, name in enumerate(self.free):
-            dimension = self._dimensions[name]
-            if np.isfinite(dimension.n_values) or getattr(dimension, "discrete", False):
-                values = [dimension.decode(u) for u in snapped[:, axis]]
-                snapped[:, axis] = [dimension.encode(value) for value in values]
+            snapped[:, axis] = self._dimensions[name].snap(snapped[:, axis])
         return snapped
 
     def embed(self, positions):

@@ -46,8 +46,8 @@ _MEDIAN_SQUARE = 0.4549
 class CalibrationSample:
     """Some structures of a fit, on which variances are calibrated when they are first needed.
 
-    Each structure is left out of the fit in closed form, with all its targets. The sparse points,
-    `e0`, scale and noise stay as they are.
+    Each structure is left out of the fit in closed form, with all its targets and the sparse points
+    that are its environments. All else, `e0`, scale and noise, stays as it is.
 
     Parameters
     ----------
@@ -137,26 +137,38 @@ class CalibrationSample:
         known = np.flatnonzero(np.concatenate([[], *known]))
         chosen = known[_evenly(len(known), _STRUCTURES_OF_FORCES)].tolist()
         n_atoms = -(-_ATOMS_OF_FORCES // max(1, len(chosen)))
-        place = 0
+        place, places = 0, model.points.places()
         for environments, targets in self.parts:
             for index, rows in enumerate(_known_rows(environments, targets, model)):
                 one = environments[slice(index, index + 1)]
                 count = n_atoms if place in chosen else 0
-                yield _leave_out(model, one, rows, _evenly(int(one.n_atoms[0]), count))
+                own = _own_points(one, places)
+                yield _leave_out(model, one, rows, own, _evenly(int(one.n_atoms[0]), count))
                 place += 1
 
 
-def _leave_out(model, structure, rows, atoms):
+def _own_points(structure, places):
+    """Sparse points that are environments of a structure."""
+    own = set()
+    for block, columns in enumerate(structure.blocks):
+        values = structure.values[:, columns].astype(np.float64)
+        keys = zip(structure.species.tolist(), map(bytes, values), strict=True)
+        own.update(places[block, *key] for key in keys if (block, *key) in places)
+    return sorted(own)
+
+
+def _leave_out(model, structure, rows, own_points, atoms):
     """Errors of one structure and parts of their variances, those of forces for some atoms."""
     K, y, noise = map(np.concatenate, zip(*rows.values(), strict=True))
     given = np.isfinite(y)
     errors, inside = np.full((2, len(y)), np.nan)
     errors[given], inside[given] = leave_group_out(
-        model.posterior, K[given], (y - K @ model.posterior.weights)[given], noise[given]
+        model.posterior, K[given], (y - K @ model.posterior.weights)[given], noise[given],
+        own_points,
     )
 
     def parts(own, prior):
-        outside = model.posterior.variance_outside(K[own], prior)
+        outside = model.posterior.variance_outside(K[own], prior, own_points)
         prior = model.posterior.scales**2 @ prior
         return np.array([errors[own], inside[own], outside, prior])[:, given[own]]
 

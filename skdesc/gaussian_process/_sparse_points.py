@@ -79,6 +79,14 @@ class SparsePoints:
         bounds = np.searchsorted(self.block, np.arange(len(self.columns) + 1)).tolist()
         return [slice(*pair) for pair in pairwise(bounds)]
 
+    def places(self):
+        """Index of each point by block, species and the bytes of its features, dict."""
+        return {
+            (group.term, group.species, row.tobytes()): group.points.start + index
+            for group in self.groups()
+            for index, row in enumerate(self.features_of(group))
+        }
+
     def prior(self, covariances, jitter):
         """Covariances among the points, decomposed.
 

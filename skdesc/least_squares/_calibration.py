@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 
 from ._posterior import Posterior
+from ._prior import factorize
 
 # of 1 minus the leverage, which rounding errors would otherwise make negative without noise
 _LEAST_EIGENVALUE = 1e-10
@@ -22,12 +23,19 @@ _LOW = 0.01
 
 
 def leave_group_out(
-    posterior: Posterior, rows: np.ndarray, residuals: np.ndarray, noise: np.ndarray
+    posterior: Posterior,
+    rows: np.ndarray,
+    residuals: np.ndarray,
+    noise: np.ndarray,
+    points: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Errors for a group of targets of a fit without this group, in closed form.
 
-    With rows K over noise as H, ``H = K R^{-1} / noise``, these are :math:`(1 - H H^T)^{-1}`
-    times the residuals over noise.
+    With :math:`H = \Sigma^{-1/2} K R^{-1}` of the rows K of the group, and residuals r, the errors
+    over noise are :math:`e = (1 - H H^T)^{-1} \Sigma^{-1/2} r`. A fit without some of the
+    sparse points has weights zero there, to which the others are conditioned: with the columns
+    of :math:`R^{-T}` for these points as G and :math:`Y = (1 - H H^T)^{-1} H G`, errors grow by
+    :math:`Y (G^T G + G^T H^T Y)^{-1} (w - G^T H^T e)`.
 
     Parameters
     ----------
@@ -39,6 +47,8 @@ def leave_group_out(
         Targets minus predictions of this fit.
     noise : ndarray of shape (n,)
         Noise of each target.
+    points : sequence of int, default=()
+        Sparse points that the fit is without, too.
 
     Returns
     -------
@@ -50,9 +60,19 @@ def leave_group_out(
     factor = posterior.covariance_factor(rows / noise[:, np.newaxis])
     leverage = factor @ factor.T
     left = _factorize_complement(leverage)
-    errors = cho_solve(left, residuals / noise) * noise
-    variances = np.diag(cho_solve(left, leverage)) * noise**2
-    return errors, np.maximum(variances, 0.0)
+    errors, variances = cho_solve(left, residuals / noise), np.diag(cho_solve(left, leverage))
+    if len(points):
+        unit = np.eye(len(posterior.R))[:, points]
+        G = solve_triangular(posterior.R, unit, trans="T", check_finite=False)
+        HG = factor @ G
+        Y = cho_solve(left, HG)
+        covariance, _ = factorize(G.T @ G + HG.T @ Y)
+        if covariance is not None:
+            whitened = solve_triangular(covariance, Y.T, lower=True)
+            weights = posterior.weights[points] - HG.T @ errors
+            errors = errors + whitened.T @ solve_triangular(covariance, weights, lower=True)
+            variances = variances - np.square(whitened).sum(axis=0)
+    return errors * noise, np.maximum(variances, 0.0) * noise**2
 
 
 def _factorize_complement(leverage):

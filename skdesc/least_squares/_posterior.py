@@ -160,20 +160,24 @@ class Posterior:
         inside = np.square(self.covariance_factor(rows)).sum(axis=1)
         return np.array([inside, self.variance_outside(rows, prior_variance)])
 
-    def variance_outside(self, rows: np.ndarray, prior_variance: np.ndarray) -> np.ndarray:
+    def variance_outside(
+        self, rows: np.ndarray, prior_variance: np.ndarray, without: Sequence[int] = ()
+    ) -> np.ndarray:
         """Variance that sparse points cannot represent, so that no data reduce it.
 
         Parameters
         ----------
         rows, prior_variance : ndarray
             As for :meth:`variances`.
+        without : sequence of int, default=()
+            Sparse points to do without.
 
         Returns
         -------
         ndarray of shape (n_rows,)
             Variances.
         """
-        projected = self.prior.sum_per_term(np.square(self.prior.whiten(rows)))
+        projected = self.prior.sum_per_term(np.square(self.prior.whiten(rows, without)))
         return self.scales**2 @ np.maximum(prior_variance - projected, 0.0)
 
 

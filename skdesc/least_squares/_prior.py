@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cholesky, orth, solve_triangular
 
 from ..exceptions import UntrustworthyFitError, UntrustworthyFitWarning
 from ..utils.user_warnings import warn_user
@@ -113,11 +113,30 @@ class Prior:
         """Sums over the points (last axis) of each term, ndarray of shape (n_terms, ...)."""
         return np.array([values[..., term].sum(axis=-1) for term in self.terms])
 
-    def whiten(self, rows: np.ndarray) -> np.ndarray:
-        """Solve ``x L^T = rows`` for x, ndarray of shape (n_rows, n_points)."""
+    def whiten(self, rows: np.ndarray, without: Sequence[int] = ()) -> np.ndarray:
+        """Solve ``x L^T = rows`` for x.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, n_points)
+            Covariances with the points.
+        without : sequence of int, default=()
+            Points to do without: x has no part that takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_points)
+            Sums of squares are variances that the points explain.
+        """
         result = np.empty_like(rows)
+        without = np.asarray(without, dtype=np.intp)
         for points, L in self.factors:
-            result[:, points] = solve_triangular(L, rows[:, points].T, lower=True).T
+            x = solve_triangular(L, rows[:, points].T, lower=True)
+            own = without[(without >= points.start) & (without < points.stop)] - points.start
+            if len(own):
+                Q = orth(solve_triangular(L, np.eye(len(L))[:, own], lower=True))
+                x -= Q @ (Q.T @ x)
+            result[:, points] = x.T
         return result
 
     def logdet(self) -> float:

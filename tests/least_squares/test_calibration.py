@@ -42,6 +42,39 @@ def test_errors_and_variances_are_those_of_a_fit_without_the_group(level):
     np.testing.assert_allclose(variances, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("points", [[2], [0, 3, 5]])
+def test_points_can_be_left_out_too(points):
+    rng = np.random.default_rng(3)
+    Q = rng.normal(size=(8, 9))
+    Q /= np.linalg.norm(Q, axis=1, keepdims=True)
+    X = rng.normal(size=(30, 9))
+    y, noise = rng.normal(size=30), rng.uniform(0.05, 0.2, 30)
+    kept, group, others = np.setdiff1d(np.arange(8), points), slice(4, 9), np.r_[0:4, 9:30]
+    # the points are of two groups, which have no covariance with each other
+    K = (Q @ Q.T) ** 2
+    K[:4, 4:] = K[4:, :4] = 0.0
+    rows = (X @ Q.T) ** 2
+    groups = [("a", slice(0, 4), K[:4, :4]), ("b", slice(4, 8), K[4:, 4:])]
+    full = fit(Prior.factorize(groups, [slice(0, 8)]), rows, y, noise)
+    found = leave_group_out(
+        full, rows[group], (y - rows @ full.weights)[group], noise[group], points
+    )
+    n_first = int((kept < 4).sum())
+    K = K[np.ix_(kept, kept)]
+    parts = slice(0, n_first), slice(n_first, len(kept))
+    prior = Prior.factorize([("", part, K[part, part]) for part in parts], [slice(0, len(kept))])
+    without = fit(prior, rows[np.ix_(others, kept)], y[others], noise[others])
+    rows_left = rows[group][:, kept]
+    np.testing.assert_allclose(found[0], y[group] - rows_left @ without.weights, rtol=1e-6)
+    inside = np.square(without.covariance_factor(rows_left)).sum(axis=1)
+    np.testing.assert_allclose(found[1], inside, rtol=1e-5)
+    variance = np.full((1, 5), 50.0)
+    np.testing.assert_allclose(
+        full.variance_outside(rows[group], variance, points),
+        without.variance_outside(rows_left, variance), rtol=1e-8,
+    )
+
+
 def test_factors_that_made_the_errors():
     rng = np.random.default_rng(1)
     parts = rng.gamma(0.3, size=(3, 20000)) * [[1.0], [1e4], [1e-4]]

@@ -85,7 +85,8 @@ def fit(
     Returns
     -------
     Pipeline
-        The pipeline itself, fitted. As after ``partial_fit``, its regressor has no ``loo_``.
+        The pipeline itself, fitted. Its regressor has no ``loo_``, and its standard deviations
+        are not calibrated.
 
     Raises
     ------

@@ -1,11 +1,13 @@
 """Choice of held-back structures, and of growing parts of the others.
 
-Structures of every kind are held back. Their neighbors in time are not among the training data.
+Structures of every kind are held back. Their neighbors in time are not among the training data,
+nor are other geometries of the same molecule if there are many molecules.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from ase.data import covalent_radii
 
 from ._data import LabeledStructures
 
@@ -20,6 +22,10 @@ _FEW_STRUCTURES, _FEW_ATOMS = 60, 4000
 # blocks of consecutive structures of a kind are held back, so that they are not the next steps of
 # a training trajectory: number of blocks per kind, and largest number of structures in a block
 _BLOCKS_PER_KIND, _LONGEST_BLOCK = 25, 10
+# with so many molecules, in several geometries each, those of a molecule are held back together
+_FEWEST_MOLECULES = 10
+# atoms are bonded up to this multiple of the sum of their covalent radii
+_BOND = 1.3
 # largest number of held-back atoms; with budgets below a minute it is smaller
 _MOST_HELD_BACK, _FEWEST_HELD_BACK = 6000, 400
 
@@ -69,17 +75,42 @@ def make_split(
 def _assign_folds(data: LabeledStructures, rng: np.random.RandomState) -> np.ndarray:
     """Return the fold of each structure; -1 for structures that are always learned."""
     fold = np.full(len(data), -1)
-    start = 0
+    start, molecules = 0, _molecules(data)
     for members in _kinds(data):
-        length = int(np.clip(len(members) // _BLOCKS_PER_KIND, 1, _LONGEST_BLOCK))
-        n_blocks = -(-len(members) // length)
+        if molecules is None:
+            length = int(np.clip(len(members) // _BLOCKS_PER_KIND, 1, _LONGEST_BLOCK))
+            block = np.arange(len(members)) // length
+        else:
+            block = np.unique(molecules[members], return_inverse=True)[1]
+        n_blocks = int(block.max()) + 1
         # each run of N_FOLDS blocks has every fold once, in random order
         order = np.concatenate(
             [rng.permutation(N_FOLDS) for _ in range(-(-(n_blocks + start) // N_FOLDS))]
         )[start : start + n_blocks]
-        fold[members] = np.repeat(order, length)[: len(members)]
+        fold[members] = order[block]
         start = (start + n_blocks) % N_FOLDS
     return fold
+
+
+def _molecules(data: LabeledStructures) -> np.ndarray | None:
+    """Number the molecules; None unless there are many, in several geometries each."""
+    found = [_molecule(atoms) for atoms in data.frames]
+    number = {molecule: index for index, molecule in enumerate(dict.fromkeys(found))}
+    numbers = np.array([number[molecule] for molecule in found])
+    # bonds that break in a simulation of one molecule make others of it, which are rare
+    is_large = np.bincount(numbers).max() > len(data) / _FEWEST_MOLECULES
+    if None in number or is_large or len(number) > len(data) / 2:
+        return None
+    return numbers
+
+
+def _molecule(atoms) -> tuple | None:
+    """Return what geometries of a molecule have in common, its bonds; None for periodic cells."""
+    if atoms.pbc.any():
+        return None
+    radii = covalent_radii[atoms.numbers]
+    bonds = atoms.get_all_distances() < _BOND * (radii + radii[:, np.newaxis])
+    return atoms.numbers.tobytes(), bonds.tobytes()
 
 
 def _kinds(data: LabeledStructures):

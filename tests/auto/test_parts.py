@@ -19,7 +19,8 @@ from skdesc.auto._errors import (
     tightest,
 )
 from skdesc.auto._noise import adjust_noise
-from skdesc.auto._split import growing_parts, make_split
+from skdesc.auto._split import _molecule, growing_parts, make_split
+from skdesc.datasets import load_ethanol_dynamics, load_organic_molecules
 
 
 def unlabeled(frames, **options):
@@ -35,6 +36,28 @@ class TestSplit:
         assert 0.15 < len(held) / 500 < 0.25
         # consecutive structures stay together
         assert np.count_nonzero(np.diff(held) > 1) + 1 <= len(held) / 10
+
+    def test_geometries_of_a_molecule_stay_together(self):
+        data = load_organic_molecules()
+        names = [atoms.get_chemical_formula() for atoms in data.frames]
+        pairs = [make_split(unlabeled(data.frames), np.random.RandomState(seed))[0]
+                 for seed in range(3)]
+        for train, held in pairs:
+            assert 0.1 < len(held) / len(train) < 0.4
+            molecules = {_molecule(data.frames[i]) for i in held}
+            assert len(molecules) < len(held) / 2
+            assert not molecules & {_molecule(data.frames[i]) for i in train}
+        assert len({names[i] for i in pairs[0][1]} - {names[i] for i in pairs[1][1]}) > 3
+
+    def test_one_molecule_in_many_geometries_is_a_trajectory(self):
+        frames = load_ethanol_dynamics().frames[:100]
+        ((train, held),) = make_split(unlabeled(frames), np.random.RandomState(0))
+        assert len(train) + len(held) == 100
+        assert len(held) == 20
+        for atoms in frames[::3]:  # a bond that breaks makes no molecule of its own
+            atoms.positions[-1] += np.random.RandomState(len(atoms)).uniform(3, 4, 3)
+        ((_, held),) = make_split(unlabeled(frames), np.random.RandomState(0))
+        assert len(held) == 20
 
     def test_every_kind_is_held_back(self):
         kinds = ["a"] * 60 + ["b"] * 30 + ["c"] * 10

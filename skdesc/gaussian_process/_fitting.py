@@ -326,7 +326,7 @@ class Fitting:
         )
         model = Model(
             accumulator.elements, e0, accumulator.points, accumulator.covariances, posterior,
-            accumulator.sample,
+            accumulator.sample if self.calibrate else None,
         )
         self._become(model, fitted_baseline(self.baseline, [accumulator]), accumulator)
         self.e0_source_ = e0_sources(accumulator.atom_energies)

@@ -84,7 +84,7 @@ def n_sampled(sizes, bytes_of_one):
     """
     count = min(np.clip(_SAMPLED_ATOMS / np.mean(sizes), *_SAMPLED),
                 max(len(sizes) // _SAMPLED_PART, _SAMPLED[0]))
-    most = max(_SAMPLED_BYTES / bytes_of_one, len(sizes) / _SAMPLED_PART_OF_BYTES)
+    most = max(_SAMPLED_BYTES / max(bytes_of_one, 1.0), len(sizes) / _SAMPLED_PART_OF_BYTES)
     return min(len(sizes), int(max(min(count, most), _LEAST_SAMPLED)))
 
 

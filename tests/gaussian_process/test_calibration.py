@@ -119,7 +119,8 @@ def test_switched_off_or_too_few(toys):
     X, y, derivatives = toys[0]
     plain = GAPRegressor(n_sparse=10, calibrate=False).fit(X, y, **derivatives)
     few = GAPRegressor(n_sparse=10).fit(X[:7], y[:7])
-    for gap in (plain, few):
+    switched = GAPRegressor(n_sparse=10).fit(X, y).set_params(calibrate=False).solve()
+    for gap in (plain, few, switched):
         for quantity, factors in UNCALIBRATED.items():
             np.testing.assert_array_equal(gap.calibration_[quantity], factors)
     with pytest.raises(ValueError, match="calibrate is 1, but must be True or False"):

@@ -39,8 +39,8 @@ class Fitted:
             Descriptors of the structures.
         return_std : bool, default=False
             Whether to return standard deviations of the energies, without noise. They are
-            calibrated, see `calibration_`: for structures like those of the training set, the ratio
-            of error and standard deviation has a root mean square of about one.
+            calibrated, see `calibration_`: for training structures that are left out of the fit,
+            the ratio of error and standard deviation has a root mean square of one.
         return_forces : bool, default=False
             Whether to return forces.
         return_virials : bool, default=False

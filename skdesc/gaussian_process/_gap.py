@@ -148,10 +148,10 @@ class GAPRegressor(
     calibration_ : dict of str to ndarray
         Factors of the parts of variances of "energy" and "forces": of what the data leave open
         within the span of the sparse points, and of what lies outside; for forces, also a constant
-        variance in (eV/angstrom)^2. They make the errors of up to 64 structures, each left out of
-        the fit with all its targets in closed form, most probable. They are found when first
-        needed, which takes a small part of the time of a fit, and are 1, 1 and 0 with fewer than
-        eight structures.
+        variance in (eV/angstrom)^2. They make the errors of up to 64 structures most probable, each
+        left out of the fit in closed form, with all its targets and sparse points. They are found
+        when first needed, which takes a fifth to a half of the time of most fits, and are 1, 1
+        and 0 with fewer than eight structures.
     condition_number_ : float
         Estimate of the condition number of the triangle that the weights are solved from.
         Rounding errors of weights grow with it; those of predictions far less.

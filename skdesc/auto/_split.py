@@ -94,23 +94,20 @@ def _assign_folds(data: LabeledStructures, rng: np.random.RandomState) -> np.nda
 
 def _molecules(data: LabeledStructures) -> np.ndarray | None:
     """Number the molecules; None unless there are many, in several geometries each."""
-    found = [_molecule(atoms) for atoms in data.frames]
-    number = {molecule: index for index, molecule in enumerate(dict.fromkeys(found))}
-    numbers = np.array([number[molecule] for molecule in found])
-    # bonds that break in a simulation of one molecule make others of it, which are rare
-    is_large = np.bincount(numbers).max() > len(data) / _FEWEST_MOLECULES
-    if None in number or is_large or len(number) > len(data) / 2:
+    if any(atoms.pbc.any() for atoms in data.frames):
         return None
-    return numbers
+    known: dict[tuple, int] = {}
+    numbers = np.array([known.setdefault(_molecule(atoms), len(known)) for atoms in data.frames])
+    # bonds that break in a simulation of one molecule make rare other molecules of it
+    is_trajectory = np.bincount(numbers).max() > len(data) / _FEWEST_MOLECULES
+    return None if is_trajectory or len(known) > len(data) / 2 else numbers
 
 
-def _molecule(atoms) -> tuple | None:
-    """Return what geometries of a molecule have in common, its bonds; None for periodic cells."""
-    if atoms.pbc.any():
-        return None
+def _molecule(atoms) -> tuple:
+    """Return what all geometries of a molecule have in common: elements and bonds."""
     radii = covalent_radii[atoms.numbers]
-    bonds = atoms.get_all_distances() < _BOND * (radii + radii[:, np.newaxis])
-    return atoms.numbers.tobytes(), bonds.tobytes()
+    is_bonded = atoms.get_all_distances() < _BOND * (radii + radii[:, np.newaxis])
+    return atoms.numbers.tobytes(), np.argwhere(np.triu(is_bonded, 1)).tobytes()
 
 
 def _kinds(data: LabeledStructures):

@@ -172,8 +172,7 @@ class Accumulator:
         self.atom_energies.add(targets.energies, composition, environments.isolated())
         if self.distances is not None:
             self.distances.add(environments.structures)
-        noise = targets.relative_noise.copy()
-        noise[:, [0, 2]] *= np.sqrt(environments.n_atoms)[:, np.newaxis]
+        noise = targets.noise_of_structures(environments.n_atoms)
         costs, limit, n_threads = parallel_limits(
             environments, self.points, len(self.elements), targets, memory_limit,
             effective_n_threads(n_jobs),
@@ -235,7 +234,7 @@ class Accumulator:
         other = replace(self.empty(), observations=observations)
         composition = environments.composition(self.elements)
         other.atom_energies.add(targets.energies, composition, environments.isolated())
-        noise = targets.relative_noise[:, 0] * np.sqrt(environments.n_atoms)
+        noise = targets.noise_of_structures(environments.n_atoms)[:, 0]
         costs, limit = self.row_limit(environments, targets, memory_limit)
         for part in split_by_cost(costs, limit):
             rows = energy_rows(environments[part], self.points, self.covariances)

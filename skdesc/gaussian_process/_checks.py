@@ -280,15 +280,18 @@ def _check_posterior(state, n_points):
 
 
 def _check_calibration(calibration):
-    _rule(isinstance(calibration, Mapping) and calibration.keys() == UNCALIBRATED.keys(),
-          "calibration", calibration, f"a dict with {list(UNCALIBRATED)}")
-    checked = {
-        kind: _array(f"calibration[{kind!r}]", factors, UNCALIBRATED[kind].shape)
-        for kind, factors in calibration.items()
-    }
-    for kind, factors in checked.items():
-        _rule((factors >= 0).all(), f"calibration[{kind!r}]", factors, "at least 0")
+    checked = _check_kinds("calibration", calibration, _factors)
+    found, expected = (
+        {kind: len(factors) for kind, factors in table.items()} for table in (checked, UNCALIBRATED)
+    )
+    _rule(found == expected, "numbers of factors in calibration", found, expected)
     return checked
+
+
+def _factors(name, values):
+    factors = _array(name, values, (None,))
+    _rule((factors >= 0).all(), name, factors, "at least 0")
+    return factors
 
 
 def _check_seen(seen, n_points, n_elements):

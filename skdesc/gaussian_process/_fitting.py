@@ -14,7 +14,7 @@ from ._accumulation import Accumulator
 from ._baseline import fitted_baseline, subtract_baseline
 from ._checks import check_parameters
 from ._inputs import check_environments
-from ._memory import BATCH_BYTES, bytes_per_structure, n_sampled
+from ._memory import BATCH_BYTES, LEAST_OF_MANY, LEAST_SAMPLED, bytes_per_structure, n_sampled
 from ._prediction import Model, leave_one_out_energies
 from ._rows import (
     derivative_rows,
@@ -26,12 +26,12 @@ from ._rows import (
 from ._targets import QUANTITIES, UNCALIBRATED, check_targets
 
 # fewer structures tell nothing about variances
-_LEAST = {"energy": 8, "forces": 4}
+_LEAST = {"energy": LEAST_SAMPLED, "forces": 4}
 # structures and atoms whose forces count, because variances of forces take time
 _STRUCTURES_OF_FORCES, _ATOMS_OF_FORCES = 16, 128
 # an environment like none of the data has at least so many times the standard deviation of others
 _UNKNOWN = 10.0
-# and at most so many times the variance before any data
+# largest factor of the variance outside the span of the sparse points
 _LARGEST_OUTSIDE = 100.0
 # factors below this, and above its inverse, would be rounding errors
 _SMALL = 1e-12
@@ -87,13 +87,15 @@ class CalibrationSample:
         parts = self.parts + self.choose(environments, targets).parts
         if len(parts) < 2:
             return CalibrationSample(parts)
-        sizes = [len(one) for one, _ in parts]
-        chosen = _evenly(sum(sizes), max(sum(sizes[:-1]), sizes[-1], _STRUCTURES_OF_FORCES))
-        ends = np.cumsum([0, *sizes])
-        rows = [chosen[(chosen >= a) & (chosen < b)] - a for a, b in pairwise(ends)]
+        sizes = [len(part_environments) for part_environments, _ in parts]
+        wanted = max(sum(sizes[:-1]), sizes[-1], LEAST_OF_MANY)
+        chosen = _evenly(sum(sizes), wanted)
+        bounds = pairwise(np.cumsum([0, *sizes]))
+        kept = [chosen[(chosen >= start) & (chosen < stop)] - start for start, stop in bounds]
         return CalibrationSample([
-            tuple(side.take(own) for side in part)
-            for part, own in zip(parts, rows, strict=True) if len(own)
+            (part_environments.take(index), part_targets.take(index))
+            for (part_environments, part_targets), index in zip(parts, kept, strict=True)
+            if len(index)
         ])
 
     def calibrate(self, model):
@@ -110,12 +112,13 @@ class CalibrationSample:
             For each quantity.
         """
         with one_thread:
-            found = list(self.leave_out(model))
-        parts = {
-            quantity: [of_one[quantity] for of_one in found if of_one[quantity].size]
+            structures = list(self.leave_out(model))
+        return {
+            quantity: _factors(quantity, [
+                parts[quantity] for parts in structures if parts[quantity].size
+            ])
             for quantity in UNCALIBRATED
         }
-        return {quantity: _factors(quantity, of_all) for quantity, of_all in parts.items()}
 
     def leave_out(self, model):
         """Leave each structure out of a fit.
@@ -131,56 +134,53 @@ class CalibrationSample:
             For each quantity, errors, their variances within the span of the sparse points and
             outside, and those before any data.
         """
-        known = [
+        has_forces = [
             targets.has_derivatives() & (targets.forces is not None) for _, targets in self.parts
         ]
-        known = np.flatnonzero(np.concatenate([[], *known]))
-        chosen = known[_evenly(len(known), _STRUCTURES_OF_FORCES)].tolist()
-        n_atoms = -(-_ATOMS_OF_FORCES // max(1, len(chosen)))
-        place, places = 0, model.points.places()
+        has_forces = np.flatnonzero(np.concatenate([[], *has_forces]))
+        wanted = has_forces[_evenly(len(has_forces), _STRUCTURES_OF_FORCES)].tolist()
+        n_atoms = -(-_ATOMS_OF_FORCES // max(1, len(wanted)))
+        place, point_by_features = 0, model.points.places()
         for environments, targets in self.parts:
             for index, rows in enumerate(_known_rows(environments, targets, model)):
-                one = environments[slice(index, index + 1)]
-                count = n_atoms if place in chosen else 0
-                own = _own_points(one, places)
-                yield _leave_out(model, one, rows, own, _evenly(int(one.n_atoms[0]), count))
+                structure = environments[slice(index, index + 1)]
+                atoms = _evenly(int(structure.n_atoms[0]), n_atoms if place in wanted else 0)
+                points = _points_of(structure, point_by_features)
+                yield _leave_out(model, structure, rows, points, atoms)
                 place += 1
 
 
-def _own_points(structure, places):
-    """Sparse points that are environments of a structure."""
-    own = set()
+def _points_of(structure, point_by_features):
+    """Sparse points that are environments of a structure, ascending."""
+    points = set()
     for block, columns in enumerate(structure.blocks):
         values = structure.values[:, columns].astype(np.float64)
-        keys = zip(structure.species.tolist(), map(bytes, values), strict=True)
-        own.update(places[block, *key] for key in keys if (block, *key) in places)
-    return sorted(own)
+        for species, features in zip(structure.species.tolist(), values, strict=True):
+            points.add(point_by_features.get((block, species, features.tobytes())))
+    return sorted(points - {None})
 
 
-def _leave_out(model, structure, rows, own_points, atoms):
+def _leave_out(model, structure, rows, points, atoms):
     """Errors of one structure and parts of their variances, those of forces for some atoms."""
     K, y, noise = map(np.concatenate, zip(*rows.values(), strict=True))
-    given = np.isfinite(y)
+    is_known = np.isfinite(y)
     errors, inside = np.full((2, len(y)), np.nan)
-    errors[given], inside[given] = leave_group_out(
-        model.posterior, K[given], (y - K @ model.posterior.weights)[given], noise[given],
-        own_points,
+    errors[is_known], inside[is_known] = leave_group_out(
+        model.posterior, K[is_known], (y - K @ model.posterior.weights)[is_known],
+        noise[is_known], points,
     )
-
-    def parts(own, prior):
-        outside = model.posterior.variance_outside(K[own], prior, own_points)
-        prior = model.posterior.scales**2 @ prior
-        return np.array([errors[own], inside[own], outside, prior])[:, given[own]]
-
-    result = {
-        "energy": parts(np.array([0]), prior_variances(structure, model.covariances)),
-        "forces": np.empty((4, 0)),
-    }
+    # the row of the energy is the first, and those of forces follow
+    components = (3 * atoms[:, np.newaxis] + np.arange(3)).ravel()
+    chosen = np.append(0, 1 + components)
+    prior = prior_variances(structure, model.covariances)
     if len(atoms):
-        components = (3 * atoms[:, np.newaxis] + np.arange(3)).ravel()
-        prior = prior_force_variances(structure, model.covariances, atoms)
-        result["forces"] = parts(1 + components, prior)
-    return result
+        of_forces = prior_force_variances(structure, model.covariances, atoms)
+        prior = np.hstack([prior, of_forces])
+    outside = model.posterior.variance_outside(K[chosen], prior, points)
+    parts = np.array(
+        [errors[chosen], inside[chosen], outside, model.posterior.scales**2 @ prior]
+    )
+    return {"energy": parts[:, :1], "forces": parts[:, 1:][:, is_known[1 + components]]}
 
 
 def _evenly(total, count):
@@ -190,24 +190,30 @@ def _evenly(total, count):
 
 def _known_rows(environments, targets, model):
     """Yield rows, targets and noise of each structure, by quantity."""
-    noise, scale = model.posterior.noise, np.sqrt(environments.n_atoms)
-    relative = targets.relative_noise * np.column_stack([scale, np.ones_like(scale), scale])
+    noise = targets.noise_of_structures(environments.n_atoms)
     energies = targets.energies - environments.composition(model.elements) @ model.e0
     for part, *rows in _rows_in_batches(environments, targets, model):
-        start = targets.offsets[part.start]
+        first_atom = targets.offsets[part.start]
         for index in range(part.start, part.stop):
             atoms = slice(*targets.offsets[index : index + 2])
-            components = slice(3 * (atoms.start - start), 3 * (atoms.stop - start))
-            own = slice(index - part.start, index - part.start + 1), components, index - part.start
+            place = index - part.start
+            places = (
+                slice(place, place + 1),
+                slice(3 * (atoms.start - first_atom), 3 * (atoms.stop - first_atom)),
+                place,
+            )
             values = (
                 energies[index : index + 1],
                 None if targets.forces is None else targets.forces[atoms],
                 None if targets.virials is None else targets.virials[index],
             )
             yield {
-                quantity: (K[rows_of_it], y.ravel(), np.full(y.size, noise[quantity] * factor))
-                for quantity, K, rows_of_it, y, factor in zip(
-                    QUANTITIES, rows, own, values, relative[index], strict=True
+                quantity: (
+                    K[rows_of_structure], y.ravel(),
+                    np.full(y.size, model.posterior.noise[quantity] * relative),
+                )
+                for quantity, K, rows_of_structure, y, relative in zip(
+                    QUANTITIES, rows, places, values, noise[index], strict=True
                 )
                 if K is not None and y is not None
             }
@@ -292,7 +298,8 @@ class Fitting:
 
         Of energies that are part of the fit, these are leave-one-out errors.
         """
-        known, relative_noise = targets.energies, targets.relative_noise
+        known = targets.energies
+        noise_of_energies = targets.noise_of_structures(environments.n_atoms)[:, 0]
         energies = known.copy()
         energies[index] = np.nan
         targets = replace(targets, energies=energies)
@@ -304,7 +311,7 @@ class Fitting:
         )
         _, limit = accumulator.row_limit(environments, targets, self.memory_limit)
         left_out = environments.take(index)
-        own_noise = noise[QUANTITIES[0]] * relative_noise[index, 0] * np.sqrt(left_out.n_atoms)
+        own_noise = noise[QUANTITIES[0]] * noise_of_energies[index]
         with one_thread:
             errors, expected = leave_one_out_energies(model, other, environments, targets, limit)
             errors[index] = known[index] - model.energies(left_out)[0]

@@ -28,9 +28,10 @@ _BATCHES_PER_THREAD = 2
 _ROWS_PER_COLUMN, _LEAST_ROWS = 4, 8192
 # structures that variances are calibrated on: as many as have about so many atoms, within limits;
 # no more than a part of all, and features of no more than this, or a part of those of all
-_SAMPLED_ATOMS, _SAMPLED = 2000, (16, 64)
+LEAST_OF_MANY = 16
+_SAMPLED_ATOMS, _SAMPLED = 2000, (LEAST_OF_MANY, 64)
 _SAMPLED_PART, _SAMPLED_BYTES, _SAMPLED_PART_OF_BYTES = 4, 2**26, 8
-_LEAST_SAMPLED = 8
+LEAST_SAMPLED = 8
 # of each of them, beside its features
 _BYTES_OF_A_STRUCTURE = 1024
 # fraction of the limit reserved for uncounted allocations
@@ -83,9 +84,9 @@ def n_sampled(sizes, bytes_of_one):
         Mean memory of the features of a structure.
     """
     count = min(np.clip(_SAMPLED_ATOMS / np.mean(sizes), *_SAMPLED),
-                max(len(sizes) // _SAMPLED_PART, _SAMPLED[0]))
+                max(len(sizes) // _SAMPLED_PART, LEAST_OF_MANY))
     most = max(_SAMPLED_BYTES / max(bytes_of_one, 1.0), len(sizes) / _SAMPLED_PART_OF_BYTES)
-    return min(len(sizes), int(max(min(count, most), _LEAST_SAMPLED)))
+    return min(len(sizes), int(max(min(count, most), LEAST_SAMPLED)))
 
 
 def workspace_bytes(environments, n_rows):

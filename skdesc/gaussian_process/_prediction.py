@@ -246,7 +246,7 @@ def leave_one_out_energies(model, accumulator, environments, targets, batch_byte
         Their standard deviations, as the model expects them.
     """
     posterior, observations = model.posterior, accumulator.observations
-    noise = targets.relative_noise[:, 0] * np.sqrt(environments.n_atoms)
+    noise = targets.noise_of_structures(environments.n_atoms)[:, 0]
     noise *= posterior.noise[QUANTITIES[0]]
     residuals = targets.energies - environments.composition(model.elements) @ model.e0
     batches = model.energy_rows_in_batches(environments, batch_bytes)

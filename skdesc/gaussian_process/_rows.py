@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import combinations, pairwise
 
 import numpy as np
 from scipy import sparse
@@ -194,15 +195,16 @@ def _prior_force_variances(features, covariance, atoms):
     same = features.species[:, np.newaxis] == features.species
     first, second = same * covariance.slope(dot), same * covariance.curvature(dot)
     blocks = features.jacobian().blocks
+    shared = _shared_columns(blocks)
     of_blocks = [values[:, block.columns] for block in blocks]
     result = np.zeros((len(atoms), 3))
     for index, atom in enumerate(atoms):
         # J_i = D_i - w_i p_i, see `Jacobian`; several images of an atom may be near one center
         rows = [np.flatnonzero(block.atom == atom) for block in blocks]
-        near = np.concatenate([block.center[own] for block, own in zip(blocks, rows, strict=True)])
-        along = np.concatenate([block.along[own] for block, own in zip(blocks, rows, strict=True)])
-        gram, across = _products(blocks, of_blocks, rows, near)
-        pairs = np.ix_(near, near)
+        centers = np.concatenate([b.center[of] for b, of in zip(blocks, rows, strict=True)])
+        along = np.concatenate([b.along[of] for b, of in zip(blocks, rows, strict=True)])
+        gram, across = _products(blocks, shared, of_blocks, rows, centers)
+        pairs = np.ix_(centers, centers)
         w, w_dot = along.T[:, np.newaxis, :], along.T[:, :, np.newaxis] * dot[pairs]
         crossed = across * w
         gram += w_dot * w - crossed - crossed.transpose(0, 2, 1)
@@ -213,27 +215,33 @@ def _prior_force_variances(features, covariance, atoms):
     return result.reshape(-1)
 
 
-def _products(blocks, of_blocks, rows, near):
-    """Dot products of D_i with D_j and of D_i with p_j, of shape (3, n_near, n_near)."""
-    gram, across = np.zeros((2, 3, len(near), len(near)))
+def _shared_columns(blocks):
+    """Places of the features that two blocks of a Jacobian have in common, by their indices."""
+    return {
+        (i, j): np.intersect1d(
+            blocks[i].columns, blocks[j].columns, assume_unique=True, return_indices=True
+        )[1:]
+        for i, j in combinations(range(len(blocks)), 2)
+    }
+
+
+def _products(blocks, shared, of_blocks, rows, centers):
+    """Dot products of D_i with D_j and of D_i with p_j, of shape (3, n_rows, n_rows)."""
+    gram, across = np.zeros((2, 3, len(centers), len(centers)))
     ends = np.cumsum([0, *map(len, rows)])
-    taken = []
-    for block, values, own, start, stop in zip(
-        blocks, of_blocks, rows, ends[:-1], ends[1:], strict=True
-    ):
-        if start == stop:
-            continue
-        D = block.values[own].transpose(1, 0, 2)
-        across[:, start:stop] = D @ values[near].T
-        gram[:, start:stop, start:stop] = D @ D.transpose(0, 2, 1)
-        for columns, other, place in taken:
-            _, first, second = np.intersect1d(
-                columns, block.columns, assume_unique=True, return_indices=True
-            )
-            product = other[:, :, first] @ D[:, :, second].transpose(0, 2, 1)
-            gram[:, place, start:stop] = product
-            gram[:, start:stop, place] = product.transpose(0, 2, 1)
-        taken.append((block.columns, D, slice(start, stop)))
+    parts = [slice(start, stop) for start, stop in pairwise(ends)]
+    D = {
+        i: block.values[rows[i]].transpose(1, 0, 2)
+        for i, block in enumerate(blocks) if len(rows[i])
+    }
+    for i in D:
+        across[:, parts[i]] = D[i] @ of_blocks[i][centers].T
+        gram[:, parts[i], parts[i]] = D[i] @ D[i].transpose(0, 2, 1)
+    for i, j in combinations(D, 2):
+        first, second = shared[i, j]
+        product = D[i][:, :, first] @ D[j][:, :, second].transpose(0, 2, 1)
+        gram[:, parts[i], parts[j]] = product
+        gram[:, parts[j], parts[i]] = product.transpose(0, 2, 1)
     return gram, across
 
 

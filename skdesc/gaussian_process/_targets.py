@@ -74,6 +74,15 @@ class Targets:
             offsets,
         )
 
+    def noise_of_structures(self, n_atoms):
+        """Relative noise of total energies, forces and virials, like `relative_noise`.
+
+        That of energies and virials grows with the root of the number of atoms.
+        """
+        noise = self.relative_noise.copy()
+        noise[:, [0, 2]] *= np.sqrt(n_atoms)[:, np.newaxis]
+        return noise
+
     def n_rows(self):
         """Largest number of rows of each structure, ndarray of shape (n_structures,)."""
         n_forces = 0 if self.forces is None else 3 * np.diff(self.offsets)

@@ -23,6 +23,10 @@ class _Choice:
         is_number = all(_kind(value) in (_INTEGER, _REAL) for value in values)
         self.is_ordered = is_number and list(values) == sorted(values)
 
+    def indices(self, places):
+        """Indices of the values that positions stand for."""
+        return np.minimum(places * self.n_values, self.n_values - 1).astype(int)
+
     def decode(self, u):
         return self.values[min(int(u * self.n_values), self.n_values - 1)]
 
@@ -33,8 +37,7 @@ class _Choice:
 
     def snap(self, places):
         """Positions of the values that positions stand for, ndarray of the same shape."""
-        index = np.minimum((places * self.n_values).astype(int), self.n_values - 1)
-        return np.array([self.encode(value) for value in self.values])[index]
+        return np.array([self.encode(value) for value in self.values])[self.indices(places)]
 
     def nearest(self, value):
         return min(self._numeric(), key=lambda item: abs(item - value), default=None)
@@ -239,8 +242,8 @@ class SearchSpace:
             if getattr(dimension, "is_ordered", True):
                 columns.append(column[:, np.newaxis])
             else:
-                index = np.minimum(column * dimension.n_values, dimension.n_values - 1).astype(int)
-                columns.append(np.eye(dimension.n_values)[index] / np.sqrt(2.0))
+                one_hot = np.eye(dimension.n_values)[dimension.indices(column)]
+                columns.append(one_hot / np.sqrt(2.0))
         return np.hstack(columns)
 
     def neighbors(self, position, axis, step):

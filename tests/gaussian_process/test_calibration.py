@@ -21,18 +21,14 @@ def rms(values):
 
 @pytest.fixture(scope="module")
 def toys(toy):
-    """Descriptors, energies and metadata of training and test structures."""
-    sides = []
-    for count, seed in ((60, 0), (40, 1)):
-        frames = make_frames(count, seed=seed)
-        y, derivatives = reference(frames)
-        sides.append((toy.transform(frames), y, derivatives))
-    return sides
+    """Descriptors, energies and metadata of structures."""
+    frames = make_frames(60)
+    return toy.transform(frames), *reference(frames)
 
 
 @pytest.fixture(scope="module")
 def fitted(toys):
-    X, y, derivatives = toys[0]
+    X, y, derivatives = toys
     return GAPRegressor(n_sparse=10).fit(X, y, **derivatives)
 
 
@@ -60,7 +56,7 @@ def left_out(gap, X, y, derivatives, index):
 
 
 def test_errors_are_those_of_fits_without_each_structure(toys, fitted):
-    X, y, derivatives = toys[0]
+    X, y, derivatives = toys
     found = list(fitted._training.sample.leave_out(fitted._model))
     members = [one for one, _ in fitted._training.sample.parts]
     chosen = np.linspace(0, 59, 16).astype(int)
@@ -88,7 +84,7 @@ def test_errors_are_those_of_fits_without_each_structure(toys, fitted):
 
 
 def test_same_after_a_file_and_later_data(toys, fitted):
-    X, y, derivatives = toys[0]
+    X, y, derivatives = toys
     again = pickle.loads(pickle.dumps(fitted))
     for quantity, factors in fitted.calibration_.items():
         np.testing.assert_array_equal(again.calibration_[quantity], factors)
@@ -105,7 +101,7 @@ def test_same_after_a_file_and_later_data(toys, fitted):
 
 
 def test_copies_cost_nothing(toys, monkeypatch):
-    X, y, _ = toys[0]
+    X, y, _ = toys
     gap = GAPRegressor(n_sparse=10).fit(X, y)
     monkeypatch.setattr(CalibrationSample, "calibrate", None)
     other = copy.copy(gap)
@@ -116,7 +112,7 @@ def test_copies_cost_nothing(toys, monkeypatch):
 
 
 def test_switched_off_or_too_few(toys):
-    X, y, derivatives = toys[0]
+    X, y, derivatives = toys
     plain = GAPRegressor(n_sparse=10, calibrate=False).fit(X, y, **derivatives)
     few = GAPRegressor(n_sparse=10).fit(X[:7], y[:7])
     switched = GAPRegressor(n_sparse=10).fit(X, y).set_params(calibrate=False).solve()
@@ -127,21 +123,21 @@ def test_switched_off_or_too_few(toys):
         GAPRegressor(calibrate=1).fit(X, y)
 
 
-def test_what_is_like_nothing_known_is_uncertain(toy, toys, fitted):
+def test_what_is_like_nothing_known_is_uncertain(toy, toys):
     """However well the data are known, another kind of structure is not."""
     unknown = toy.transform(make_frames(10, seed=5))
     values = np.zeros_like(unknown.values)
     values[:, -1] = 1.0
-    alien = [values[unknown.offsets[i] : unknown.offsets[i + 1]] for i in range(10)]
-    X = [toys[0][0].values[a:b] for a, b in
-         zip(toys[0][0].offsets[:-1], toys[0][0].offsets[1:], strict=True)]
-    gap = GAPRegressor(n_sparse=10).fit(X, toys[0][1])
+    alien = np.split(values, unknown.offsets[1:-1])
+    features, y, _ = toys
+    X = np.split(features.values, features.offsets[1:-1])
+    gap = GAPRegressor(n_sparse=10).fit(X, y)
     known, far = (np.median(gap.predict(Z, return_std=True)[1]) for Z in (X, alien))
     assert far > 5.0 * known
 
 
 def test_structures_without_some_targets(toys):
-    X, y, derivatives = toys[0]
+    X, y, derivatives = toys
     forces = [None if i % 3 else f.copy() for i, f in enumerate(derivatives["forces"])]
     forces[0][0, 0] = np.nan
     y = y.copy()
@@ -154,15 +150,15 @@ def test_structures_without_some_targets(toys):
 
 
 def test_choice(toys, fitted):
-    X, y, _ = toys[0]
+    X, y, _ = toys
     environments = fitted._check_predict(X)
     targets = check_targets(environments, y, noise=fitted._noise())
     sample = CalibrationSample.choose(environments, targets)
     assert [len(one) for one, _ in sample.parts] == [16]
     again = sample.extended(environments, targets)
     assert [len(one) for one, _ in again.parts] == [8, 8]
-    assert CalibrationSample.choose(environments, targets, np.arange(5)).parts[0][1].energies[
-        3] == y[3]
+    few = CalibrationSample.choose(environments, targets, np.arange(5))
+    assert few.parts[0][1].energies[3] == y[3]
 
 
 REAL = {
